@@ -1,0 +1,283 @@
+//! What agents and the server say to each other.
+//!
+//! | request | who | answer |
+//! |---|---|---|
+//! | `POST /v1/enroll` [`EnrollRequest`] | anyone with a code | [`Enrolled`] |
+//! | `GET /v1/agent/manifest?after=G` | device | [`Manifest`] as soon as its generation is above `G`; 204 after [`HOLD_SECONDS`] |
+//! | `POST /v1/agent/orders/{order}/certificate` [`CertificateRequest`] | device | [`IssuedCertificate`] |
+//! | `POST /v1/agent/report` [`Report`] | device | [`ReportAnswer`] |
+//! | `POST /v1/agent/receipts` `[`[`SignedReceipt`]`]` | device | [`ReceiptsAnswer`] |
+//! | `POST /v1/agent/identity` [`CertificateRequest`] | device | [`IssuedCertificate`] |
+//!
+//! A device is known by its identity certificate, over mutual TLS. Every request can be repeated: the same order and key
+//! give the same certificate, the same receipt number is stored once.
+
+use serde::{Deserialize, Serialize};
+
+/// How long the server holds a manifest request before it answers 204, in seconds.
+pub const HOLD_SECONDS: u64 = 50;
+
+/// A PC asks to become a device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnrollRequest {
+    /// The public part of the code, which says which device is meant.
+    pub handle: String,
+    /// The secret part: six digits typed by a person, or the long part of a join code.
+    pub secret: String,
+    /// The device that the caller believes to be, `clinic/device`; refused if the code is for another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// PKCS#10 request for the identity key, PEM. Only its public key is used.
+    pub csr: String,
+    /// What the PC says about itself.
+    pub facts: Facts,
+}
+
+/// What a PC says about itself. Believed by nobody, shown to people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Facts {
+    /// Its host name.
+    pub hostname: String,
+    /// `windows`, `macos` or `linux`.
+    pub platform: String,
+    /// The version of the operating system.
+    pub os_version: String,
+    /// The version of the agent.
+    pub agent_version: String,
+    /// Which keystores it has, such as `nss` or `file`.
+    pub keystores: Vec<String>,
+}
+
+/// The PC is a device now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Enrolled {
+    /// Its tenant.
+    pub tenant: String,
+    /// Its name, `clinic/device`.
+    pub device: String,
+    /// Its identity certificate and the intermediates, PEM, leaf first.
+    pub identity: String,
+    /// The authorities that the server's own certificate may come from, PEM. From now on the agent trusts only these.
+    pub server_authorities: String,
+}
+
+/// A certificate request for one order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateRequest {
+    /// PKCS#10, PEM. Only its public key is used.
+    pub csr: String,
+}
+
+/// A certificate, signed and on record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedCertificate {
+    /// Its serial number, 32 hexadecimal digits.
+    pub serial: String,
+    /// The certificate, PEM.
+    pub certificate: String,
+    /// The intermediates, PEM; the root is not among them.
+    pub chain: String,
+}
+
+/// Everything that one device should have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// Counts up with every change. An agent refuses a number below the highest it has seen.
+    pub generation: u64,
+    /// The device it is for, `clinic/device`; an agent refuses another one's.
+    pub device: String,
+    /// The slots.
+    pub slots: Vec<SlotManifest>,
+    /// Certificates to remove now, whatever slot they are in. SHA-256 of their DER.
+    pub retire: Vec<String>,
+    /// Installer files to remove, wherever they lie in `folders`.
+    pub remove_installers: Vec<FileHash>,
+    /// The folders of the user in which agents look for installer files: `downloads`, `desktop`, `documents`.
+    pub folders: Vec<String>,
+}
+
+/// What one slot should hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotManifest {
+    /// The slot, `clinic/device/profile`.
+    pub slot: String,
+    /// The newest order for it. A number that the agent has not settled yet is work; `None` waits for a decision.
+    pub order: Option<String>,
+    /// The kind of key to make: `ecdsa-p256`, `ecdsa-p384` or `rsa-2048`.
+    pub key: String,
+    /// What people see as the certificate's name.
+    pub label: String,
+    /// Where it goes: `browser`, `file`.
+    pub stores: Vec<String>,
+    /// Which sites the browser selects it for.
+    pub select: Vec<BrowserRule>,
+    /// The page that proves it.
+    pub probe: Option<String>,
+    /// Certificates that go once the order is proven. SHA-256 of their DER.
+    pub replaces: Vec<String>,
+}
+
+/// "For this site, the certificate that says this." One element of Chrome's `AutoSelectCertificateForUrls`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BrowserRule {
+    /// The site: scheme, host and perhaps port.
+    pub pattern: String,
+    /// The common name of the certificate's issuer.
+    pub issuer_common_name: String,
+    /// The organization in the certificate's subject.
+    pub subject_organization: String,
+}
+
+/// A file known by its contents.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileHash {
+    /// SHA-256, 64 hexadecimal digits.
+    pub sha256: String,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// What an agent sees. Facts only; sent at start, after every change, and each hour.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Report {
+    /// The agent's clock, seconds since the Unix epoch.
+    pub clock: i64,
+    /// What the PC says about itself.
+    pub facts: Facts,
+    /// The highest manifest generation that it has accepted.
+    pub generation: u64,
+    /// Each slot that the agent holds something for.
+    pub slots: Vec<SlotReport>,
+    /// Installer files in the folders it was told to look at.
+    pub installers: Vec<InstallerSeen>,
+    /// What a person should know, such as a browser that still holds an old decision.
+    pub notes: Vec<Note>,
+}
+
+/// What an agent holds for one slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotReport {
+    /// The slot.
+    pub slot: String,
+    /// The order it works on or has settled.
+    pub order: String,
+    /// How far it has come: `wanted`, `keyed`, `staged`, `installed`, `proven`, `settled`, `abandoned`.
+    pub stage: String,
+    /// What went wrong last, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// An installer file that lies on the device.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstallerSeen {
+    /// Its path as the user would name it: `~/Downloads/client_cert.pfx`.
+    pub path: String,
+    /// What it contains.
+    #[serde(flatten)]
+    pub file: FileHash,
+}
+
+/// What a person should know about a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Note {
+    /// A running browser still uses a certificate decision from before the last change; it has to be restarted once.
+    BrowserHoldsOld,
+    /// The local limit on removals was reached; the rest waits.
+    RemovalLimit,
+}
+
+/// The server has heard.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportAnswer {
+    /// The server's clock, seconds since the Unix epoch.
+    pub clock: i64,
+}
+
+/// Something that the device did, said so that it cannot be denied or invented later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    /// Which device says so, `clinic/device`.
+    pub device: String,
+    /// Counts up from 1, without gaps.
+    pub number: u64,
+    /// When, by the device's clock, seconds since the Unix epoch.
+    pub at: i64,
+    /// What.
+    pub deed: Deed,
+}
+
+/// What a device can do. A closed set: nothing here is a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "kind")]
+pub enum Deed {
+    /// A certificate and its key were put into every store of its slot.
+    Installed {
+        /// The slot.
+        slot: String,
+        /// The order.
+        order: String,
+        /// SHA-256 of the certificate's DER.
+        fingerprint: String,
+        /// The stores.
+        stores: Vec<String>,
+    },
+    /// It answered over a real handshake.
+    Proven {
+        /// The slot.
+        slot: String,
+        /// The order.
+        order: String,
+        /// SHA-256 of the certificate's DER.
+        fingerprint: String,
+        /// The page that was asked; empty if the profile names none, and the key only signed a challenge.
+        url: String,
+        /// The HTTP status that it answered.
+        status: u16,
+    },
+    /// A certificate and its key were removed from every store.
+    Retired {
+        /// SHA-256 of the certificate's DER.
+        fingerprint: String,
+    },
+    /// An installer file was removed.
+    InstallerRemoved {
+        /// Where it lay.
+        path: String,
+        /// What it contained.
+        file: FileHash,
+    },
+}
+
+/// A receipt, and the device's signature over its exact bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignedReceipt {
+    /// The JSON of a [`Receipt`], byte for byte as it was signed.
+    pub receipt: String,
+    /// ECDSA P-256 with SHA-256 over those bytes by the device's identity key, DER, base64.
+    pub signature: String,
+}
+
+/// The server has the receipts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceiptsAnswer {
+    /// Every receipt up to this number is on record.
+    pub up_to: u64,
+}

@@ -1,0 +1,280 @@
+//! What people ask about a fleet, and what they are told.
+//!
+//! All under `/v1/tenants/{tenant}`, with `Authorization: Bearer <token>`:
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /plan` [`Documents`] | [`Preview`] |
+//! | `POST /apply` [`ApplyRequest`] | [`Preview`] of what was applied |
+//! | `GET /clinics`, `/devices`, `/slots`, `/certificates`, `/actions` `?clinic=` | `[`[`Clinic`]`]`, `[`[`Device`]`]`, … |
+//! | `GET /devices/{clinic}/{device}` | [`DeviceDetail`] |
+//! | `POST /devices/{clinic}/{device}/code` [`CodeRequest`] | [`CodeAnswer`] |
+//! | `POST /devices/{clinic}/{device}/revoke` | 204 |
+//! | `POST /certificates/{serial}/revoke`, `/renew` | 204 |
+//! | `POST /installers` [`RecordInstaller`] | 204 |
+//! | `GET /audit?after=N&limit=M` | `[`[`Record`](super::audit::Record)`]` |
+//!
+//! Open to anyone: `GET /healthz`, `GET /ca/{tenant}/{issuer}.pem`, `GET /crl/{tenant}/{issuer}.crl`.
+
+use serde::{Deserialize, Serialize};
+
+use super::device::{Facts, InstallerSeen, Note, SlotReport};
+
+/// Policy files as written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Documents {
+    /// The files.
+    pub files: Vec<File>,
+    /// Whether documents of the tenant that are in none of these files go.
+    #[serde(default)]
+    pub prune: bool,
+}
+
+/// A policy file as written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct File {
+    /// Its name, for messages.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// "Make it so."
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyRequest {
+    /// The documents.
+    #[serde(flatten)]
+    pub documents: Documents,
+    /// How many devices may lose the ability to sign in. More than that is refused.
+    #[serde(default)]
+    pub allow_lockout: u32,
+}
+
+/// What applying would do, or did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    /// Documents that differ from what is there.
+    pub documents: Vec<DocumentChange>,
+    /// Actions that follow from the difference, and would not be taken without it.
+    pub actions: Vec<Action>,
+    /// Devices that can sign in now and could not tomorrow.
+    pub locked_out: Vec<String>,
+}
+
+/// A document that differs from what is there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DocumentChange {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// What happens to it.
+    pub change: Change,
+    /// The parts that differ, as JSON pointers; empty when it is new or goes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+}
+
+/// What happens to a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It is new.
+    Created,
+    /// It says something else now.
+    Changed,
+    /// It goes.
+    Deleted,
+}
+
+/// One planned action, in words that programs can act on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Action {
+    /// The clinic.
+    pub clinic: String,
+    /// `issue`, `cancel`, `revoke`, `retire`, `remove-installer` or `hold`.
+    pub action: String,
+    /// The slot or the device.
+    pub object: String,
+    /// Why: a reason, in kebab case.
+    pub because: String,
+    /// What a held action waits for, in kebab case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// When a held action is looked at again, seconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
+}
+
+/// A clinic at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Clinic {
+    /// Its name.
+    pub name: String,
+    /// Its name as people say it.
+    pub display_name: String,
+    /// How many devices policy names.
+    pub devices: u32,
+    /// How many of them have enrolled.
+    pub enrolled: u32,
+    /// How many slots policy asks for.
+    pub slots: u32,
+    /// How many of them are ready.
+    pub ready: u32,
+    /// When the first certificate expires, seconds since the Unix epoch.
+    pub next_expiry: Option<i64>,
+    /// When the clinic is looked at again, seconds since the Unix epoch.
+    pub wake_at: Option<i64>,
+}
+
+/// A device at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Device {
+    /// Its name, `clinic/device`.
+    pub name: String,
+    /// `windows`, `macos` or `linux`, as policy says.
+    pub platform: String,
+    /// Where it stands.
+    pub memo: Option<String>,
+    /// `not-enrolled`, `enrolled` or `revoked`.
+    pub state: String,
+    /// When its agent was last heard, seconds since the Unix epoch.
+    pub last_seen: Option<i64>,
+    /// Its clock minus ours, in seconds.
+    pub clock_offset: Option<i64>,
+    /// Slots on it that are ready.
+    pub ready: u32,
+    /// Slots on it.
+    pub slots: u32,
+    /// Installer files that lie there.
+    pub installers: u32,
+}
+
+/// A device in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceDetail {
+    /// At a glance.
+    #[serde(flatten)]
+    pub device: Device,
+    /// What it says about itself.
+    pub facts: Option<Facts>,
+    /// The generation of its manifest, and the highest one that it has accepted.
+    pub generation: (u64, u64),
+    /// Its slots.
+    pub slots: Vec<Slot>,
+    /// What its agent says about them.
+    pub reports: Vec<SlotReport>,
+    /// Installer files that lie there.
+    pub installers_seen: Vec<InstallerSeen>,
+    /// What a person should know.
+    pub notes: Vec<Note>,
+}
+
+/// A slot at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slot {
+    /// Its name, `clinic/device/profile`.
+    pub name: String,
+    /// `ready`, or the reason why not, in kebab case.
+    pub state: String,
+    /// The newest certificate's serial number.
+    pub serial: Option<String>,
+    /// When that expires, seconds since the Unix epoch.
+    pub not_after: Option<i64>,
+    /// When that was proven, seconds since the Unix epoch.
+    pub proven_at: Option<i64>,
+    /// The account that it counts against.
+    pub account: Option<String>,
+}
+
+/// A certificate at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Certificate {
+    /// Its serial number, 32 hexadecimal digits.
+    pub serial: String,
+    /// SHA-256 of its DER.
+    pub fingerprint: String,
+    /// The slot it was issued into.
+    pub slot: String,
+    /// `issued`, `installed`, `proven`, `retired` or `revoked`.
+    pub state: String,
+    /// First moment of validity, seconds since the Unix epoch.
+    pub not_before: i64,
+    /// Last moment of validity, seconds since the Unix epoch.
+    pub not_after: i64,
+    /// When it was revoked, seconds since the Unix epoch.
+    pub revoked_at: Option<i64>,
+}
+
+/// Asks for a code with which a device can enrol.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CodeRequest {
+    /// What kind of code.
+    pub kind: CodeKind,
+}
+
+/// What kind of code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CodeKind {
+    /// Handle and six digits, typed by a person: 10 minutes, 5 tries.
+    Typed,
+    /// One long text for automation: 24 hours.
+    Join,
+}
+
+/// A code. Shown once, stored nowhere.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CodeAnswer {
+    /// What to give to `tegata-agent enroll`: `HANDLE-123456`, or a join code.
+    pub code: String,
+    /// SHA-256 of the server authority's certificate, which the agent pins.
+    pub authority_sha256: String,
+    /// When it expires, seconds since the Unix epoch.
+    pub expires_at: i64,
+}
+
+/// "A file with these contents is an installer: it must not stay on a PC."
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordInstaller {
+    /// The file.
+    #[serde(flatten)]
+    pub file: super::device::FileHash,
+    /// What it is called, for people.
+    pub name: String,
+}
+
+/// What `/certificates/{serial}/revoke` takes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevokeRequest {
+    /// Why, for the record.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// How a command line reaches its server: what `tegata serve` leaves in its state folder at first start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// `https://host:port`.
+    pub server: String,
+    /// The authority that the server's certificate comes from, PEM.
+    pub authority: String,
+    /// The bearer token.
+    pub token: String,
+}

@@ -1,0 +1,1 @@
+//! Reads policy documents.

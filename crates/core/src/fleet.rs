@@ -1,0 +1,152 @@
+//! What a clinic's fleet looks like: the slots that policy asks for, and what was last seen in each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::name::{AccountName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId};
+use crate::policy::{InstallerRule, KeyAlgorithm, Quota, Renewal, Store};
+use crate::time::Timestamp;
+
+/// Every slot that one clinic's policy asks for, and the bounds within which it may be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Desired {
+    /// The slots.
+    pub slots: BTreeMap<SlotId, DesiredSlot>,
+    /// Quotas of the clinic's accounts.
+    pub quotas: BTreeMap<AccountName, Quota>,
+    /// How many certificates that still work may be replaced at the same time.
+    pub replace_at_once: u32,
+    /// When the clinic is open.
+    pub hours: crate::calendar::Calendar,
+    /// What happens to installer files on the clinic's own devices.
+    pub installers: Option<InstallerRule>,
+}
+
+/// What one slot should hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredSlot {
+    /// The account that its certificates count against.
+    pub account: Option<AccountName>,
+    /// What the certificate must say.
+    pub template: Template,
+    /// When it is replaced.
+    pub renewal: Renewal,
+    /// Where it is installed.
+    pub stores: BTreeSet<Store>,
+    /// The sites for which the browser selects it without asking.
+    pub select: Vec<String>,
+    /// The page that proves it.
+    pub probe: Option<String>,
+    /// Trust anchors that the agent may install.
+    pub trust: BTreeSet<Sha256>,
+}
+
+/// What a certificate must say. Kept with each certificate, so that a change of policy is seen by comparison.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Template {
+    /// Who signs.
+    pub issuer: IssuerName,
+    /// Subject CN: the device, and its home clinic if that is another one.
+    pub common_name: String,
+    /// Subject O: the clinic whose charts it opens.
+    pub organization: String,
+    /// The kind of key.
+    pub key: KeyAlgorithm,
+    /// How long it lives.
+    pub validity: Duration,
+}
+
+/// What is known about everything one clinic's policy touches, or once touched.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// Devices that have enrolled, guests included. One that is absent has not.
+    pub devices: BTreeMap<DeviceId, ObservedDevice>,
+    /// Slots that hold, held or await a certificate.
+    pub slots: BTreeMap<SlotId, ObservedSlot>,
+    /// What was issued under each account of the clinic.
+    pub accounts: BTreeMap<AccountName, ObservedAccount>,
+}
+
+/// What is known about one enrolled device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedDevice {
+    /// When its agent was last heard.
+    pub last_seen: Timestamp,
+    /// Its clock minus ours, in seconds.
+    pub clock_offset: i64,
+    /// True once its identity was revoked: it is told nothing any more.
+    pub revoked: bool,
+    /// Installer files that lie there and whose hash is on record.
+    pub installers: BTreeSet<Sha256>,
+    /// Installer files that were already ordered away.
+    pub removing: BTreeSet<Sha256>,
+}
+
+/// What is known about one slot.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObservedSlot {
+    /// Every certificate of this slot that is not retired yet, oldest first.
+    pub certificates: Vec<Held>,
+    /// The decision to issue that no certificate has answered yet.
+    pub order: Option<OpenOrder>,
+    /// Certificates ordered off the device whose removal was not seen yet.
+    pub retiring: BTreeSet<Serial>,
+    /// Set when a person asked for a replacement.
+    pub renewal_asked: bool,
+    /// When certificates were issued into this slot, newest last, at most the last 16: what the circuit breaker counts.
+    pub issued_at: Vec<Timestamp>,
+}
+
+/// A certificate that was issued into a slot and not retired yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its serial number.
+    pub serial: Serial,
+    /// SHA-256 of its DER.
+    pub fingerprint: Sha256,
+    /// What it says.
+    pub template: Template,
+    /// The account it counts against.
+    pub account: Option<AccountName>,
+    /// First moment of validity.
+    pub not_before: Timestamp,
+    /// Last moment of validity.
+    pub not_after: Timestamp,
+    /// How far it has come on the device.
+    pub progress: Progress,
+    /// True once it was revoked.
+    pub revoked: bool,
+}
+
+/// How far a certificate has come on its device, as the agent's receipts say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// Signed; nothing heard from the device yet.
+    Issued,
+    /// In its store.
+    Installed,
+    /// It answered over a real handshake.
+    Proven,
+}
+
+/// A decision to issue that no certificate has answered yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenOrder {
+    /// Its name.
+    pub id: OrderId,
+    /// What was ordered.
+    pub template: Template,
+    /// The account it counts against.
+    pub account: Option<AccountName>,
+    /// Since when.
+    pub opened_at: Timestamp,
+}
+
+/// What was issued under one account.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObservedAccount {
+    /// How many of its certificates are alive now.
+    pub alive: u32,
+    /// When each of its certificates was issued, dead ones too, within the longest quota span.
+    pub issued_at: Vec<Timestamp>,
+}

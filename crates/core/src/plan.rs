@@ -1,0 +1,165 @@
+//! The first brain: compares what policy desires with what agents observe, and plans the difference.
+//!
+//! Two movements: *judge* looks at every slot alone, by an ordered table of tiny checks; *pace* looks at them together
+//! and turns reasons into actions, or into holds that say what they wait for.
+
+use std::collections::BTreeMap;
+
+use crate::fleet::{Desired, Observed, Template};
+use crate::name::{AccountName, DeviceId, Serial, Sha256, SlotId};
+use crate::time::Timestamp;
+
+/// What one clinic needs, and when to look again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// What to do, in order.
+    pub actions: Vec<Action>,
+    /// Why each slot is not right; `None` is a slot that is: its certificate is proven and nothing is due.
+    pub verdicts: BTreeMap<SlotId, Option<Reason>>,
+    /// The next moment at which the answer could change by itself.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// Why a slot is not right. Ordered by urgency: the first that applies is the one that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Policy does not ask for it any more, but there is still a certificate or an order.
+    Unwanted,
+    /// Its device has not enrolled.
+    NotEnrolled,
+    /// Its device's identity was revoked.
+    DeviceRevoked,
+    /// There was never a certificate, and none is ordered.
+    Missing,
+    /// Its newest certificate was revoked.
+    Revoked,
+    /// Its newest certificate has expired.
+    Expired,
+    /// An order is open: the device is making its key, or its request is on the way.
+    Ordered,
+    /// A certificate is signed, but the device has not installed it.
+    NotInstalled,
+    /// A certificate is installed, but has not answered over a real handshake.
+    NotProven,
+    /// A person asked for a replacement.
+    RenewalAsked,
+    /// The certificate does not say what policy says today.
+    Outdated,
+    /// The certificate is in its renewal window, and its turn has come.
+    ExpiresSoon,
+    /// A certificate that was replaced or revoked is still on the device.
+    Leftover,
+}
+
+impl Reason {
+    /// Every reason, most urgent first.
+    pub const ALL: [Self; 13] = [
+        Self::Unwanted,
+        Self::NotEnrolled,
+        Self::DeviceRevoked,
+        Self::Missing,
+        Self::Revoked,
+        Self::Expired,
+        Self::Ordered,
+        Self::NotInstalled,
+        Self::NotProven,
+        Self::RenewalAsked,
+        Self::Outdated,
+        Self::ExpiresSoon,
+        Self::Leftover,
+    ];
+}
+
+/// One thing to do, or one thing knowingly not done yet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Order a certificate: the device is told to make a key and to send a request.
+    Issue {
+        /// Where it goes.
+        slot: SlotId,
+        /// Why.
+        because: Reason,
+        /// What it must say.
+        template: Template,
+        /// The account it counts against.
+        account: Option<AccountName>,
+        /// The certificates that go once the new one is proven.
+        replaces: Vec<Serial>,
+    },
+    /// Take an order back that nobody needs any more.
+    Cancel {
+        /// The slot it was for.
+        slot: SlotId,
+        /// Why.
+        because: Reason,
+    },
+    /// Declare a certificate invalid, in the revocation list.
+    Revoke {
+        /// The slot it was for.
+        slot: SlotId,
+        /// The certificate.
+        serial: Serial,
+        /// Why.
+        because: Reason,
+    },
+    /// Have the device remove a certificate and its key now.
+    Retire {
+        /// The slot it is in.
+        slot: SlotId,
+        /// The certificate.
+        serial: Serial,
+        /// Why.
+        because: Reason,
+    },
+    /// Have the device remove an installer file, wherever it lies in the folders that agents look at.
+    RemoveInstaller {
+        /// The device.
+        device: DeviceId,
+        /// SHA-256 of the file.
+        sha256: Sha256,
+    },
+    /// Knowingly not done yet.
+    Hold {
+        /// The slot.
+        slot: SlotId,
+        /// What is wrong with it.
+        reason: Reason,
+        /// What it waits for.
+        because: Obstacle,
+        /// When to look again, if time alone can change it.
+        until: Option<Timestamp>,
+    },
+}
+
+/// What a held action waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Obstacle {
+    /// Someone has to enrol the device.
+    Enrolment,
+    /// The device itself: it was told, and has not answered yet.
+    Device,
+    /// A device that has not been heard for a day.
+    SilentDevice,
+    /// A device whose clock is more than five minutes off.
+    WrongClock,
+    /// Certificates of the account that have to go first.
+    Quota,
+    /// Other replacements that are under way.
+    OthersFirst,
+    /// The circuit breaker: this slot was issued to too often lately.
+    TooOften,
+}
+
+/// Decides what each slot of one clinic needs. Same arguments, same answer, always.
+pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
+    let _ = (desired, observed, now);
+    Plan::default()
+}
+
+/// The devices that can sign in to this clinic now, and could not within a day, were `after` applied instead of `before`.
+///
+/// A device counts once, however many of its slots are lost.
+pub fn locked_out(before: &Desired, after: &Desired, observed: &Observed, now: Timestamp) -> std::collections::BTreeSet<DeviceId> {
+    let _ = (before, after, observed, now);
+    Default::default()
+}

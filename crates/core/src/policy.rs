@@ -1,0 +1,353 @@
+//! What a human declared, after it was checked: nothing in these types can be wrong by itself.
+//!
+//! The YAML side of the same words is `tegata_api::v1::policy`; only its `TryFrom` builds these.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::calendar::Calendar;
+use crate::name::{
+    AccountName, ClinicName, DeviceId, DeviceName, FacilitySlug, InstitutionNumber, IssuerName, Label, Mail, ProfileName, Sha256,
+    TargetName, TenantName,
+};
+
+/// Everything that one tenant declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its name.
+    pub name: TenantName,
+    /// Its clinics.
+    pub clinics: BTreeMap<ClinicName, ClinicNetwork>,
+    /// Its profiles.
+    pub profiles: BTreeMap<ProfileName, CertificateProfile>,
+    /// Its issuers.
+    pub issuers: BTreeMap<IssuerName, Issuer>,
+    /// Its backup targets.
+    pub targets: BTreeMap<TargetName, BackupTarget>,
+}
+
+/// One clinic: its people, its PCs, and which certificate goes where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClinicNetwork {
+    /// Its name inside the tenant.
+    pub name: ClinicName,
+    /// Its name as people say it.
+    pub display_name: Label,
+    /// Its medical institution number, where a system needs one.
+    pub institution_number: Option<InstitutionNumber>,
+    /// The label that certificates and host names carry.
+    pub facility_slug: FacilitySlug,
+    /// Who is told when something needs a person.
+    pub contacts: Vec<Mail>,
+    /// When the clinic is open.
+    pub hours: Calendar,
+    /// Staff accounts under which certificates are issued.
+    pub accounts: BTreeMap<AccountName, Account>,
+    /// The devices that stand in this clinic.
+    pub devices: BTreeMap<DeviceName, Device>,
+    /// Devices of sister clinics that open this clinic's charts too.
+    pub guests: BTreeSet<DeviceId>,
+    /// Which profiles go where.
+    pub certificates: Vec<Assignment>,
+    /// What happens to installer files.
+    pub installers: InstallerRule,
+    /// Where sealed backups go.
+    pub backup: BackupRule,
+    /// How many certificates that still work may be replaced at the same time.
+    pub replace_at_once: u32,
+}
+
+/// A staff account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Where its codes are mailed.
+    pub mail: Option<Mail>,
+    /// False once the person has left: every certificate issued under it goes.
+    pub active: bool,
+    /// How many certificates it may have.
+    pub quota: Option<Quota>,
+}
+
+/// A bound on certificates of one account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// The most that are allowed.
+    pub certificates: u32,
+    /// Counted over this rolling span of issuance; `None` counts those alive now.
+    pub per: Option<Duration>,
+}
+
+/// A PC or server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its operating system.
+    pub platform: Platform,
+    /// Where it stands, for people.
+    pub memo: Option<Label>,
+    /// What assignments select by.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An operating system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Platform {
+    /// Windows 10 and later.
+    Windows,
+    /// macOS.
+    Macos,
+    /// Linux.
+    Linux,
+}
+
+/// "This profile, under this account, on these devices."
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The profile.
+    pub profile: ProfileName,
+    /// The account that the certificates count against.
+    pub account: Option<AccountName>,
+    /// The devices.
+    pub devices: Selector,
+}
+
+/// Which devices an assignment means, guests included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// Every device of the clinic and every guest.
+    All,
+    /// These; a guest is named by `clinic/device`.
+    Names(BTreeSet<DeviceId>),
+    /// Those that carry all of these labels.
+    Labels(BTreeMap<String, String>),
+}
+
+/// What happens to installer files (`.p12`, `.pfx`) that a set-up leaves behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallerRule {
+    /// When files known by hash are removed.
+    pub remove: RemoveInstallers,
+    /// Where agents look.
+    pub folders: BTreeSet<Folder>,
+}
+
+/// When an installer file that is known by its hash is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemoveInstallers {
+    /// Once every certificate of this clinic on the device is proven.
+    AfterProof,
+    /// Not at all: agents only report.
+    Never,
+}
+
+/// A folder of the logged-on user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Folder {
+    /// Downloads.
+    Downloads,
+    /// The desktop.
+    Desktop,
+    /// Documents.
+    Documents,
+}
+
+/// Where sealed backups go, and of which keys.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BackupRule {
+    /// The targets; empty means that lost certificates are issued anew instead.
+    pub targets: BTreeSet<TargetName>,
+}
+
+/// How certificates for one system are made, installed, used and renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateProfile {
+    /// Its name.
+    pub name: ProfileName,
+    /// Who issues.
+    pub issuer: IssuerName,
+    /// Where the key is born.
+    pub key: KeyOrigin,
+    /// How long a certificate lives.
+    pub validity: Duration,
+    /// When it is replaced.
+    pub renewal: Renewal,
+    /// How long before expiry people are told, longest first.
+    pub notices: Vec<Duration>,
+    /// Where it is installed.
+    pub stores: BTreeSet<Store>,
+    /// The sites for which the browser selects it without asking.
+    pub select: Vec<UrlTemplate>,
+    /// The page that proves it by a real handshake.
+    pub probe: Option<UrlTemplate>,
+    /// Trust anchors that agents may install, pinned by SHA-256 of their DER.
+    pub trust: BTreeSet<Sha256>,
+    /// What else has to change whenever this certificate does, for people.
+    pub dependants: Vec<Label>,
+}
+
+/// Where a private key is born.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyOrigin {
+    /// On the device; it never leaves it.
+    Device(KeyAlgorithm),
+    /// At the vendor, who delivers it in a PKCS#12 file.
+    Vendor,
+}
+
+/// A kind of key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyAlgorithm {
+    /// ECDSA on P-256. What nearly everything should use.
+    EcdsaP256,
+    /// ECDSA on P-384.
+    EcdsaP384,
+    /// RSA with 2048 bits, for what cannot do elliptic curves.
+    Rsa2048,
+}
+
+/// When a certificate is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewal {
+    /// How long before expiry replacement may begin. Always shorter than the validity.
+    pub window: Duration,
+    /// Which end of the window is meant.
+    pub when: RenewWhen,
+}
+
+/// Which end of the renewal window is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenewWhen {
+    /// As the window opens, spread over its first third.
+    Early,
+    /// As late as is safe, for issuers that do not carry the remaining time over: spread over its last third, on an open day.
+    Late,
+}
+
+/// A place that programs take client certificates from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Store {
+    /// The store of the user's browser.
+    Browser,
+    /// PEM files in the agent's folder, for programs that read files.
+    File,
+}
+
+/// A URL with the clinic's own parts left open: `https://{facilitySlug}.karte.example.jp`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UrlTemplate(String);
+
+/// Why a text is not a URL template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlError {
+    /// What is wrong, in one sentence.
+    pub problem: String,
+}
+
+/// The placeholders that a URL template may hold.
+pub const URL_PLACEHOLDERS: [&str; 2] = ["facilitySlug", "clinic"];
+
+impl UrlTemplate {
+    /// Reads a template: `https://`, a host, perhaps a port and a path, and placeholders from [`URL_PLACEHOLDERS`].
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        let wrong = |problem: String| Err(UrlError { problem });
+        let Some(rest) = text.strip_prefix("https://") else { return wrong("it must begin with https://".into()) };
+        let mut open = rest;
+        while let Some((_, after)) = open.split_once('{') {
+            let Some((name, tail)) = after.split_once('}') else { return wrong("a '{' has no matching '}'".into()) };
+            if !URL_PLACEHOLDERS.contains(&name) {
+                return wrong(format!("'{{{name}}}' is not one of {{{}}}", URL_PLACEHOLDERS.join("}, {")));
+            }
+            open = tail;
+        }
+        let host = rest.split(['/', ':']).next().unwrap_or_default();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '{' | '}');
+        if host.is_empty() || !host.chars().all(plain) {
+            return wrong("its host must be letters, digits, dots and hyphens".into());
+        }
+        if !rest.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '<' | '>' | '*' | '@' | '?' | '#')) {
+            return wrong("it may hold only a host, a port and a path".into());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Fills the placeholders for one clinic.
+    pub fn fill(&self, clinic: &ClinicNetwork) -> String {
+        self.0.replace("{facilitySlug}", clinic.facility_slug.as_str()).replace("{clinic}", clinic.name.as_str())
+    }
+
+    /// Gives the template as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Who issues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    /// Its name.
+    pub name: IssuerName,
+    /// How.
+    pub kind: IssuerKind,
+}
+
+/// How an issuer comes to a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IssuerKind {
+    /// Tegata's own authority: a root and an issuing intermediate, made when the document is first applied.
+    Ca {
+        /// The common name of the issuing intermediate, which browser rules select by.
+        common_name: Label,
+    },
+    /// A vendor's portal; people bring the file.
+    Vendor,
+    /// ORCAMO's renewal call, authenticated by the current certificate.
+    Orcamo,
+}
+
+/// Where sealed backups are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupTarget {
+    /// Its name.
+    pub name: TargetName,
+    /// The place.
+    pub place: BackupPlace,
+    /// age X25519 recipients (`age1…`) that can open the backups.
+    pub recipients: Vec<String>,
+    /// How long a backup is kept after its certificate expired.
+    pub retention: Duration,
+    /// How often a restore is tried.
+    pub drill_every: Option<Duration>,
+}
+
+/// A place for backups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupPlace {
+    /// A folder on the server's machine or a mounted share.
+    Directory {
+        /// An absolute path.
+        path: String,
+    },
+    /// A server reached by SFTP.
+    Sftp {
+        /// Host name or address.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// The login name.
+        user: String,
+        /// The pinned host key, as in `known_hosts`: algorithm and base64.
+        host_key: String,
+        /// The folder there.
+        path: String,
+    },
+    /// An S3-compatible bucket.
+    S3 {
+        /// The service's address, if it is not Amazon's.
+        endpoint: Option<String>,
+        /// The region.
+        region: String,
+        /// The bucket.
+        bucket: String,
+        /// What object names begin with.
+        prefix: String,
+    },
+}

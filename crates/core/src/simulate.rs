@@ -1,0 +1,1 @@
+//! Both brains and a pretend world: fleets driven by text scripts, whose transcripts are the tests.

@@ -1,0 +1,8 @@
+//! Bytes of X.509, CSR, CRL and PKCS#12, and where a CA key lives.
+
+pub mod authority;
+pub mod certificate;
+pub mod crl;
+pub mod csr;
+pub mod key;
+pub mod pkcs12;

@@ -1,0 +1,54 @@
+//! The audit log, and the proof that something is in it.
+//!
+//! [`Recorded`] can be minted only here, and only after the database has said that the record is durable. Whatever has an
+//! effect outside the database takes a `Recorded`: no effect without a record, enforced by the compiler.
+
+use std::sync::Arc;
+
+use crate::store::{Batch, Store, StoreError};
+
+/// Proof that the intention to do `T` is on record, durably.
+#[derive(Debug)]
+pub struct Recorded<T>(T);
+
+impl<T> Recorded<T> {
+    /// What was recorded.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+
+    /// Gives up the proof for what it proves.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// The one way to change anything.
+#[derive(Clone)]
+pub struct Ledger {
+    store: Arc<dyn Store>,
+}
+
+impl Ledger {
+    /// Writes to `store`.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// Commits a batch that announces `what`; gives the proof once it is durable.
+    pub async fn record<T>(&self, what: T, batch: Batch) -> Result<Recorded<T>, StoreError> {
+        debug_assert!(!batch.records.is_empty(), "a proof needs a record");
+        self.store.commit(batch).await?;
+        Ok(Recorded(what))
+    }
+
+    /// Commits changes that need no proof: what was heard, seen or asked.
+    pub async fn note(&self, batch: Batch) -> Result<(), StoreError> {
+        self.store.commit(batch).await
+    }
+
+    /// For reading.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+}

@@ -1,0 +1,4 @@
+//! The one place with state and CA credentials.
+
+pub mod audit;
+pub mod store;

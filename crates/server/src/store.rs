@@ -1,0 +1,331 @@
+//! The port to the database: what is kept, what can change, and what can be asked.
+//!
+//! Everything that changes goes through [`Store::commit`]: a closed set of [`Change`]s and the audit records that announce
+//! them, in one durable transaction. Nothing else writes. Many batches may share one `fsync`.
+
+pub mod sqlite;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use tegata_api::v1::audit::{Record, Stage};
+use tegata_api::v1::device::{Facts, FileHash, Manifest, Report};
+use tegata_core::fleet::Template;
+use tegata_core::name::{AccountName, ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId, TenantName};
+use tegata_core::plan::Reason;
+use tegata_core::time::Timestamp;
+use zeroize::Zeroizing;
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A guard did not hold: somebody was faster, or it is not so any more. Nothing of the batch was applied.
+    #[error("the state has changed meanwhile: {0}")]
+    Conflict(&'static str),
+    /// The database failed. A failed commit is never retried as if it could succeed: the process stops.
+    #[error("the database failed")]
+    Database(#[source] sqlx::Error),
+    /// What is stored cannot be read back.
+    #[error("the database holds something unreadable in {place}")]
+    Corrupt {
+        /// The table and column.
+        place: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The database is not set up to survive a power cut.
+    #[error("unsafe database setting: {0}")]
+    Unsafe(String),
+}
+
+/// Changes and the records that announce them. All or nothing, durable when [`Store::commit`] returns.
+#[derive(Debug, Default, Clone)]
+pub struct Batch {
+    /// Written in this order, each with the next sequence number of its tenant.
+    pub records: Vec<NewRecord>,
+    /// Applied in this order.
+    pub changes: Vec<Change>,
+}
+
+/// An audit record before it has its place in the log.
+#[derive(Debug, Clone)]
+pub struct NewRecord {
+    /// Whose log.
+    pub tenant: TenantName,
+    /// When.
+    pub at: Timestamp,
+    /// *intended*, *done* or *seen*.
+    pub stage: Stage,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub action: &'static str,
+    /// To what.
+    pub object: String,
+    /// The particulars. Never a secret.
+    pub details: serde_json::Value,
+}
+
+/// Everything that can change. Guards are named where there are any; one that fails refuses the whole batch.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Keeps a policy document, counting its revision up.
+    PutDocument { tenant: TenantName, kind: String, name: String, body: serde_json::Value, author: String, at: Timestamp },
+    /// Drops a policy document.
+    DeleteDocument { tenant: TenantName, kind: String, name: String },
+    /// Says when a clinic is looked at next; `None` is "when something changes".
+    Wake { clinic: ClinicId, at: Option<Timestamp> },
+    /// Has a clinic looked at no later than this.
+    Nudge { clinic: ClinicId, at: Timestamp },
+    /// Says when a clinic is looked at next, unless it was nudged since `as_of` (then the earlier one stays).
+    Rest { clinic: ClinicId, as_of: u64, at: Option<Timestamp> },
+
+    /// Keeps an enrolment code, replacing earlier ones of the same device.
+    PutCode(CodeRow),
+    /// Takes one try off a code before it is compared. Guard: the code exists, has tries left, is unused, and expires after `now`.
+    SpendTry { handle: String, now: Timestamp },
+    /// Marks a code as used by this key. Guard: unused, or used by the very same key.
+    UseCode { handle: String, identity: Sha256 },
+
+    /// Keeps a device at (re-)enrolment. Receipt numbers begin at 1 again; an earlier identity is gone.
+    PutDevice(DeviceRow),
+    /// Notes that a device was heard.
+    Heard { tenant: TenantName, device: DeviceId, at: Timestamp },
+    /// Keeps a device's newest report, and which installer files it saw.
+    PutReport { tenant: TenantName, device: DeviceId, report: Report, clock_offset: i64, at: Timestamp },
+    /// Ends a device's identity.
+    RevokeDevice { tenant: TenantName, device: DeviceId, at: Timestamp },
+    /// Keeps a device's manifest. Guard: its generation is exactly one above the stored one.
+    PutManifest { tenant: TenantName, device: DeviceId, manifest: Manifest },
+    /// Counts a receipt. Guard: its number is exactly one above the stored one.
+    CountReceipt { tenant: TenantName, device: DeviceId, number: u64 },
+
+    /// Opens an order. Guard: the slot has no open order.
+    OpenOrder(OrderRow),
+    /// Takes an open order back. Guard: it is open.
+    CancelOrder { id: OrderId, at: Timestamp },
+    /// Keeps the exact bytes that are about to be signed. Guard: the order is open and has no draft.
+    PutDraft { id: OrderId, draft: Draft },
+    /// Keeps a signed certificate and closes its order. Guard: the order is open and its draft has this serial.
+    PutCertificate(CertificateRow),
+    /// Notes how far a certificate has come. An earlier moment that is already stored stays.
+    Installed { serial: Serial, at: Timestamp },
+    /// As above.
+    Proven { serial: Serial, at: Timestamp },
+    /// A certificate is ordered off its device.
+    Retiring { serial: Serial, at: Timestamp },
+    /// A certificate is gone from its device.
+    Retired { serial: Serial, at: Timestamp },
+    /// A certificate is invalid from now on. An earlier moment that is already stored stays.
+    Revoke { serial: Serial, at: Timestamp, because: String },
+    /// Somebody asked for a replacement; cleared by the next order for the slot.
+    AskRenewal { tenant: TenantName, slot: SlotId },
+
+    /// A file with these contents is an installer.
+    PutInstaller { tenant: TenantName, file: FileHash, name: String, at: Timestamp },
+    /// An installer file is ordered off a device.
+    RemovingInstaller { tenant: TenantName, device: DeviceId, sha256: Sha256 },
+    /// An installer file is gone from a device.
+    InstallerRemoved { tenant: TenantName, device: DeviceId, sha256: Sha256 },
+
+    /// Keeps an authority. Guard: there is none of that name.
+    PutAuthority(AuthorityRow),
+    /// Keeps a token.
+    PutToken(TokenRow),
+}
+
+/// A policy document as it is kept: parsed, canonical, without comments.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DocumentRow {
+    pub kind: String,
+    pub name: String,
+    pub revision: u64,
+    pub body: serde_json::Value,
+    pub author: String,
+    pub applied_at: Timestamp,
+}
+
+/// An enrolment code. The secret itself is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeRow {
+    /// Its public part.
+    pub handle: String,
+    pub tenant: TenantName,
+    pub device: DeviceId,
+    /// HMAC of the secret under the server's own key.
+    pub digest: Sha256,
+    pub tries_left: u32,
+    pub expires_at: Timestamp,
+    /// SHA-256 of the public key that used it.
+    pub used_by: Option<Sha256>,
+}
+
+/// A device that has enrolled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceRow {
+    pub tenant: TenantName,
+    pub device: DeviceId,
+    /// SHA-256 of its public key (SubjectPublicKeyInfo, DER). Unique.
+    pub identity: Sha256,
+    /// SubjectPublicKeyInfo, DER.
+    pub public_key: Vec<u8>,
+    pub enrolled_at: Timestamp,
+    pub last_seen: Timestamp,
+    pub clock_offset: i64,
+    pub revoked_at: Option<Timestamp>,
+    pub facts: Facts,
+    pub report: Report,
+    /// Generation 0 until the first one is made.
+    pub manifest: Manifest,
+    /// Receipts up to this number are on record.
+    pub receipts: u64,
+}
+
+/// A decision to issue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderRow {
+    pub id: OrderId,
+    pub tenant: TenantName,
+    pub slot: SlotId,
+    pub template: Template,
+    pub account: Option<AccountName>,
+    pub because: Reason,
+    pub replaces: Vec<Serial>,
+    pub opened_at: Timestamp,
+    pub state: OrderState,
+    pub draft: Option<Draft>,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderState {
+    Open,
+    Fulfilled,
+    Cancelled,
+}
+
+/// What is about to be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    pub serial: Serial,
+    /// SHA-256 of the public key in it.
+    pub public_key: Sha256,
+    /// The exact bytes (TBSCertificate, DER).
+    pub tbs: Vec<u8>,
+}
+
+/// A certificate that was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateRow {
+    pub serial: Serial,
+    pub order: OrderId,
+    pub tenant: TenantName,
+    pub slot: SlotId,
+    pub template: Template,
+    pub account: Option<AccountName>,
+    pub der: Vec<u8>,
+    /// SHA-256 of `der`.
+    pub fingerprint: Sha256,
+    /// SHA-256 of its public key.
+    pub public_key: Sha256,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub issued_at: Timestamp,
+    pub installed_at: Option<Timestamp>,
+    pub proven_at: Option<Timestamp>,
+    pub retiring_at: Option<Timestamp>,
+    pub retired_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// One of our certificate authorities.
+#[derive(Debug, Clone)]
+pub struct AuthorityRow {
+    /// `None` for the server's own (agents' identities, the server's certificate).
+    pub tenant: Option<TenantName>,
+    /// The issuer's name, and which of its two authorities: `portal/root`, `portal/issuing`.
+    pub name: String,
+    /// DER.
+    pub certificate: Vec<u8>,
+    /// PKCS#8, sealed.
+    pub sealed_key: Vec<u8>,
+}
+
+/// A bearer token. The token itself is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// SHA-256 of the token.
+    pub digest: Sha256,
+    pub name: String,
+    /// `None` for every tenant.
+    pub tenant: Option<TenantName>,
+}
+
+/// What a turn starts from: everything on record about one clinic's slots, and the devices that hold them.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Counts up with every nudge; goes back into [`Change::Rest`].
+    pub nudges: u64,
+    /// Orders of the clinic's slots: every open one, and the newest one of each slot.
+    pub orders: Vec<OrderRow>,
+    /// Certificates of the clinic's slots that are not retired, and those that were issued within `history` of now.
+    pub certificates: Vec<CertificateRow>,
+    /// Slots for which somebody asked for a replacement.
+    pub renewals_asked: Vec<SlotId>,
+    /// Devices that stand in the clinic or hold one of its slots.
+    pub devices: BTreeMap<DeviceId, DeviceRow>,
+    /// Installer files on record that lie on these devices, and whether they were ordered away.
+    pub installers: Vec<(DeviceId, FileHash, bool)>,
+}
+
+/// Which certificates are meant.
+#[derive(Debug, Clone, Default)]
+pub struct CertificateFilter {
+    pub clinic: Option<tegata_core::name::ClinicName>,
+    pub device: Option<DeviceId>,
+    /// Only those that are revoked, and of this issuer: what a CRL lists.
+    pub revoked_of: Option<tegata_core::name::IssuerName>,
+}
+
+/// What the server needs from a database.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Applies a batch. When this returns `Ok`, it survives a power cut; when it returns `Conflict`, nothing has changed.
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
+
+    async fn tenants(&self) -> Result<Vec<TenantName>, StoreError>;
+    async fn documents(&self, tenant: &TenantName) -> Result<Vec<DocumentRow>, StoreError>;
+
+    /// Clinics whose time has come, longest overdue first, at most `limit`.
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<ClinicId>, StoreError>;
+    /// When the next clinic is due, if any.
+    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// When each clinic of a tenant is looked at next. Clinics that left policy but still have slots are in it.
+    async fn clinics(&self, tenant: &TenantName) -> Result<BTreeMap<tegata_core::name::ClinicName, Option<Timestamp>>, StoreError>;
+    async fn snapshot(&self, clinic: &ClinicId, history_since: Timestamp) -> Result<Snapshot, StoreError>;
+
+    async fn code(&self, handle: &str) -> Result<Option<CodeRow>, StoreError>;
+    async fn device(&self, tenant: &TenantName, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError>;
+    async fn device_by_identity(&self, identity: &Sha256) -> Result<Option<DeviceRow>, StoreError>;
+    async fn devices(&self, tenant: &TenantName) -> Result<Vec<DeviceRow>, StoreError>;
+    /// Every slot's newest order on one device, whichever clinic it opens.
+    async fn orders_on(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<OrderRow>, StoreError>;
+    async fn order(&self, id: &OrderId) -> Result<Option<OrderRow>, StoreError>;
+    async fn certificate(&self, serial: &Serial) -> Result<Option<CertificateRow>, StoreError>;
+    async fn certificate_of_order(&self, id: &OrderId) -> Result<Option<CertificateRow>, StoreError>;
+    async fn certificate_by_fingerprint(&self, tenant: &TenantName, fingerprint: &Sha256) -> Result<Option<CertificateRow>, StoreError>;
+    async fn certificates(&self, tenant: &TenantName, filter: CertificateFilter) -> Result<Vec<CertificateRow>, StoreError>;
+    /// Orders that have a draft but no certificate: what a crash left between two commits.
+    async fn unsigned_drafts(&self) -> Result<Vec<OrderRow>, StoreError>;
+    /// Installer files ordered off one device and not seen gone.
+    async fn installers_to_remove(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<FileHash>, StoreError>;
+
+    async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError>;
+    async fn token(&self, digest: &Sha256) -> Result<Option<TokenRow>, StoreError>;
+    /// A random secret of this installation, made at first use: the key under which enrolment codes are digested.
+    async fn code_key(&self) -> Result<Zeroizing<Vec<u8>>, StoreError>;
+
+    /// Records after `after`, oldest first, at most `limit`.
+    async fn audit(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<Record>, StoreError>;
+}
