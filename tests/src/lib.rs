@@ -1,1 +1,8 @@
-//! tests
+//! A small world for end-to-end tests: the real server, real agents and the stand-in EMR, each a process of its own.
+
+pub mod emr;
+pub mod policy;
+pub mod process;
+pub mod world;
+
+pub use world::{Agent, World};

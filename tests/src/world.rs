@@ -1,0 +1,198 @@
+//! One server with its agents, on this machine, in one folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde::de::DeserializeOwned;
+use tegata_api::v1::fleet::Access;
+use tempfile::TempDir;
+
+use crate::process::{Process, binary, free_port, run, run_well, wait_for};
+
+/// How long a world may take to become what a test waits for. Generous: it is only ever spent by a failing test.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server, its state and the folder that everything of one test lives in.
+pub struct World {
+    folder: TempDir,
+    port: u16,
+    server: Option<Process>,
+}
+
+impl World {
+    /// Starts a server with a fresh state.
+    pub fn start() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("tegata-e2e-").tempdir()?;
+        let mut world = Self { folder, port: free_port()?, server: None };
+        world.start_server()?;
+        Ok(world)
+    }
+
+    /// Where everything of this test lives.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `https://127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts the server on the state that is there, and waits until it answers.
+    pub fn start_server(&mut self) -> Result<()> {
+        self.launch_server()?;
+        self.wait_for_server()
+    }
+
+    /// Starts the server on the state that is there, without waiting.
+    pub fn launch_server(&mut self) -> Result<()> {
+        let (state, listen) = (self.path("server"), format!("127.0.0.1:{}", self.port));
+        let arguments = ["serve".into(), "--state".into(), state.into_os_string(), "--listen".into(), listen.into()];
+        self.server = Some(Process::start(&binary("tegata"), arguments, &self.path("server.log"))?);
+        Ok(())
+    }
+
+    /// Waits until the server answers a question.
+    pub fn wait_for_server(&mut self) -> Result<()> {
+        wait_for(PATIENCE, "the server to answer", || {
+            let server = self.server.as_mut().context("no server was started")?;
+            ensure!(server.runs(), "the server ended:\n{}", fs::read_to_string(self.folder.path().join("server.log"))?);
+            Ok((self.access_file().is_file() && self.cli(["get", "clinics"])?.status.success()).then_some(()))
+        })
+    }
+
+    /// The running server.
+    pub fn server(&mut self) -> &mut Process {
+        self.server.as_mut().expect("the server was started")
+    }
+
+    /// Where the server left its administrator's access.
+    pub fn access_file(&self) -> PathBuf {
+        self.path("server/admin.json")
+    }
+
+    /// The administrator's access.
+    pub fn access(&self) -> Result<Access> {
+        Ok(serde_json::from_slice(&fs::read(self.access_file())?)?)
+    }
+
+    /// Runs `tegata` for tenant `aozora`, whatever its exit code.
+    pub fn cli<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Output> {
+        run(&binary("tegata"), self.arguments(arguments))
+    }
+
+    /// Runs `tegata` for tenant `aozora` and gives what it printed.
+    pub fn cli_well<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
+        run_well(&binary("tegata"), self.arguments(arguments))
+    }
+
+    /// Runs `tegata … -o json` and reads the answer.
+    pub fn ask<'a, Answer: DeserializeOwned>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Answer> {
+        let printed = self.cli_well(arguments.into_iter().chain(["-o", "json"]))?;
+        serde_json::from_str(&printed).with_context(|| format!("not the expected JSON: {printed}"))
+    }
+
+    fn arguments<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Vec<std::ffi::OsString> {
+        let mut all = vec!["--access".into(), self.access_file().into_os_string(), "--tenant".into(), "aozora".into()];
+        all.extend(arguments.into_iter().map(Into::into));
+        all
+    }
+
+    /// Writes a policy file and applies it.
+    pub fn apply(&self, text: &str) -> Result<String> {
+        let file = self.write("policy.yaml", text)?;
+        self.cli_well(["apply", "--prune", "--allow-lockout", "1000", "-f", &file])
+    }
+
+    /// Writes a file and gives its path.
+    pub fn write(&self, name: &str, text: &str) -> Result<String> {
+        let path = self.path(name);
+        fs::write(&path, text)?;
+        Ok(path.to_str().context("the test folder has a readable name")?.to_owned())
+    }
+
+    /// Waits until every slot is ready; gives their states when they are not in time.
+    pub fn wait_until_ready(&self) -> Result<()> {
+        use tegata_api::v1::fleet::Slot;
+        let waited = wait_for(PATIENCE, "every slot to be ready", || {
+            let slots: Vec<Slot> = self.ask(["get", "slots"])?;
+            Ok((!slots.is_empty() && slots.iter().all(|slot| slot.state == "ready")).then_some(()))
+        });
+        waited.with_context(|| self.cli_well(["get", "slots"]).unwrap_or_else(|error| format!("{error:#}")))
+    }
+
+    /// Enrols a device by a join code. Its agent does not run yet.
+    pub fn enroll(&self, device: &str, settings: &[&str]) -> Result<Agent> {
+        let code: tegata_api::v1::fleet::CodeAnswer = self.ask(["enroll", "code", device, "--join"])?;
+        let agent = Agent::prepare(self, device)?;
+        let mut arguments: Vec<String> = ["enroll", "--server", &self.address(), "--code", &code.code].map(String::from).into();
+        arguments.extend(agent.places());
+        arguments.extend(settings.iter().map(|&setting| setting.to_owned()));
+        run_well(&binary("tegata-agent"), arguments)?;
+        Ok(agent)
+    }
+}
+
+/// One PC: its user's home, and the agent on it.
+pub struct Agent {
+    folder: PathBuf,
+    process: Option<Process>,
+}
+
+impl Agent {
+    /// Makes the user's folders.
+    pub fn prepare(world: &World, device: &str) -> Result<Self> {
+        let folder = world.path("devices").join(device.replace('/', "-"));
+        for name in ["home/Downloads", "home/Desktop", "browser-policies"] {
+            fs::create_dir_all(folder.join(name))?;
+        }
+        Ok(Self { folder, process: None })
+    }
+
+    /// The user's home.
+    pub fn home(&self) -> PathBuf {
+        self.folder.join("home")
+    }
+
+    /// The agent's own folder.
+    pub fn state(&self) -> PathBuf {
+        self.folder.join("agent")
+    }
+
+    /// Where it writes what the browser is told.
+    pub fn browser_policies(&self) -> PathBuf {
+        self.folder.join("browser-policies")
+    }
+
+    /// Where its messages go.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("agent.log")
+    }
+
+    /// The flags of `enroll` that say where things are.
+    pub fn places(&self) -> Vec<String> {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let flags = [("--state", self.state()), ("--home", self.home()), ("--browser-policies", self.browser_policies())];
+        flags.iter().flat_map(|(flag, path)| [(*flag).to_owned(), text(path)]).collect()
+    }
+
+    /// Starts the agent.
+    pub fn start(&mut self) -> Result<()> {
+        let arguments = ["run".into(), "--state".into(), self.state().into_os_string()];
+        self.process = Some(Process::start(&binary("tegata-agent"), arguments, &self.log())?);
+        Ok(())
+    }
+
+    /// The running agent.
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the agent was started")
+    }
+
+    /// Ends the agent at once.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+}
