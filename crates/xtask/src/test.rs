@@ -1,0 +1,96 @@
+//! `cargo xtask test`: everything that must hold before a change lands, in one command, cheapest first.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::{generate, run, tidy, tools, workspace};
+
+/// How thoroughly.
+#[derive(Args)]
+pub struct Options {
+    /// Leaves the lints out.
+    #[arg(long)]
+    fast: bool,
+    /// Passed on to `cargo test`, such as the name of a test.
+    #[arg(trailing_var_arg = true)]
+    arguments: Vec<String>,
+}
+
+/// Checks everything; stops at the first step that fails.
+pub fn run(options: &Options) -> Result<()> {
+    step("tools", tools::provide)?;
+    step("format", || cargo(&["fmt", "--all", "--check"]))?;
+    step("tidy", tidy::run)?;
+    if !options.fast {
+        step("lints", || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
+    }
+    step("build", || cargo(&["build", "--workspace", "--quiet"]))?;
+    step("generated files", generate::check)?;
+    step("tests", || tests(&options.arguments))
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let start = Instant::now();
+    println!("== {name}");
+    work()?;
+    println!("== {name}: fine ({:.0} s)", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    run::check(run::cargo(arguments).current_dir(workspace::root()))
+}
+
+fn tests(arguments: &[String]) -> Result<()> {
+    let mut command = run::cargo(&["test", "--workspace", "--no-fail-fast", "--quiet"]);
+    command.args(arguments).current_dir(workspace::root());
+    let mut total = Totals::default();
+    let status = run::watch(&mut command, |line| total.add(line))?;
+    println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
+    run::succeeded(&command, status)?;
+    if total.passed == 0 {
+        bail!("not a single test ran");
+    }
+    Ok(())
+}
+
+/// How the tests of all binaries went.
+#[derive(Debug, Default, PartialEq)]
+struct Totals {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Totals {
+    /// Adds what one test binary says at its end: `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else { return };
+        for count in counts.split("; ") {
+            let Some((number, what)) = count.split_once(' ') else { continue };
+            let number = number.parse().unwrap_or(0);
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.skipped += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_the_sum_over_all_binaries() {
+        let mut totals = Totals::default();
+        totals.add("running 4 tests");
+        totals.add("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s");
+        totals.add("test result: FAILED. 5 passed; 2 failed; 0 ignored; 0 measured; 7 filtered out; finished in 1.50s");
+        assert_eq!(totals, Totals { passed: 8, failed: 2, skipped: 1 });
+    }
+}

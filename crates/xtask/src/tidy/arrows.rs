@@ -1,0 +1,147 @@
+//! Which crate may know which: the arrows of ARCHITECTURE.md, and the fences that each crate exists for.
+
+use serde_json::Value;
+
+use super::{Finding, Tree};
+
+/// Each package, and those of the workspace that it may name. Nothing here may ever point back.
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("tegata-core", &[]),
+    ("tegata-pki", &["tegata-core"]),
+    ("tegata-api", &["tegata-core"]),
+    ("tegata-server", &["tegata-core", "tegata-pki", "tegata-api"]),
+    ("tegata-agent", &["tegata-core", "tegata-pki", "tegata-api"]),
+    ("tegata", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server"]),
+    ("xtask", &[]),
+    ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server"]),
+];
+
+/// Outside crates that only these packages may name outside their tests.
+const FENCES: [(&str, &[&str]); 12] = [
+    ("rcgen", &["tegata-pki"]),
+    ("p12-keystore", &["tegata-pki"]),
+    ("age", &["tegata-pki"]),
+    ("schemars", &["tegata-api"]),
+    ("jsonschema", &["tegata-api"]),
+    ("sqlx", &["tegata-server"]),
+    ("axum", &["tegata-server"]),
+    ("libloading", &["tegata-agent"]),
+    ("rustix", &["tegata-agent", "tegata"]),
+    ("clap", &["tegata", "tegata-agent", "xtask"]),
+    ("indicatif", &["tegata"]),
+    ("syn", &["xtask"]),
+];
+
+/// Crates that must not be built, whoever asks for them: one provider of cryptography, and no C library of the system's.
+const BANNED: [&str; 5] = ["ring", "openssl", "openssl-sys", "native-tls", "mbedtls"];
+
+/// A package names only those that its arrow points to.
+pub fn between_crates(tree: &Tree) -> Vec<Finding> {
+    let ours: Vec<&str> = tree.members().map(|member| member.name()).collect();
+    let mut findings = Vec::new();
+    for member in tree.members() {
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == member.name()) else {
+            let message = format!("{} has no arrow yet: say in xtask's tidy/arrows.rs what it may name", member.name());
+            findings.push(Finding { file: member.manifest(), line: 1, message });
+            continue;
+        };
+        for dependency in member.dependencies().filter(|dependency| ours.contains(&dependency.name) && !allowed.contains(&dependency.name))
+        {
+            findings.push(named(
+                tree,
+                &member.manifest(),
+                dependency.key(),
+                &format!("{} must not know {}", member.name(), dependency.name),
+            ));
+        }
+    }
+    findings
+}
+
+/// A fenced crate is named only inside its fence.
+pub fn fences(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for member in tree.members().filter(|member| member.name() != "tegata-tests") {
+        for dependency in member.dependencies().filter(|dependency| !dependency.for_tests) {
+            let Some((_, inside)) = FENCES.iter().find(|(name, _)| *name == dependency.name) else { continue };
+            if !inside.contains(&member.name()) {
+                let message = format!("{} is fenced off in {}; {} must not name it", dependency.name, inside.join(", "), member.name());
+                findings.push(named(tree, &member.manifest(), dependency.key(), &message));
+            }
+        }
+    }
+    findings
+}
+
+/// No banned crate is in the graph that cargo resolved.
+pub fn banned(tree: &Tree) -> Vec<Finding> {
+    let nodes = tree.metadata["resolve"]["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let names = |node: &Value, wanted: &str| name_of(&tree.metadata, &node["id"]) == Some(wanted);
+    let mut findings = Vec::new();
+    for banned in BANNED {
+        for node in nodes.iter().filter(|node| names(node, banned)) {
+            let line = tree.line_where("Cargo.lock", |line| line == format!("name = \"{banned}\""));
+            let message = format!("{banned} must not be built; it comes in through {}", users(tree, nodes, &node["id"]).join(", "));
+            findings.push(Finding { file: "Cargo.lock".into(), line, message });
+        }
+    }
+    findings
+}
+
+/// Who depends on the package `id`.
+fn users<'a>(tree: &'a Tree, nodes: &'a [Value], id: &Value) -> Vec<&'a str> {
+    let uses = |node: &&Value| node["dependencies"].as_array().is_some_and(|dependencies| dependencies.contains(id));
+    nodes.iter().filter(uses).filter_map(|node| name_of(&tree.metadata, &node["id"])).collect()
+}
+
+fn name_of<'a>(metadata: &'a Value, id: &Value) -> Option<&'a str> {
+    metadata["packages"].as_array()?.iter().find(|package| package["id"] == *id)?["name"].as_str()
+}
+
+/// A finding on the line of `manifest` that names the dependency `key`.
+fn named(tree: &Tree, manifest: &str, key: &str, message: &str) -> Finding {
+    let line = tree.line_where(manifest, |line| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.starts_with(['.', ' ', '='])));
+    Finding { file: manifest.to_owned(), line, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::samples::{package, shown, tree};
+    use super::*;
+
+    #[test]
+    fn an_edge_must_not_point_at_another_edge() {
+        let bad =
+            tree(&[("crates/tegata-agent/Cargo.toml", "[dependencies]\ntegata-core.workspace = true\ntegata-server.workspace = true\n")])
+                .with(package("tegata-core", &[]))
+                .with(package("tegata-server", &["tegata-core"]))
+                .with(package("tegata-agent", &["tegata-core", "tegata-server"]));
+        assert_eq!(shown(&between_crates(&bad)), ["crates/tegata-agent/Cargo.toml:3: tegata-agent must not know tegata-server"]);
+    }
+
+    #[test]
+    fn a_new_crate_needs_an_arrow() {
+        let bad = tree(&[]).with(package("tegata-surprise", &[]));
+        assert_eq!(
+            shown(&between_crates(&bad)),
+            ["crates/tegata-surprise/Cargo.toml:1: tegata-surprise has no arrow yet: say in xtask's tidy/arrows.rs what it may name"]
+        );
+    }
+
+    #[test]
+    fn sql_stays_in_the_server() {
+        let good = package("tegata-server", &["sqlx"]);
+        let bad = tree(&[("crates/tegata/Cargo.toml", "sqlx = \"1\"\n")]).with(good).with(package("tegata", &["sqlx"]));
+        assert_eq!(shown(&fences(&bad)), ["crates/tegata/Cargo.toml:1: sqlx is fenced off in tegata-server; tegata must not name it"]);
+    }
+
+    #[test]
+    fn a_banned_crate_is_found_however_deep_it_hides() {
+        let mut bad =
+            tree(&[("Cargo.lock", "[[package]]\nname = \"ring\"\n")]).with(package("ring", &[])).with(package("middle", &["ring"]));
+        bad.metadata["resolve"] = json!({"nodes": [{"id": "middle", "dependencies": ["ring"]}, {"id": "ring", "dependencies": []}]});
+        assert_eq!(shown(&banned(&bad)), ["Cargo.lock:2: ring must not be built; it comes in through middle"]);
+    }
+}

@@ -1,0 +1,97 @@
+//! The outside programs that the tests meet: real peers, not doubles.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::run;
+
+/// A program, and where Debian keeps it.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+    /// What the tests do with it.
+    purpose: &'static str,
+}
+
+const TOOLS: [Tool; 5] = [
+    Tool { program: "cc", package: "build-essential", purpose: "builds aws-lc and SQLite" },
+    Tool { program: "openssl", package: "openssl", purpose: "a second opinion on certificates, lists and bundles" },
+    Tool { program: "certutil", package: "libnss3-tools", purpose: "the keystore of browsers on Linux" },
+    Tool { program: "pk12util", package: "libnss3-tools", purpose: "puts keys into that keystore" },
+    Tool { program: "chromium", package: "chromium", purpose: "a real browser that must not ask for a certificate" },
+];
+
+/// Makes sure that every program is there. As root on Debian it installs what is missing; elsewhere it says what to do.
+pub fn provide() -> Result<()> {
+    let absent = missing(is_there);
+    if absent.is_empty() {
+        return Ok(());
+    }
+    if !may_install() {
+        bail!(advice(&absent));
+    }
+    install(&packages(&absent))?;
+    match missing(is_there) {
+        still if still.is_empty() => Ok(()),
+        still => bail!(advice(&still)),
+    }
+}
+
+fn missing(is_there: impl Fn(&str) -> bool) -> Vec<&'static Tool> {
+    TOOLS.iter().filter(|tool| !is_there(tool.program)).collect()
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn may_install() -> bool {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    root && Path::new("/etc/debian_version").exists() && is_there("apt-get")
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    println!("installing {}", packages.join(" "));
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        run::output(&mut command)
+    };
+    apt(&["update"])?;
+    apt(&[&["install", "--yes", "--no-install-recommends"], packages].concat())?;
+    Ok(())
+}
+
+fn packages(tools: &[&Tool]) -> Vec<&'static str> {
+    let mut packages: Vec<_> = tools.iter().map(|tool| tool.package).collect();
+    packages.sort();
+    packages.dedup();
+    packages
+}
+
+fn advice(tools: &[&Tool]) -> String {
+    let list: String = tools.iter().map(|tool| format!("\n  {:9} {}", tool.program, tool.purpose)).collect();
+    format!("the tests need programs that are not here:{list}\nOn Debian and Ubuntu: sudo apt-get install {}", packages(tools).join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_exactly_what_is_missing_and_how_to_get_it() {
+        let absent = missing(|program| program == "cc" || program == "openssl");
+        let advice = advice(&absent);
+        assert!(advice.contains("certutil") && advice.contains("chromium"), "{advice}");
+        assert!(!advice.contains("openssl"), "{advice}");
+        assert!(advice.ends_with("sudo apt-get install chromium libnss3-tools"), "each package once: {advice}");
+    }
+
+    #[test]
+    fn asks_for_nothing_when_all_is_there() {
+        assert!(missing(|_| true).is_empty());
+    }
+}
