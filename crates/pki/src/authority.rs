@@ -2,16 +2,35 @@
 //!
 //! Drafting and signing are two calls, so that the bytes can be on record before the key is used.
 
+use rcgen::string::PrintableString;
+use rcgen::{
+    BasicConstraints, CertificateParams, CrlDistributionPoint, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyIdMethod, KeyUsagePurpose, PublicKeyData, SerialNumber, SignatureAlgorithm, SigningKey,
+};
+use rustls_pki_types::CertificateDer;
 use tegata_core::name::Serial;
+use tegata_core::policy::KeyAlgorithm;
 use tegata_core::time::Timestamp;
+use time::OffsetDateTime;
+use x509_parser::asn1_rs::{BitString, Sequence, ToDer as _};
+use x509_parser::certificate::TbsCertificate;
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::key::{KeyError, PrivateKey};
+use crate::key::{self, KeyError, PrivateKey};
 
 /// An authority: its certificate and its key.
 pub struct Authority {
     /// DER.
     certificate: Vec<u8>,
     key: PrivateKey,
+    /// Its name as the issuer of others: Name, DER.
+    name: Vec<u8>,
+    not_after: Timestamp,
+    /// How others refer to its key: as its own certificate does.
+    key_identifier: KeyIdMethod,
+    /// Read from the certificate once: issuing does not parse it again.
+    issuer: Issuer<'static, Silent>,
 }
 
 /// What a certificate is for.
@@ -37,7 +56,7 @@ pub enum Purpose {
     },
     /// A TLS server (serverAuth only).
     Server {
-        /// DNS names and IP addresses.
+        /// DNS names and IP addresses. The first is the subject CN too.
         names: Vec<String>,
     },
 }
@@ -51,14 +70,18 @@ pub struct Tbs {
 
 /// Makes a serial number: 16 random bytes, the first in 0x40–0x7f.
 pub fn new_serial() -> Serial {
-    todo!()
+    let mut bytes = key::random::<16>();
+    bytes[0] = 0x40 | (bytes[0] & 0x3f);
+    Serial(bytes)
 }
 
 impl Authority {
-    /// Makes a root that may sign one level of intermediates. Key: P-256.
+    /// Makes a root that may sign one level of intermediates. Key: P-256. Its name is as given: nothing is added.
     pub fn new_root(common_name: &str, organization: &str, not_before: Timestamp, not_after: Timestamp) -> Result<Self, KeyError> {
-        let _ = (common_name, organization, not_before, not_after);
-        todo!()
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256)?;
+        let params = authority_params(common_name, organization, 1, not_before, not_after)?;
+        let certificate = params.self_signed(&key.pair).map_err(KeyError::because)?;
+        Self::load(certificate.der(), key)
     }
 
     /// Makes an issuing intermediate below this root: pathlen 0, signs certificates and CRLs. Key: P-256.
@@ -69,14 +92,43 @@ impl Authority {
         not_before: Timestamp,
         not_after: Timestamp,
     ) -> Result<Self, KeyError> {
-        let _ = (common_name, organization, not_before, not_after);
-        todo!()
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256)?;
+        let mut params = authority_params(common_name, organization, 0, not_before, not_after)?;
+        params.use_authority_key_identifier_extension = true;
+        let tbs = self.prepare(&params, &key.public_key(), not_after)?;
+        let issuing = Self::load(&self.sign(&tbs)?, key)?;
+        // With one name for both, a chain could be built in two ways.
+        if issuing.name == self.name {
+            return Err(KeyError::because(format!("the authority above is called {common_name:?} too; give each its own name")));
+        }
+        Ok(issuing)
     }
 
-    /// Puts certificate and key together again; refuses a key that does not belong.
+    /// Puts certificate and key together again; refuses a key that does not belong, and a certificate that may not sign others.
     pub fn load(certificate: &[u8], key: PrivateKey) -> Result<Self, KeyError> {
-        let _ = (certificate, key);
-        todo!()
+        let (rest, read) = X509Certificate::from_der(certificate).map_err(|_| KeyError::because("its certificate cannot be read"))?;
+        if !rest.is_empty() {
+            return Err(KeyError::because("bytes follow its certificate"));
+        }
+        if read.public_key().raw != key.public_key() {
+            return Err(KeyError::because("it does not belong to this certificate"));
+        }
+        let may_sign = read.key_usage().ok().flatten().is_some_and(|usage| usage.value.key_cert_sign());
+        if !read.is_ca() || !may_sign {
+            return Err(KeyError::because("its certificate is not that of an authority"));
+        }
+        let silent = Silent { algorithm: key.pair.algorithm(), point: key.pair.public_key_raw().to_vec() };
+        let issuer = Issuer::from_ca_cert_der(&CertificateDer::from(certificate), silent).map_err(KeyError::because)?;
+        let authority = Self {
+            certificate: certificate.to_vec(),
+            key,
+            name: read.subject().as_raw().to_vec(),
+            not_after: Timestamp::from_unix(read.validity().not_after.timestamp()),
+            key_identifier: key_identifier(&read),
+            issuer,
+        };
+        authority.writes_its_own_name()?;
+        Ok(authority)
     }
 
     /// Its certificate, DER.
@@ -90,6 +142,9 @@ impl Authority {
     }
 
     /// Says exactly what would be signed. Everything is ours but the public key (SubjectPublicKeyInfo, DER).
+    ///
+    /// Fails for a key of a kind that is not issued for, for an end before the beginning, and for an end after the authority's own:
+    /// such a certificate would stop working on a day that nobody has in the calendar.
     pub fn draft(
         &self,
         purpose: &Purpose,
@@ -98,13 +153,189 @@ impl Authority {
         not_before: Timestamp,
         not_after: Timestamp,
     ) -> Result<Tbs, KeyError> {
-        let _ = (purpose, public_key, serial, not_before, not_after);
-        todo!()
+        key::kind(public_key).map_err(KeyError::because)?;
+        if !(0x40..=0x7f).contains(&serial.0[0]) {
+            return Err(KeyError::because("a serial number begins with 0x40 to 0x7f"));
+        }
+        let mut params = params(subject(purpose)?, serial, not_before, not_after)?;
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        match purpose {
+            Purpose::Client { crl_url, .. } => {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+                params.crl_distribution_points = crl_url.iter().map(|url| crl_distribution_point(url)).collect::<Result<_, _>>()?;
+            }
+            Purpose::Identity { .. } => params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
+            Purpose::Server { names } => {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+                params.subject_alt_names = CertificateParams::new(names.as_slice()).map_err(KeyError::because)?.subject_alt_names;
+            }
+        }
+        self.prepare(&params, public_key, not_after)
     }
 
-    /// Signs; gives the certificate, DER.
+    /// Signs; gives the certificate, DER. Refuses what is not a TBSCertificate issued by this authority.
     pub fn sign(&self, tbs: &Tbs) -> Result<Vec<u8>, KeyError> {
-        let _ = tbs;
-        todo!()
+        let (rest, read) =
+            TbsCertificate::from_der(&tbs.bytes).map_err(|_| KeyError::because("what is to be signed is not a certificate"))?;
+        if !rest.is_empty() {
+            return Err(KeyError::because("bytes follow the certificate that is to be signed"));
+        }
+        if read.issuer.as_raw() != self.name {
+            return Err(KeyError::because("the certificate that is to be signed names another issuer"));
+        }
+        self.signed(&tbs.bytes)
     }
+
+    /// Signs a to-be-signed part and puts the three parts together (RFC 5280, sections 4.1 and 5.1: certificates and CRLs look alike).
+    pub(crate) fn signed(&self, to_be_signed: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let signature = BitString::new(0, &self.key.sign(to_be_signed)?).to_der_vec().map_err(KeyError::because)?;
+        let content = [to_be_signed, self.key.signature_algorithm(), &signature].concat();
+        Sequence::new(content.into()).to_der_vec().map_err(KeyError::because)
+    }
+
+    pub(crate) fn key_identifier(&self) -> &KeyIdMethod {
+        &self.key_identifier
+    }
+
+    /// As which rcgen writes certificates and CRLs. It signs nothing.
+    pub(crate) fn issuer(&self) -> &Issuer<'static, Silent> {
+        &self.issuer
+    }
+
+    fn prepare(&self, params: &CertificateParams, public_key: &[u8], not_after: Timestamp) -> Result<Tbs, KeyError> {
+        if not_after > self.not_after {
+            return Err(KeyError::because(format!(
+                "a certificate until {not_after} would outlive its authority, which ends {}",
+                self.not_after
+            )));
+        }
+        let public_key = rcgen::SubjectPublicKeyInfo::from_der(public_key).map_err(KeyError::because)?;
+        let unsigned = params.signed_by(&public_key, &self.issuer).map_err(KeyError::because)?;
+        Ok(Tbs { bytes: first_part(unsigned.der())? })
+    }
+
+    /// rcgen keeps one value of each kind in a name: other names would come out changed, and no chain would be built.
+    fn writes_its_own_name(&self) -> Result<(), KeyError> {
+        let mut params = CertificateParams::default();
+        params.serial_number = Some(SerialNumber::from_slice(&[1]));
+        let tbs = self.prepare(&params, &self.key.public_key(), self.not_after)?;
+        let (_, read) = TbsCertificate::from_der(&tbs.bytes).map_err(KeyError::because)?;
+        if read.issuer.as_raw() == self.name {
+            Ok(())
+        } else {
+            Err(KeyError::because("its certificate's subject has two parts of the same kind, which is not supported"))
+        }
+    }
+}
+
+/// Stands for the authority's key while a certificate is only written down: its signature is empty.
+pub(crate) struct Silent {
+    algorithm: &'static SignatureAlgorithm,
+    /// The public key as in a BIT STRING: an EC point or an RSAPublicKey.
+    point: Vec<u8>,
+}
+
+impl PublicKeyData for Silent {
+    fn der_bytes(&self) -> &[u8] {
+        &self.point
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.algorithm
+    }
+}
+
+impl SigningKey for Silent {
+    fn sign(&self, _message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(Vec::new())
+    }
+}
+
+fn key_identifier(certificate: &X509Certificate<'_>) -> KeyIdMethod {
+    let written = certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
+        _ => None,
+    });
+    written.map_or(KeyIdMethod::Sha256, KeyIdMethod::PreSpecified)
+}
+
+/// Takes the to-be-signed part out of a certificate or CRL.
+pub(crate) fn first_part(whole: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let (_, outer) = Sequence::from_der(whole).map_err(KeyError::because)?;
+    let (rest, _) = Sequence::from_der(&outer.content).map_err(KeyError::because)?;
+    Ok(outer.content[..outer.content.len() - rest.len()].to_vec())
+}
+
+fn authority_params(
+    common_name: &str,
+    organization: &str,
+    levels_below: u8,
+    not_before: Timestamp,
+    not_after: Timestamp,
+) -> Result<CertificateParams, KeyError> {
+    let mut params = params(name(common_name, organization)?, new_serial(), not_before, not_after)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(levels_below));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+fn params(subject: DistinguishedName, serial: Serial, not_before: Timestamp, not_after: Timestamp) -> Result<CertificateParams, KeyError> {
+    if not_before >= not_after {
+        return Err(KeyError::because(format!("a certificate from {not_before} until {not_after} is never valid")));
+    }
+    let mut params = CertificateParams::default();
+    params.distinguished_name = subject;
+    params.serial_number = Some(SerialNumber::from_slice(&serial.0));
+    params.not_before = moment(not_before)?;
+    params.not_after = moment(not_after)?;
+    Ok(params)
+}
+
+/// A moment that a certificate can name: 1970 to 9999 (RFC 5280, section 4.1.2.5).
+pub(crate) fn moment(at: Timestamp) -> Result<OffsetDateTime, KeyError> {
+    let moment = OffsetDateTime::from_unix_timestamp(at.unix()).ok();
+    moment
+        .filter(|moment| (1970..=9999).contains(&moment.year()))
+        .ok_or_else(|| KeyError::because(format!("a certificate cannot name the moment {at}")))
+}
+
+fn subject(purpose: &Purpose) -> Result<DistinguishedName, KeyError> {
+    match purpose {
+        Purpose::Client { common_name, organization, unique, .. } => {
+            let mut subject = name(common_name, organization)?;
+            let unique = PrintableString::try_from(unique.as_str()).map_err(KeyError::because)?;
+            subject.push(DnType::CustomDnType(SERIAL_NUMBER.to_vec()), rcgen::DnValue::PrintableString(unique));
+            Ok(subject)
+        }
+        Purpose::Identity { common_name, organization } => name(common_name, organization),
+        Purpose::Server { names } => {
+            let first = names.first().ok_or_else(|| KeyError::because("a server certificate needs a name"))?;
+            let mut subject = DistinguishedName::new();
+            subject.push(DnType::CommonName, first.as_str());
+            Ok(subject)
+        }
+    }
+}
+
+/// The attribute serialNumber (X.520, id-at-serialNumber).
+const SERIAL_NUMBER: [u64; 4] = [2, 5, 4, 5];
+
+fn name(common_name: &str, organization: &str) -> Result<DistinguishedName, KeyError> {
+    if common_name.is_empty() || organization.is_empty() {
+        return Err(KeyError::because("a certificate's name and organisation must not be empty"));
+    }
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    name.push(DnType::OrganizationName, organization);
+    Ok(name)
+}
+
+fn crl_distribution_point(url: &str) -> Result<CrlDistributionPoint, KeyError> {
+    // An IA5String: rcgen would stop the program at anything else.
+    if url.is_empty() || !url.is_ascii() {
+        return Err(KeyError::because(format!("{url:?} cannot be written into a certificate; an address has ASCII letters only")));
+    }
+    Ok(CrlDistributionPoint { uris: vec![url.to_owned()] })
 }

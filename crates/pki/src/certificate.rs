@@ -2,6 +2,13 @@
 
 use tegata_core::name::Sha256;
 use tegata_core::time::Timestamp;
+use x509_parser::asn1_rs::Tag;
+use x509_parser::oid_registry::{OID_X509_COMMON_NAME, OID_X509_ORGANIZATION_NAME};
+use x509_parser::pem::Pem;
+use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
+use x509_parser::x509::AttributeTypeAndValue;
+
+use crate::key::{sha256, without_leading_zeros};
 
 /// Bytes that are not a certificate.
 #[derive(Debug, thiserror::Error)]
@@ -34,20 +41,60 @@ pub struct Certificate {
     pub public_key: Vec<u8>,
 }
 
-/// Reads DER.
+/// Reads DER. Nothing is verified: neither its signature nor its dates.
 pub fn read(der: &[u8]) -> Result<Certificate, CertificateError> {
-    let _ = der;
-    todo!()
+    let (rest, read) = X509Certificate::from_der(der).map_err(|problem| CertificateError { problem: problem.to_string() })?;
+    if !rest.is_empty() {
+        return Err(CertificateError { problem: format!("{} bytes follow it", rest.len()) });
+    }
+    Ok(Certificate {
+        der: der.to_vec(),
+        fingerprint: sha256(der),
+        serial: without_leading_zeros(read.raw_serial()).to_vec(),
+        issuer_common_name: text(read.issuer(), &OID_X509_COMMON_NAME),
+        common_name: text(read.subject(), &OID_X509_COMMON_NAME),
+        organization: text(read.subject(), &OID_X509_ORGANIZATION_NAME),
+        not_before: Timestamp::from_unix(read.validity().not_before.timestamp()),
+        not_after: Timestamp::from_unix(read.validity().not_after.timestamp()),
+        public_key: read.public_key().raw.to_vec(),
+    })
 }
 
-/// Reads every certificate of a PEM text, in order.
+/// Reads every certificate of a PEM text, in order. Text around them and blocks of other kinds are passed over; having none is an error.
 pub fn read_pem(pem: &str) -> Result<Vec<Certificate>, CertificateError> {
-    let _ = pem;
-    todo!()
+    let mut found = Vec::new();
+    for block in Pem::iter_from_buffer(pem.as_bytes()) {
+        let block = block.map_err(|problem| CertificateError { problem: problem.to_string() })?;
+        if block.label == "CERTIFICATE" {
+            found.push(read(&block.contents)?);
+        }
+    }
+    if found.is_empty() {
+        return Err(CertificateError { problem: "the text has no block that begins with -----BEGIN CERTIFICATE-----".to_owned() });
+    }
+    Ok(found)
 }
 
 /// Writes PEM (RFC 7468).
 pub fn to_pem(der: &[u8]) -> String {
-    let _ = der;
-    todo!()
+    let lines = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    pem::encode_config(&pem::Pem::new("CERTIFICATE", der), lines)
+}
+
+/// The first attribute of this kind in a name, in whichever of X.520's string types it was written.
+fn text(name: &X509Name<'_>, kind: &x509_parser::asn1_rs::Oid<'_>) -> Option<String> {
+    name.iter_by_oid(kind).next().map(decode)
+}
+
+fn decode(attribute: &AttributeTypeAndValue<'_>) -> String {
+    let value = attribute.attr_value();
+    match value.header.tag() {
+        Tag::BmpString => {
+            let units: Vec<u16> = value.data.chunks(2).map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte))).collect();
+            String::from_utf16_lossy(&units)
+        }
+        // T.61 is read as Latin-1: what its writers meant.
+        Tag::T61String => value.data.iter().map(|byte| char::from(*byte)).collect(),
+        _ => String::from_utf8_lossy(value.data).into_owned(),
+    }
 }

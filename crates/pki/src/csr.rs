@@ -1,6 +1,13 @@
 //! Certificate signing requests (PKCS#10, RFC 2986): made on devices, and read with suspicion.
 
-use crate::key::{KeyError, PrivateKey};
+use rcgen::{CertificateParams, DistinguishedName};
+use tegata_core::policy::KeyAlgorithm;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::oid_registry::{OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA};
+use x509_parser::pem::Pem;
+use x509_parser::prelude::FromDer as _;
+
+use crate::key::{self, KeyError, PrivateKey};
 
 /// The largest request that is looked at, in bytes of PEM.
 pub const SIZE_MAX: usize = 16 * 1024;
@@ -24,18 +31,50 @@ pub enum CsrError {
 pub struct RequestedKey {
     /// SubjectPublicKeyInfo, DER.
     pub public_key: Vec<u8>,
-    /// Its kind.
-    pub algorithm: tegata_core::policy::KeyAlgorithm,
+    /// Its kind. RSA of any accepted size (2048 to 4096 bits) is [`KeyAlgorithm::Rsa2048`].
+    pub algorithm: KeyAlgorithm,
 }
 
 /// Makes a request for `key`, PEM. Its subject is empty: the authority decides what a certificate says.
 pub fn create(key: &PrivateKey) -> Result<String, KeyError> {
-    let _ = key;
-    todo!()
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    let request = params.serialize_request(&key.pair).map_err(KeyError::because)?;
+    request.pem().map_err(KeyError::because)
 }
 
 /// Reads a request, checks that it was signed by its own key, and takes the key. Whatever else it asks for is not looked at.
 pub fn check(pem: &str) -> Result<RequestedKey, CsrError> {
-    let _ = pem;
-    todo!()
+    let der = only_block(pem)?;
+    let (rest, request) = X509CertificationRequest::from_der(&der).map_err(|problem| CsrError::Unreadable(problem.to_string()))?;
+    if !rest.is_empty() {
+        return Err(CsrError::Unreadable(format!("{} bytes follow it", rest.len())));
+    }
+    // The kind comes first: no arithmetic is done with a key that would be refused anyway.
+    let public_key = request.certification_request_info.subject_pki.raw.to_vec();
+    let algorithm = key::kind(&public_key).map_err(CsrError::Key)?;
+    if [OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA].contains(&request.signature_algorithm.algorithm) {
+        return Err(CsrError::Unreadable("it is signed with SHA-1, which proves nothing; make it with SHA-256".to_owned()));
+    }
+    request.verify_signature().map_err(|_| CsrError::NotProven)?;
+    Ok(RequestedKey { public_key, algorithm })
+}
+
+/// Takes the DER out of the one PEM block that there should be (RFC 7468, section 7).
+fn only_block(pem: &str) -> Result<Vec<u8>, CsrError> {
+    if pem.len() > SIZE_MAX {
+        return Err(CsrError::Unreadable(format!("it has {} bytes; at most {SIZE_MAX} are read", pem.len())));
+    }
+    let mut blocks = Pem::iter_from_buffer(pem.as_bytes());
+    let block = match (blocks.next(), blocks.next()) {
+        (Some(Ok(block)), None) => block,
+        (None, _) => return Err(CsrError::Unreadable("there is no PEM block in it".to_owned())),
+        (Some(Err(problem)), _) => return Err(CsrError::Unreadable(problem.to_string())),
+        (Some(_), Some(_)) => return Err(CsrError::Unreadable("there is more than one PEM block in it".to_owned())),
+    };
+    if block.label == "CERTIFICATE REQUEST" {
+        Ok(block.contents)
+    } else {
+        Err(CsrError::Unreadable(format!("its PEM block is a {:?}, not a CERTIFICATE REQUEST", block.label)))
+    }
 }

@@ -1,8 +1,18 @@
 //! Keys: made, kept, sealed, and used to sign.
 
+use std::fmt;
+
+use age::secrecy::ExposeSecret as _;
+use aws_lc_rs::{constant_time, digest, hmac, rand, signature};
+use rcgen::{PublicKeyData as _, SigningKey as _};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tegata_core::name::Sha256;
 use tegata_core::policy::KeyAlgorithm;
-use zeroize::Zeroizing;
+use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION};
+use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// A key that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +20,12 @@ use zeroize::Zeroizing;
 pub struct KeyError {
     /// Why not.
     pub problem: String,
+}
+
+impl KeyError {
+    pub(crate) fn because(problem: impl fmt::Display) -> Self {
+        Self { problem: problem.to_string() }
+    }
 }
 
 /// A private key with its public half. Wiped when dropped, never shown.
@@ -20,43 +36,147 @@ pub struct PrivateKey {
 impl PrivateKey {
     /// Makes a new one from the operating system's random numbers.
     pub fn generate(algorithm: KeyAlgorithm) -> Result<Self, KeyError> {
-        let _ = algorithm;
-        todo!()
+        let algorithm = match algorithm {
+            KeyAlgorithm::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            KeyAlgorithm::EcdsaP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            KeyAlgorithm::Rsa2048 => &rcgen::PKCS_RSA_SHA256,
+        };
+        Ok(Self { pair: rcgen::KeyPair::generate_for(algorithm).map_err(KeyError::because)? })
     }
 
-    /// Reads PKCS#8 (RFC 5208), DER.
+    /// Reads PKCS#8 (RFC 5208), DER: P-256, P-384, or RSA with 2048 bits or more.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
-        let _ = der;
-        todo!()
+        let pair = rcgen::KeyPair::try_from(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der)))
+            .map_err(|_| KeyError::because("it is not a PKCS#8 key for P-256, P-384 or RSA"))?;
+        // Made before the check, so that a refused key is wiped too.
+        let key = Self { pair };
+        let usable = [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_RSA_SHA256];
+        if !usable.contains(&key.pair.algorithm()) {
+            return Err(KeyError::because("only P-256, P-384 and RSA are supported"));
+        }
+        Ok(key)
     }
 
     /// Writes PKCS#8, DER.
     pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
-        todo!()
+        Zeroizing::new(self.pair.serialize_der())
     }
 
     /// The public half: SubjectPublicKeyInfo, DER.
     pub fn public_key(&self) -> Vec<u8> {
-        todo!()
+        self.pair.subject_public_key_info()
     }
 
     /// Signs with SHA-256 (P-384: SHA-384): ECDSA as DER, RSA as PKCS#1 v1.5.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let _ = message;
-        todo!()
+        self.pair.sign(message).map_err(KeyError::because)
+    }
+
+    /// How certificates name what [`PrivateKey::sign`] does: AlgorithmIdentifier, DER (RFC 5758, section 3.2; RFC 4055, section 5).
+    pub(crate) fn signature_algorithm(&self) -> &'static [u8] {
+        let algorithm = self.pair.algorithm();
+        if algorithm == &rcgen::PKCS_ECDSA_P256_SHA256 {
+            &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]
+        } else if algorithm == &rcgen::PKCS_ECDSA_P384_SHA384 {
+            &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03]
+        } else {
+            &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00]
+        }
+    }
+}
+
+impl Drop for PrivateKey {
+    fn drop(&mut self) {
+        self.pair.zeroize();
     }
 }
 
 /// True if `signature` over `message` was made by the key whose SubjectPublicKeyInfo (DER) is `public_key`. P-256 with SHA-256 only: device identities.
 pub fn verify(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    let _ = (public_key, message, signature);
-    todo!()
+    let Ok((_, info)) = SubjectPublicKeyInfo::from_der(public_key) else { return false };
+    if kind(public_key) != Ok(KeyAlgorithm::EcdsaP256) {
+        return false;
+    }
+    signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_ASN1, &info.subject_public_key.data).verify(message, signature).is_ok()
+}
+
+/// Says of what kind a SubjectPublicKeyInfo (DER) is, if it is one that certificates are issued for:
+/// P-256 or P-384 with an uncompressed point, or RSA (reported as [`KeyAlgorithm::Rsa2048`]) with 2048 to 4096 bits
+/// and an odd exponent from 65537 up to 33 bits. Anything else is refused in words.
+pub(crate) fn kind(public_key: &[u8]) -> Result<KeyAlgorithm, String> {
+    let (rest, info) = SubjectPublicKeyInfo::from_der(public_key).map_err(|_| "not a SubjectPublicKeyInfo".to_owned())?;
+    if !rest.is_empty() {
+        return Err("bytes follow the SubjectPublicKeyInfo".to_owned());
+    }
+    let algorithm = &info.algorithm.algorithm;
+    let found = if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
+        curve(&info)?
+    } else if *algorithm == OID_PKCS1_RSAENCRYPTION {
+        rsa(&info)?
+    } else {
+        return Err(format!("algorithm {algorithm}; use ECDSA on P-256 or P-384, or RSA"));
+    };
+    // A key has one written form, so that its SHA-256 can name it.
+    let canonical = rcgen::SubjectPublicKeyInfo::from_der(public_key).is_ok_and(|again| again.subject_public_key_info() == public_key);
+    if canonical { Ok(found) } else { Err("the SubjectPublicKeyInfo is not written in its canonical form".to_owned()) }
+}
+
+fn curve(info: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlgorithm, String> {
+    let named = info.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+    let (found, size) = match named {
+        Some(curve) if curve == OID_EC_P256 => (KeyAlgorithm::EcdsaP256, 65),
+        Some(curve) if curve == OID_NIST_EC_P384 => (KeyAlgorithm::EcdsaP384, 97),
+        Some(curve) => return Err(format!("curve {curve}; use P-256 or P-384")),
+        None => return Err("a curve without a name; use P-256 or P-384".to_owned()),
+    };
+    let point = &info.subject_public_key.data;
+    if point.len() == size && point.first() == Some(&0x04) { Ok(found) } else { Err("its point is not in uncompressed form".to_owned()) }
+}
+
+fn rsa(info: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlgorithm, String> {
+    let Ok(PublicKey::RSA(key)) = info.parsed() else { return Err("an RSA key that cannot be read".to_owned()) };
+    let modulus = without_leading_zeros(key.modulus);
+    let bits = modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
+    if !(2048..=4096).contains(&bits) {
+        return Err(format!("RSA with {bits} bits; use 2048 to 4096"));
+    }
+    match key.try_exponent() {
+        // The upper bound is that of common implementations: anything larger only serves to make verification slow.
+        Ok(exponent) if exponent % 2 == 1 && (65_537..1 << 33).contains(&exponent) => Ok(KeyAlgorithm::Rsa2048),
+        _ => Err("its RSA exponent is unusual; use 65537".to_owned()),
+    }
+}
+
+/// Drops the zero bytes with which DER keeps an integer positive.
+pub(crate) fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.get(zeros..).unwrap_or_default()
 }
 
 /// SHA-256.
 pub fn sha256(bytes: &[u8]) -> Sha256 {
-    let _ = bytes;
-    todo!()
+    Sha256(fixed(digest::digest(&digest::SHA256, bytes).as_ref()))
+}
+
+/// HMAC-SHA256 (RFC 2104).
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Sha256 {
+    Sha256(fixed(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref()))
+}
+
+fn fixed(digest: &[u8]) -> [u8; 32] {
+    digest.try_into().expect("SHA-256 gives 32 bytes")
+}
+
+/// Gives random bytes from the operating system's generator.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).expect("the library ends the process itself when the system has no random numbers");
+    bytes
+}
+
+/// True if both are the same; takes as long for nearly the same as for quite different. Only their lengths may be learnt.
+pub fn same(left: &[u8], right: &[u8]) -> bool {
+    constant_time::verify_slices_are_equal(left, right).is_ok()
 }
 
 /// Seals secrets for keeping (age, X25519). Whoever has the seal's text can open them.
@@ -67,30 +187,30 @@ pub struct Seal {
 impl Seal {
     /// Makes a new one.
     pub fn generate() -> Self {
-        todo!()
+        Self { identity: age::x25519::Identity::generate() }
     }
 
     /// Reads what [`Seal::text`] wrote.
     pub fn from_text(text: &str) -> Result<Self, KeyError> {
-        let _ = text;
-        todo!()
+        let wrong = |_| KeyError::because("this is not the text of a seal (AGE-SECRET-KEY-1…)");
+        Ok(Self { identity: text.trim().parse().map_err(wrong)? })
     }
 
     /// Its secret text (`AGE-SECRET-KEY-1…`), for a file that only the server may read.
     pub fn text(&self) -> Zeroizing<String> {
-        let _ = &self.identity;
-        todo!()
+        Zeroizing::new(self.identity.to_string().expose_secret().to_owned())
     }
 
     /// Encrypts.
     pub fn seal(&self, secret: &[u8]) -> Vec<u8> {
-        let _ = secret;
-        todo!()
+        age::encrypt(&self.identity.to_public(), secret)
+            .expect("writing to memory does not fail, and an X25519 recipient takes any file key")
     }
 
     /// Decrypts.
     pub fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let _ = sealed;
-        todo!()
+        let opened = age::decrypt(&self.identity, sealed)
+            .map_err(|problem| KeyError::because(format!("what was sealed cannot be opened: {problem}")))?;
+        Ok(Zeroizing::new(opened))
     }
 }

@@ -1,8 +1,17 @@
 //! PKCS#12 bundles (RFC 7292): the files in which clinics receive keys from vendors, and which old systems want.
 
+use p12_keystore::error::Error;
+use p12_keystore::{
+    Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, Pkcs12Archive, PrivateKey as Pkcs8, PrivateKeyChain,
+};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
-use crate::key::{KeyError, PrivateKey};
+use crate::certificate;
+use crate::key::{KeyError, PrivateKey, sha256};
+
+/// The largest bundle that is looked at, in bytes.
+pub const SIZE_MAX: usize = 1024 * 1024;
 
 /// Which algorithms protect a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +47,93 @@ pub struct Bundle {
 }
 
 /// Writes a bundle: the key, its certificate and the intermediates.
+///
+/// Fails if the first certificate is not the key's own, or if the name or the password has a character outside of Unicode's first plane:
+/// the format writes both in UCS-2.
 pub fn write(flavor: Flavor, key: &PrivateKey, chain: &[Vec<u8>], friendly_name: &str, password: &str) -> Result<Vec<u8>, KeyError> {
-    let _ = (flavor, key, chain, friendly_name, password);
-    todo!()
+    let own = chain.first().ok_or_else(|| KeyError::because("a bundle needs the key's certificate"))?;
+    let read = certificate::read(own).map_err(KeyError::because)?;
+    if read.public_key != key.public_key() {
+        return Err(KeyError::because("the first certificate of the bundle belongs to another key"));
+    }
+    if !is_ucs2(friendly_name) || !is_ucs2(password) {
+        return Err(KeyError::because("a bundle's name and password cannot hold characters beyond U+FFFF, such as emoji"));
+    }
+    let pkcs8 = Pkcs8::from_der(&key.to_pkcs8()).map_err(KeyError::because)?;
+    let certificates = chain.iter().map(|der| Certificate::from_der(der)).collect::<Result<Vec<_>, _>>().map_err(KeyError::because)?;
+    let mut store = KeyStore::new();
+    let entry = PrivateKeyChain::new(sha256(own).0.as_slice(), pkcs8, certificates);
+    store.add_entry(friendly_name, KeyStoreEntry::PrivateKeyChain(entry));
+    // 10,000 is what current tools write; 2,048 is what those did that read nothing newer.
+    let (encryption, mac, iterations) = match flavor {
+        Flavor::Modern => (EncryptionAlgorithm::PbeWithHmacSha256AndAes256, MacAlgorithm::HmacSha256, 10_000),
+        Flavor::Legacy => (EncryptionAlgorithm::PbeWithShaAnd3KeyTripleDesCbc, MacAlgorithm::HmacSha1, 2_048),
+    };
+    let writer = store.writer(password).encryption_algorithm(encryption).encryption_iterations(iterations);
+    writer.mac_algorithm(mac).mac_iterations(iterations).write().map_err(KeyError::because)
 }
 
 /// Opens a bundle. One try, no guessing: what vendors produce (PBES2, 3DES, RC2-40, chains in any order).
 pub fn read(bytes: &[u8], password: &str) -> Result<Bundle, BundleError> {
-    let _ = (bytes, password);
-    todo!()
+    if bytes.len() > SIZE_MAX {
+        return Err(BundleError::Unreadable(format!("it has {} bytes; at most {SIZE_MAX} are read", bytes.len())));
+    }
+    if !is_ucs2(password) {
+        // The format has no way to write it, so it cannot be the one.
+        return Err(BundleError::WrongPassword);
+    }
+    let archive = Pkcs12Archive::from_pkcs12(bytes, password).map_err(refusal)?;
+    let [key] = archive.keys.as_slice() else { return Err(BundleError::Keys(archive.keys.len())) };
+    let pkcs8 = Zeroizing::new(key.key.as_der().to_vec());
+    let public_key = PrivateKey::from_pkcs8(&pkcs8).map_err(|problem| BundleError::Unreadable(problem.to_string()))?.public_key();
+    let certificates = archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect();
+    let (chain, own) = in_order(certificates, &public_key)?;
+    let friendly_name = key.friendly_name.clone().or_else(|| archive.certs[own].friendly_name.clone());
+    Ok(Bundle { key: pkcs8, chain, friendly_name })
+}
+
+fn refusal(problem: Error) -> BundleError {
+    match problem {
+        Error::MacError(_) | Error::UnpadError => BundleError::WrongPassword,
+        other => BundleError::Unreadable(other.to_string()),
+    }
+}
+
+/// Puts the key's own certificate first and its issuers after it; what belongs to no chain stays at the end. Says where the own one was.
+fn in_order(mut certificates: Vec<Vec<u8>>, public_key: &[u8]) -> Result<(Vec<Vec<u8>>, usize), BundleError> {
+    let links = certificates.iter().map(|der| link(der)).collect::<Result<Vec<_>, _>>()?;
+    // After a renewal with the same key there may be two: the one that lasts longer.
+    let own = (0..links.len()).filter(|index| links[*index].public_key == public_key).max_by_key(|index| links[*index].not_after);
+    let own = own.ok_or_else(|| BundleError::Unreadable("it has no certificate for its private key".to_owned()))?;
+    let mut order = vec![own];
+    let mut last = own;
+    while let Some(above) = (0..links.len()).find(|index| !order.contains(index) && links[*index].subject == links[last].issuer) {
+        order.push(above);
+        last = above;
+    }
+    order.extend((0..links.len()).filter(|index| !order.contains(index)).collect::<Vec<_>>());
+    Ok((order.into_iter().map(|index| std::mem::take(&mut certificates[index])).collect(), own))
+}
+
+/// What ties a certificate to its key and to the one above it.
+struct Link {
+    subject: Vec<u8>,
+    issuer: Vec<u8>,
+    public_key: Vec<u8>,
+    not_after: i64,
+}
+
+fn link(der: &[u8]) -> Result<Link, BundleError> {
+    let (_, read) = X509Certificate::from_der(der).map_err(|problem| BundleError::Unreadable(format!("a certificate in it: {problem}")))?;
+    Ok(Link {
+        subject: read.subject().as_raw().to_vec(),
+        issuer: read.issuer().as_raw().to_vec(),
+        public_key: read.public_key().raw.to_vec(),
+        not_after: read.validity().not_after.timestamp(),
+    })
+}
+
+/// True if the text can be written in UCS-2, the format's BMPString.
+fn is_ucs2(text: &str) -> bool {
+    text.chars().all(|character| u32::from(character) <= 0xffff)
 }
