@@ -5,6 +5,10 @@
 
 use std::sync::Arc;
 
+use tegata_core::name::TenantName;
+use tegata_core::policy::Tenant;
+
+use crate::policy::{Policies, PolicyError};
 use crate::store::{Batch, Store, StoreError};
 
 /// Proof that the intention to do `T` is on record, durably.
@@ -27,12 +31,13 @@ impl<T> Recorded<T> {
 #[derive(Clone)]
 pub struct Ledger {
     store: Arc<dyn Store>,
+    policies: Policies,
 }
 
 impl Ledger {
     /// Writes to `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, policies: Policies::default() }
     }
 
     /// Commits a batch that announces `what`; gives the proof once it is durable.
@@ -45,6 +50,11 @@ impl Ledger {
     /// Commits changes that need no proof: what was heard, seen or asked.
     pub async fn note(&self, batch: Batch) -> Result<(), StoreError> {
         self.store.commit(batch).await
+    }
+
+    /// A tenant's policy as it is in force now. Parsed once for each revision of its documents.
+    pub async fn policy(&self, tenant: &TenantName) -> Result<Arc<Tenant>, PolicyError> {
+        self.policies.at(self.store(), tenant).await
     }
 
     /// For reading.

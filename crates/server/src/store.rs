@@ -6,6 +6,7 @@
 pub mod sqlite;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tegata_api::v1::audit::{Record, Stage};
@@ -22,9 +23,9 @@ pub enum StoreError {
     /// A guard did not hold: somebody was faster, or it is not so any more. Nothing of the batch was applied.
     #[error("the state has changed meanwhile: {0}")]
     Conflict(&'static str),
-    /// The database failed. A failed commit is never retried as if it could succeed: the process stops.
+    /// The database failed. A failed commit is never retried as if it could succeed: see [`Store::failed`].
     #[error("the database failed")]
-    Database(#[source] sqlx::Error),
+    Database(#[source] Arc<sqlx::Error>),
     /// What is stored cannot be read back.
     #[error("the database holds something unreadable in {place}")]
     Corrupt {
@@ -74,6 +75,8 @@ pub enum Change {
     PutDocument { tenant: TenantName, kind: String, name: String, body: serde_json::Value, author: String, at: Timestamp },
     /// Drops a policy document.
     DeleteDocument { tenant: TenantName, kind: String, name: String },
+    /// Changes nothing. Guard: the tenant's policy is still at this revision.
+    ExpectPolicy { tenant: TenantName, revision: u64 },
     /// Says when a clinic is looked at next; `None` is "when something changes".
     Wake { clinic: ClinicId, at: Option<Timestamp> },
     /// Has a clinic looked at no later than this.
@@ -88,7 +91,8 @@ pub enum Change {
     /// Marks a code as used by this key. Guard: unused, or used by the very same key.
     UseCode { handle: String, identity: Sha256 },
 
-    /// Keeps a device at (re-)enrolment. Receipt numbers begin at 1 again; an earlier identity is gone.
+    /// Keeps a device at (re-)enrolment. Receipt numbers begin at 1 again; an earlier identity is gone. A manifest that is already
+    /// stored stays, because generations never go back.
     PutDevice(DeviceRow),
     /// Notes that a device was heard.
     Heard { tenant: TenantName, device: DeviceId, at: Timestamp },
@@ -267,7 +271,7 @@ pub struct TokenRow {
 pub struct Snapshot {
     /// Counts up with every nudge; goes back into [`Change::Rest`].
     pub nudges: u64,
-    /// Orders of the clinic's slots: every open one, and the newest one of each slot.
+    /// Orders of the clinic's slots that are open, and the newest one of each slot that was not cancelled.
     pub orders: Vec<OrderRow>,
     /// Certificates of the clinic's slots that are not retired, and those that were issued within `history` of now.
     pub certificates: Vec<CertificateRow>,
@@ -294,7 +298,13 @@ pub trait Store: Send + Sync + 'static {
     /// Applies a batch. When this returns `Ok`, it survives a power cut; when it returns `Conflict`, nothing has changed.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
 
+    /// Returns once the database has failed for good: from then on nothing is committed any more, and the process has to stop.
+    async fn failed(&self);
+
+    /// Tenants that have, or once had, a policy document.
     async fn tenants(&self) -> Result<Vec<TenantName>, StoreError>;
+    /// Counts up with every change to the tenant's documents; 0 before the first.
+    async fn policy_revision(&self, tenant: &TenantName) -> Result<u64, StoreError>;
     async fn documents(&self, tenant: &TenantName) -> Result<Vec<DocumentRow>, StoreError>;
 
     /// Clinics whose time has come, longest overdue first, at most `limit`.
@@ -309,7 +319,7 @@ pub trait Store: Send + Sync + 'static {
     async fn device(&self, tenant: &TenantName, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError>;
     async fn device_by_identity(&self, identity: &Sha256) -> Result<Option<DeviceRow>, StoreError>;
     async fn devices(&self, tenant: &TenantName) -> Result<Vec<DeviceRow>, StoreError>;
-    /// Every slot's newest order on one device, whichever clinic it opens.
+    /// Every slot's newest order on one device that was not cancelled, whichever clinic it opens.
     async fn orders_on(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<OrderRow>, StoreError>;
     async fn order(&self, id: &OrderId) -> Result<Option<OrderRow>, StoreError>;
     async fn certificate(&self, serial: &Serial) -> Result<Option<CertificateRow>, StoreError>;

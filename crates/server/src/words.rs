@@ -1,0 +1,95 @@
+//! The written form of closed enums: one word each, in kebab case, in the database as on the wire.
+
+use tegata_core::plan::{Obstacle, Reason};
+use tegata_core::policy::{Folder, KeyAlgorithm, Platform, Store};
+
+/// A reason.
+pub fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Unwanted => "unwanted",
+        Reason::NotEnrolled => "not-enrolled",
+        Reason::DeviceRevoked => "device-revoked",
+        Reason::Missing => "missing",
+        Reason::Revoked => "revoked",
+        Reason::Expired => "expired",
+        Reason::Ordered => "ordered",
+        Reason::NotInstalled => "not-installed",
+        Reason::NotProven => "not-proven",
+        Reason::RenewalAsked => "renewal-asked",
+        Reason::Outdated => "outdated",
+        Reason::ExpiresSoon => "expires-soon",
+        Reason::Leftover => "leftover",
+    }
+}
+
+/// Reads what [`reason`] wrote.
+pub fn read_reason(word: &str) -> Option<Reason> {
+    Reason::ALL.into_iter().find(|candidate| reason(*candidate) == word)
+}
+
+/// What a held action waits for.
+pub fn obstacle(obstacle: Obstacle) -> &'static str {
+    match obstacle {
+        Obstacle::Enrolment => "enrolment",
+        Obstacle::Device => "device",
+        Obstacle::SilentDevice => "silent-device",
+        Obstacle::WrongClock => "wrong-clock",
+        Obstacle::Quota => "quota",
+        Obstacle::OthersFirst => "others-first",
+        Obstacle::TooOften => "too-often",
+    }
+}
+
+/// A kind of key.
+pub fn key(algorithm: KeyAlgorithm) -> &'static str {
+    match algorithm {
+        KeyAlgorithm::EcdsaP256 => "ecdsa-p256",
+        KeyAlgorithm::EcdsaP384 => "ecdsa-p384",
+        KeyAlgorithm::Rsa2048 => "rsa-2048",
+    }
+}
+
+/// Reads what [`key`] wrote.
+pub fn read_key(word: &str) -> Option<KeyAlgorithm> {
+    [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048].into_iter().find(|candidate| key(*candidate) == word)
+}
+
+/// An operating system.
+pub fn platform(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Windows => "windows",
+        Platform::Macos => "macos",
+        Platform::Linux => "linux",
+    }
+}
+
+/// A place for certificates on a device.
+pub fn store(store: Store) -> &'static str {
+    match store {
+        Store::Browser => "browser",
+        Store::File => "file",
+    }
+}
+
+/// A folder in which agents look for installer files.
+pub fn folder(folder: Folder) -> &'static str {
+    match folder {
+        Folder::Downloads => "downloads",
+        Folder::Desktop => "desktop",
+        Folder::Documents => "documents",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        for candidate in Reason::ALL {
+            assert_eq!(read_reason(reason(candidate)), Some(candidate));
+        }
+        assert_eq!(read_key("ecdsa-p384"), Some(KeyAlgorithm::EcdsaP384));
+        assert_eq!((read_reason("Missing"), read_key("rsa")), (None, None));
+    }
+}
