@@ -339,3 +339,243 @@ fn crl_distribution_point(url: &str) -> Result<CrlDistributionPoint, KeyError> {
     }
     Ok(CrlDistributionPoint { uris: vec![url.to_owned()] })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tegata_core::time::DAY;
+    use x509_parser::extensions::{DistributionPointName, GeneralName};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+    fn root() -> Authority {
+        Authority::new_root("Aozora Root", "aozora", NOW, NOW.after(DAY * 7300)).unwrap()
+    }
+
+    fn issuing(root: &Authority) -> Authority {
+        root.new_issuing("Aozora Issuing", "aozora", NOW, NOW.after(DAY * 3650)).unwrap()
+    }
+
+    fn client() -> Purpose {
+        Purpose::Client {
+            common_name: "uketsuke-1".into(),
+            organization: "sakura".into(),
+            unique: "0f".repeat(16),
+            crl_url: Some("http://tegata.example.jp/crl/aozora.crl".into()),
+        }
+    }
+
+    fn identity() -> Purpose {
+        Purpose::Identity { common_name: "uketsuke-1.sakura".into(), organization: "aozora".into() }
+    }
+
+    fn device_key() -> Vec<u8> {
+        PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap().public_key()
+    }
+
+    fn draft(authority: &Authority, purpose: &Purpose) -> Result<Tbs, KeyError> {
+        authority.draft(purpose, &device_key(), new_serial(), NOW, NOW.after(DAY * 730))
+    }
+
+    fn problem<T>(result: Result<T, KeyError>) -> String {
+        result.err().expect("it must be refused").problem
+    }
+
+    #[test]
+    fn an_authority_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Authority>();
+    }
+
+    #[test]
+    fn i5_serials_are_random_in_every_free_bit_and_of_constant_length() {
+        const SAMPLES: usize = 100_000;
+        let serials: BTreeSet<Serial> = (0..SAMPLES).map(|_| new_serial()).collect();
+        assert_eq!(serials.len(), SAMPLES, "a serial number came twice");
+        let mut ones = [0_usize; 128];
+        for serial in &serials {
+            assert!((0x40..=0x7f).contains(&serial.0[0]), "{serial} is not of constant length");
+            for (bit, count) in ones.iter_mut().enumerate() {
+                *count += usize::from(serial.0[bit / 8] >> (7 - bit % 8) & 1);
+            }
+        }
+        assert_eq!((ones[0], ones[1]), (0, SAMPLES), "the two fixed bits");
+        // Five standard deviations of a binomial distribution around one half: sqrt(n)/2 each.
+        let allowed = 5.0 * (SAMPLES as f64).sqrt() / 2.0;
+        for (bit, count) in ones.iter().enumerate().skip(2) {
+            assert!((*count as f64 - SAMPLES as f64 / 2.0).abs() < allowed, "bit {bit} was set {count} times");
+        }
+    }
+
+    #[test]
+    fn i5_the_serial_is_written_exactly_as_given_in_16_bytes() {
+        let root = root();
+        for first in [0x40, 0x7f] {
+            let mut serial = new_serial();
+            serial.0[0] = first;
+            let tbs = root.draft(&client(), &device_key(), serial, NOW, NOW.after(DAY)).unwrap();
+            let (_, read) = TbsCertificate::from_der(&tbs.bytes).unwrap();
+            assert_eq!(read.raw_serial(), serial.0);
+        }
+        for first in [0x00, 0x3f, 0x80, 0xff] {
+            let mut serial = new_serial();
+            serial.0[0] = first;
+            assert!(problem(root.draft(&client(), &device_key(), serial, NOW, NOW.after(DAY))).contains("serial"));
+        }
+    }
+
+    #[test]
+    fn a_client_certificate_says_what_was_decided_and_nothing_else() {
+        let root = root();
+        let (issuing, key, serial) = (issuing(&root), device_key(), new_serial());
+        let tbs = issuing.draft(&client(), &key, serial, NOW, NOW.after(DAY * 730)).unwrap();
+        let (_, read) = TbsCertificate::from_der(&tbs.bytes).unwrap();
+        assert_eq!(read.subject().to_string(), format!("CN=uketsuke-1, O=sakura, serialNumber={}", "0f".repeat(16)));
+        assert_eq!(read.issuer().to_string(), "CN=Aozora Issuing, O=aozora");
+        assert_eq!(read.public_key().raw, key);
+        assert_eq!(read.validity().not_before.timestamp(), NOW.unix());
+        assert_eq!(read.validity().not_after.timestamp(), NOW.after(DAY * 730).unix());
+        let usage = read.key_usage().unwrap().unwrap();
+        assert!(usage.critical && usage.value.flags == 1, "digitalSignature only");
+        let extended = read.extended_key_usage().unwrap().unwrap().value;
+        assert!(extended.client_auth && !extended.server_auth && !extended.any && extended.other.is_empty());
+        let constraints = read.basic_constraints().unwrap().unwrap();
+        assert!(constraints.critical && !constraints.value.ca && constraints.value.path_len_constraint.is_none());
+        assert!(read.subject_alternative_name().unwrap().is_none());
+        let kinds: BTreeSet<String> = read.extensions().iter().map(|extension| extension.oid.to_id_string()).collect();
+        let expected = ["2.5.29.14", "2.5.29.15", "2.5.29.19", "2.5.29.31", "2.5.29.35", "2.5.29.37"];
+        assert_eq!(kinds, expected.map(str::to_owned).into(), "SKI, KU, BC, CRLDP, AKI, EKU");
+    }
+
+    #[test]
+    fn the_revocation_list_is_named_where_it_was_asked_for() {
+        let root = root();
+        let url = |tbs: &Tbs| {
+            let (_, read) = TbsCertificate::from_der(&tbs.bytes).unwrap();
+            read.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::CRLDistributionPoints(points) => match &points.points[0].distribution_point {
+                    Some(DistributionPointName::FullName(names)) => match names.as_slice() {
+                        [GeneralName::URI(uri)] => Some(uri.to_string()),
+                        _ => None,
+                    },
+                    _ => None,
+                },
+                _ => None,
+            })
+        };
+        assert_eq!(url(&draft(&root, &client()).unwrap()).as_deref(), Some("http://tegata.example.jp/crl/aozora.crl"));
+        assert_eq!(url(&draft(&root, &identity()).unwrap()), None);
+        let mut japanese = client();
+        if let Purpose::Client { crl_url, .. } = &mut japanese {
+            *crl_url = Some("http://手形.example.jp/".into());
+        }
+        assert!(problem(draft(&root, &japanese)).contains("ASCII"));
+    }
+
+    #[test]
+    fn a_server_certificate_is_for_servers_only_and_carries_its_names() {
+        let names = vec!["tegata.example.jp".to_owned(), "192.0.2.7".to_owned(), "::1".to_owned()];
+        let tbs = draft(&root(), &Purpose::Server { names }).unwrap();
+        let (_, read) = TbsCertificate::from_der(&tbs.bytes).unwrap();
+        let extended = read.extended_key_usage().unwrap().unwrap().value;
+        assert!(extended.server_auth && !extended.client_auth);
+        let written = read.subject_alternative_name().unwrap().unwrap();
+        let expected = [
+            GeneralName::DNSName("tegata.example.jp"),
+            GeneralName::IPAddress(&[192, 0, 2, 7]),
+            GeneralName::IPAddress(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        ];
+        assert_eq!(written.value.general_names, expected);
+        assert!(problem(draft(&root(), &Purpose::Server { names: vec![] })).contains("name"));
+        assert!(draft(&root(), &Purpose::Server { names: vec!["手形.example.jp".into()] }).is_err());
+    }
+
+    #[test]
+    fn what_is_signed_is_what_was_drafted() {
+        let root = root();
+        let issuing = issuing(&root);
+        let (key, serial) = (device_key(), new_serial());
+        let tbs = issuing.draft(&client(), &key, serial, NOW, NOW.after(DAY)).unwrap();
+        assert_eq!(tbs, issuing.draft(&client(), &key, serial, NOW, NOW.after(DAY)).unwrap(), "a draft is repeatable");
+        let certificate = issuing.sign(&tbs).unwrap();
+        assert_eq!(first_part(&certificate).unwrap(), tbs.bytes);
+        let (_, read) = X509Certificate::from_der(&certificate).unwrap();
+        let (_, above) = X509Certificate::from_der(issuing.certificate()).unwrap();
+        read.verify_signature(Some(above.public_key())).unwrap();
+        assert!(read.signature_algorithm == read.tbs_certificate.signature, "RFC 5280, section 4.1.1.2");
+    }
+
+    #[test]
+    fn only_its_own_drafts_are_signed() {
+        let root = root();
+        let (issuing, other) = (issuing(&root), root.new_issuing("Midori Issuing", "midori", NOW, NOW.after(DAY * 3650)).unwrap());
+        let tbs = draft(&issuing, &client()).unwrap();
+        assert!(problem(other.sign(&tbs)).contains("another issuer"));
+        assert!(problem(root.sign(&tbs)).contains("another issuer"));
+        assert!(problem(issuing.sign(&Tbs { bytes: [tbs.bytes.clone(), vec![0]].concat() })).contains("follow"));
+        for bytes in [vec![], b"anything".to_vec(), issuing.certificate().to_vec(), tbs.bytes[..tbs.bytes.len() - 1].to_vec()] {
+            assert!(problem(issuing.sign(&Tbs { bytes })).contains("not a certificate"));
+        }
+    }
+
+    #[test]
+    fn a_certificate_never_outlives_its_authority() {
+        let root = root();
+        let end = NOW.after(DAY * 7300);
+        assert!(root.draft(&client(), &device_key(), new_serial(), NOW, end).is_ok());
+        assert!(problem(root.draft(&client(), &device_key(), new_serial(), NOW, end.after(DAY))).contains("outlive"));
+        assert!(problem(root.new_issuing("Late", "aozora", NOW, end.after(DAY))).contains("outlive"));
+    }
+
+    #[test]
+    fn dates_that_no_certificate_can_carry_are_refused() {
+        let root = root();
+        let draft = |from: i64, until: i64| {
+            root.draft(&client(), &device_key(), new_serial(), Timestamp::from_unix(from), Timestamp::from_unix(until))
+        };
+        assert!(problem(draft(2, 1)).contains("never valid"));
+        assert!(problem(draft(1, 1)).contains("never valid"));
+        assert!(problem(draft(i64::MIN, 1)).contains("cannot name"));
+        assert!(problem(draft(-1, 1)).contains("cannot name"));
+        assert!(Authority::new_root("Aozora Root", "aozora", NOW, Timestamp::from_unix(i64::MAX)).is_err());
+        // 2049 is written as UTCTime, 2050 as GeneralizedTime, and both can be read back.
+        for until in [2_524_607_999, 2_524_608_000] {
+            let root = Authority::new_root("Aozora Root", "aozora", NOW, Timestamp::from_unix(until)).unwrap();
+            let (_, read) = X509Certificate::from_der(root.certificate()).unwrap();
+            assert_eq!(read.validity().not_after.timestamp(), until);
+        }
+    }
+
+    #[test]
+    fn names_must_say_something_and_differ_along_the_chain() {
+        let root = root();
+        assert!(problem(Authority::new_root("", "aozora", NOW, NOW.after(DAY))).contains("empty"));
+        assert!(problem(draft(&root, &Purpose::Identity { common_name: "a".into(), organization: String::new() })).contains("empty"));
+        assert!(problem(root.new_issuing("Aozora Root", "aozora", NOW, NOW.after(DAY))).contains("own name"));
+    }
+
+    #[test]
+    fn an_authority_comes_back_with_its_own_key_only() {
+        let root = root();
+        let issuing = issuing(&root);
+        let key = |authority: &Authority| PrivateKey::from_pkcs8(&authority.key().to_pkcs8()).unwrap();
+        let again = Authority::load(issuing.certificate(), key(&issuing)).unwrap();
+        let tbs = draft(&issuing, &client()).unwrap();
+        assert_eq!(first_part(&again.sign(&tbs).unwrap()).unwrap(), tbs.bytes);
+        assert!(problem(Authority::load(issuing.certificate(), key(&root))).contains("does not belong"));
+        assert!(problem(Authority::load(&[issuing.certificate(), &[0]].concat(), key(&issuing))).contains("follow"));
+        assert!(Authority::load(b"", key(&issuing)).is_err());
+    }
+
+    #[test]
+    fn a_device_certificate_makes_no_authority() {
+        let root = root();
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let tbs = root.draft(&identity(), &key.public_key(), new_serial(), NOW, NOW.after(DAY)).unwrap();
+        let certificate = root.sign(&tbs).unwrap();
+        assert!(problem(Authority::load(&certificate, key)).contains("not that of an authority"));
+    }
+}

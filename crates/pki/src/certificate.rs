@@ -98,3 +98,73 @@ fn decode(attribute: &AttributeTypeAndValue<'_>) -> String {
         _ => String::from_utf8_lossy(value.data).into_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::string::{BmpString, TeletexString};
+    use rcgen::{CertificateParams, DnType, DnValue, KeyPair, SerialNumber};
+
+    use super::*;
+
+    fn vendor(common_name: DnValue) -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.distinguished_name.push(DnType::OrganizationName, "さくら内科");
+        params.serial_number = Some(SerialNumber::from_slice(&[0, 0xff, 1]));
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn a_vendors_certificate_is_read() {
+        let der = vendor("u00000126".into());
+        let read = read(&der).unwrap();
+        assert_eq!(read.common_name.as_deref(), Some("u00000126"));
+        assert_eq!(read.issuer_common_name.as_deref(), Some("u00000126"));
+        assert_eq!(read.organization.as_deref(), Some("さくら内科"));
+        assert_eq!(read.serial, [0xff, 1]);
+        assert_eq!(read.fingerprint, sha256(&der));
+        assert_eq!(read.not_before.to_string(), "1975-01-01T00:00:00Z");
+        assert_eq!(read.not_after.to_string(), "4096-01-01T00:00:00Z");
+        assert_eq!(read.der, der);
+    }
+
+    #[test]
+    fn names_in_old_string_types_are_read_too() {
+        let bmp = DnValue::BmpString(BmpString::try_from("受付1番").unwrap());
+        assert_eq!(read(&vendor(bmp)).unwrap().common_name.as_deref(), Some("受付1番"));
+        let teletex = DnValue::TeletexString(TeletexString::try_from("Uketsuke").unwrap());
+        assert_eq!(read(&vendor(teletex)).unwrap().common_name.as_deref(), Some("Uketsuke"));
+    }
+
+    #[test]
+    fn a_name_without_a_common_name_is_no_error() {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        let read = read(params.self_signed(&KeyPair::generate().unwrap()).unwrap().der()).unwrap();
+        assert_eq!((read.common_name, read.organization), (None, None));
+    }
+
+    #[test]
+    fn pem_is_written_and_read_in_order_whatever_stands_around_it() {
+        let (first, second) = (vendor("1".into()), vendor("2".into()));
+        let key = KeyPair::generate().unwrap().serialize_pem();
+        let text = format!(
+            "Bag Attributes\n    friendlyName: 受付\n{}{key}subject=CN=2\r\n{}",
+            to_pem(&first),
+            to_pem(&second).replace('\n', "\r\n")
+        );
+        let ders: Vec<_> = read_pem(&text).unwrap().into_iter().map(|read| read.der).collect();
+        assert_eq!(ders, [first.clone(), second]);
+        assert!(to_pem(&first).lines().all(|line| line.len() <= 64));
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_said_to_be_none() {
+        let der = vendor("1".into());
+        assert!(read(&[der.clone(), vec![0]].concat()).unwrap_err().to_string().contains("1 bytes follow it"));
+        assert!(read(&der[..der.len() - 1]).is_err());
+        assert!(read_pem("").unwrap_err().to_string().contains("BEGIN CERTIFICATE"));
+        assert!(read_pem(&to_pem(b"nothing")).is_err());
+        assert!(read_pem("-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n").is_err());
+    }
+}

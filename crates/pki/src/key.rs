@@ -214,3 +214,93 @@ impl Seal {
         Ok(Zeroizing::new(opened))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [KeyAlgorithm; 3] = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048];
+
+    #[test]
+    fn every_algorithm_survives_pkcs8() {
+        for algorithm in ALL {
+            let key = PrivateKey::generate(algorithm).unwrap();
+            let again = PrivateKey::from_pkcs8(&key.to_pkcs8()).unwrap();
+            assert_eq!(again.public_key(), key.public_key());
+            assert_eq!(again.to_pkcs8(), key.to_pkcs8());
+            assert_eq!(kind(&key.public_key()), Ok(algorithm));
+        }
+    }
+
+    #[test]
+    fn keys_that_nothing_is_issued_for_are_not_read() {
+        for algorithm in [&rcgen::PKCS_ED25519, &rcgen::PKCS_ECDSA_P521_SHA512] {
+            let other = rcgen::KeyPair::generate_for(algorithm).unwrap();
+            assert!(PrivateKey::from_pkcs8(other.serialized_der()).is_err());
+            assert!(kind(&other.subject_public_key_info()).unwrap_err().contains("use"));
+        }
+        assert!(PrivateKey::from_pkcs8(b"not a key").is_err());
+    }
+
+    #[test]
+    fn a_signature_fits_its_message_and_its_key_only() {
+        let (key, other) = (PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap(), PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap());
+        let signature = key.sign(b"receipt").unwrap();
+        assert!(verify(&key.public_key(), b"receipt", &signature));
+        assert!(!verify(&key.public_key(), b"receipt.", &signature));
+        assert!(!verify(&other.public_key(), b"receipt", &signature));
+        assert!(!verify(&key.public_key(), b"receipt", &signature[1..]));
+        assert!(!verify(&[key.public_key(), vec![0]].concat(), b"receipt", &signature), "bytes after the key");
+        assert!(!verify(&[], b"receipt", &signature));
+    }
+
+    #[test]
+    fn device_identities_are_p256_only() {
+        for algorithm in [KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048] {
+            let key = PrivateKey::generate(algorithm).unwrap();
+            assert!(!verify(&key.public_key(), b"receipt", &key.sign(b"receipt").unwrap()));
+        }
+    }
+
+    #[test]
+    fn digests_are_those_of_the_standards() {
+        // FIPS 180-4 example "abc"; RFC 4231, test case 2.
+        assert_eq!(sha256(b"abc").to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let mac = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(mac.to_string(), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+
+    #[test]
+    fn comparison_is_exact() {
+        assert!(same(b"", b"") && same(b"123456", b"123456"));
+        assert!(!same(b"123456", b"123457") && !same(b"123456", b"12345") && !same(b"", b"1"));
+    }
+
+    #[test]
+    fn random_bytes_differ() {
+        assert_ne!(random::<32>(), random::<32>());
+    }
+
+    #[test]
+    fn only_the_same_seal_opens() {
+        let (seal, other) = (Seal::generate(), Seal::generate());
+        let sealed = seal.seal("鍵".as_bytes());
+        let again = Seal::from_text(&format!("{}\n", *seal.text())).unwrap();
+        assert_eq!(*again.open(&sealed).unwrap(), "鍵".as_bytes());
+        assert!(other.open(&sealed).is_err());
+        assert_ne!(sealed, seal.seal("鍵".as_bytes()), "sealing twice must not show that it was the same secret");
+    }
+
+    #[test]
+    fn a_sealed_secret_cannot_be_changed() {
+        let seal = Seal::generate();
+        let sealed = seal.seal(b"secret");
+        for index in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[index] ^= 1;
+            assert!(seal.open(&changed).is_err(), "byte {index}");
+            assert!(seal.open(&sealed[..index]).is_err(), "cut at {index}");
+        }
+        assert!(Seal::from_text("AGE-SECRET-KEY-1QQQQ").is_err());
+    }
+}
