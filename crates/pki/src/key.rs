@@ -8,6 +8,7 @@ use rcgen::{PublicKeyData as _, SigningKey as _};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tegata_core::name::Sha256;
 use tegata_core::policy::KeyAlgorithm;
+use x509_parser::asn1_rs::Tag;
 use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
@@ -114,7 +115,7 @@ pub(crate) fn kind(public_key: &[u8]) -> Result<KeyAlgorithm, String> {
     } else if *algorithm == OID_PKCS1_RSAENCRYPTION {
         rsa(&info)?
     } else {
-        return Err(format!("algorithm {algorithm}; use ECDSA on P-256 or P-384, or RSA"));
+        return Err("neither ECDSA nor RSA; use ECDSA on P-256 or P-384, or RSA".to_owned());
     };
     // A key has one written form, so that its SHA-256 can name it.
     let canonical = rcgen::SubjectPublicKeyInfo::from_der(public_key).is_ok_and(|again| again.subject_public_key_info() == public_key);
@@ -122,11 +123,12 @@ pub(crate) fn kind(public_key: &[u8]) -> Result<KeyAlgorithm, String> {
 }
 
 fn curve(info: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlgorithm, String> {
-    let named = info.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+    let parameters = info.algorithm.parameters.as_ref();
+    let named = parameters.filter(|parameters| parameters.tag() == Tag::Oid).and_then(|parameters| parameters.as_oid().ok());
     let (found, size) = match named {
         Some(curve) if curve == OID_EC_P256 => (KeyAlgorithm::EcdsaP256, 65),
         Some(curve) if curve == OID_NIST_EC_P384 => (KeyAlgorithm::EcdsaP384, 97),
-        Some(curve) => return Err(format!("curve {curve}; use P-256 or P-384")),
+        Some(_) => return Err("another curve; use P-256 or P-384".to_owned()),
         None => return Err("a curve without a name; use P-256 or P-384".to_owned()),
     };
     let point = &info.subject_public_key.data;

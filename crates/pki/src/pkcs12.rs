@@ -1,5 +1,8 @@
 //! PKCS#12 bundles (RFC 7292): the files in which clinics receive keys from vendors, and which old systems want.
 
+mod ber;
+mod envelope;
+
 use p12_keystore::error::Error;
 use p12_keystore::{
     Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, Pkcs12Archive, PrivateKey as Pkcs8, PrivateKeyChain,
@@ -7,6 +10,7 @@ use p12_keystore::{
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
+use self::envelope::Envelope;
 use crate::certificate;
 use crate::key::{KeyError, PrivateKey, sha256};
 
@@ -82,7 +86,7 @@ pub fn read(bytes: &[u8], password: &str) -> Result<Bundle, BundleError> {
         // The format has no way to write it, so it cannot be the one.
         return Err(BundleError::WrongPassword);
     }
-    let archive = Pkcs12Archive::from_pkcs12(bytes, password).map_err(refusal)?;
+    let archive = open(bytes, password)?;
     let [key] = archive.keys.as_slice() else { return Err(BundleError::Keys(archive.keys.len())) };
     let pkcs8 = Zeroizing::new(key.key.as_der().to_vec());
     let public_key = PrivateKey::from_pkcs8(&pkcs8).map_err(|problem| BundleError::Unreadable(problem.to_string()))?.public_key();
@@ -92,10 +96,30 @@ pub fn read(bytes: &[u8], password: &str) -> Result<Bundle, BundleError> {
     Ok(Bundle { key: pkcs8, chain, friendly_name })
 }
 
-fn refusal(problem: Error) -> BundleError {
+fn open(bytes: &[u8], password: &str) -> Result<Pkcs12Archive, BundleError> {
+    let damaged = |problem: &str| BundleError::Unreadable(problem.to_owned());
+    let envelope = Envelope::read(bytes).map_err(damaged)?;
+    let (has_checksum, is_unprotected) = (envelope.has_checksum(), envelope.is_unprotected());
+    let as_written = envelope.as_written().ok_or_else(|| damaged("it cannot be written as DER"))?;
+    match Pkcs12Archive::from_pkcs12(&as_written, password) {
+        Err(Error::MacError(_)) => Err(BundleError::WrongPassword),
+        Err(problem) => match envelope.rewritten() {
+            // The checksum is over BER, and was found to fit; what follows it is read only now that it is DER.
+            Some(rewritten) => Pkcs12Archive::from_pkcs12(&rewritten, password).map_err(|problem| refusal(&problem, has_checksum)),
+            None => Err(refusal(&problem, has_checksum || is_unprotected)),
+        },
+        Ok(archive) => Ok(archive),
+    }
+}
+
+/// Without a checksum a wrong password shows only in that nothing sensible comes out.
+fn refusal(problem: &Error, password_was_checked: bool) -> BundleError {
     match problem {
-        Error::MacError(_) | Error::UnpadError => BundleError::WrongPassword,
-        other => BundleError::Unreadable(other.to_string()),
+        Error::UnsupportedEncryptionScheme | Error::UnsupportedContentType | Error::UnsupportedCertificateType => {
+            BundleError::Unreadable(problem.to_string())
+        }
+        _ if password_was_checked => BundleError::Unreadable(problem.to_string()),
+        _ => BundleError::WrongPassword,
     }
 }
 

@@ -1,0 +1,127 @@
+//! The outside of a bundle: what can be seen of it without the password.
+
+use x509_parser::asn1_rs::{Oid, Tag};
+use x509_parser::oid_registry::asn1_rs::oid;
+
+use super::ber::{self, Content, Node};
+
+/// How often, in sum, a bundle may ask for its password to be hashed. Current tools write 10,000 to 600,000 for each of three places.
+const ITERATIONS_MAX: u64 = 3_000_000;
+
+/// A bundle as far as it can be read without its password (RFC 7292, section 4).
+pub(super) struct Envelope {
+    pfx: Node,
+    /// AuthenticatedSafe: what the checksum is over, as it was written.
+    safe: Vec<u8>,
+    /// The same, all in DER.
+    strict_safe: Vec<u8>,
+    iterations: u64,
+}
+
+impl Envelope {
+    /// Reads BER or DER. Says in words why it cannot.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, &'static str> {
+        let pfx = ber::read(bytes).ok_or("it is damaged, or another kind of file")?;
+        let safe = pfx.parts().get(1).and_then(data).ok_or("it has another structure, or is protected by a public key")?.to_vec();
+        let mut strict = ber::read(&safe).ok_or("its inside is damaged")?;
+        let mut iterations = checksum_iterations(&pfx).saturating_add(work(&strict));
+        if let Content::Parts(contents) = &mut strict.content {
+            for content in contents {
+                let Some(bags) = data(content) else { continue };
+                let bags = ber::read(bags).ok_or("its inside is damaged")?;
+                iterations = iterations.saturating_add(work(&bags));
+                set_data(content, bags.to_der().ok_or("its inside is damaged")?);
+            }
+        }
+        let strict_safe = strict.to_der().ok_or("its inside is damaged")?;
+        if iterations > ITERATIONS_MAX {
+            return Err("it asks for too much work before it opens");
+        }
+        Ok(Self { pfx, safe, strict_safe, iterations })
+    }
+
+    /// True if there is a checksum over it, made with the password.
+    pub(super) fn has_checksum(&self) -> bool {
+        self.pfx.parts().len() > 2
+    }
+
+    /// True if nothing in it needs the password.
+    pub(super) fn is_unprotected(&self) -> bool {
+        self.iterations == 0
+    }
+
+    /// The bundle in DER with its inside as it was written, so that the checksum fits.
+    pub(super) fn as_written(&self) -> Option<Vec<u8>> {
+        self.pfx.to_der()
+    }
+
+    /// The bundle in DER throughout and without its checksum, if its inside was not in DER.
+    pub(super) fn rewritten(mut self) -> Option<Vec<u8>> {
+        if self.safe == self.strict_safe {
+            return None;
+        }
+        let Content::Parts(parts) = &mut self.pfx.content else { return None };
+        parts.truncate(2);
+        set_data(parts.get_mut(1)?, self.strict_safe);
+        self.pfx.to_der()
+    }
+}
+
+/// What is inside of a ContentInfo of type data (RFC 5652, section 4).
+fn data(content: &Node) -> Option<&[u8]> {
+    let [kind, surround] = content.parts() else { return None };
+    let [inside] = surround.parts() else { return None };
+    let is_data = kind.bytes(Tag::Oid)? == oid!(1.2.840.113549.1.7.1).as_bytes();
+    is_data.then(|| inside.bytes(Tag::OctetString))?
+}
+
+fn set_data(content: &mut Node, bytes: Vec<u8>) {
+    if let Content::Parts(parts) = &mut content.content
+        && let Some(Content::Parts(inside)) = parts.get_mut(1).map(|surround| &mut surround.content)
+        && let Some(octets) = inside.first_mut()
+    {
+        octets.content = Content::Bytes(bytes);
+    }
+}
+
+/// MacData (RFC 7292, section 4): its third part, 1 if left out.
+fn checksum_iterations(pfx: &Node) -> u64 {
+    let Some(checksum) = pfx.parts().get(2) else { return 0 };
+    checksum.parts().get(2).map_or(1, number)
+}
+
+/// Adds up the iterations of every key derivation below this node. The parameters of PBKDF2 (RFC 8018, appendix A.2) and of
+/// PKCS#12's own schemes (RFC 7292, appendix C) begin alike: salt, iterations. scrypt is not in use in bundles, and counts as too much.
+fn work(node: &Node) -> u64 {
+    let parts = node.parts();
+    let own = match parts {
+        [kind, parameters] if kind.is(Tag::Oid) => derivation(kind, parameters),
+        _ => 0,
+    };
+    parts.iter().map(work).fold(own, u64::saturating_add)
+}
+
+fn derivation(kind: &Node, parameters: &Node) -> u64 {
+    const PBKDF2: Oid<'static> = oid!(1.2.840.113549.1.5.12);
+    const PKCS12_SCHEMES: Oid<'static> = oid!(1.2.840.113549.1.12.1);
+    const SCRYPT: Oid<'static> = oid!(1.3.6.1.4.1.11591.4.11);
+    let kind = kind.bytes(Tag::Oid).unwrap_or_default();
+    if kind == SCRYPT.as_bytes() {
+        u64::MAX
+    } else if kind == PBKDF2.as_bytes() || kind.starts_with(PKCS12_SCHEMES.as_bytes()) && kind.len() == PKCS12_SCHEMES.as_bytes().len() + 1
+    {
+        parameters.parts().get(1).map_or(u64::MAX, number)
+    } else {
+        0
+    }
+}
+
+/// A number that is not negative; any other is too large.
+fn number(node: &Node) -> u64 {
+    match node.bytes(Tag::Integer) {
+        Some(bytes) if bytes.len() <= 8 && bytes.first().is_some_and(|first| *first < 0x80) => {
+            bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+        }
+        _ => u64::MAX,
+    }
+}
