@@ -1,0 +1,150 @@
+//! The routes: who may ask for what, and where it is answered.
+//!
+//! [`agent`] answers devices, [`people`] answers bearer tokens, [`public`] answers anyone. How the server says no is made in
+//! [`refuse`] alone.
+
+pub mod agent;
+pub mod people;
+pub mod public;
+pub mod refuse;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Request};
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Json, Router};
+use tegata_api::v1::device::HOLD_SECONDS;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::audit::Ledger;
+use crate::bells::Bells;
+use crate::clock::Clock;
+use crate::enroll::Enrolment;
+use crate::http::refuse::Refusal;
+use crate::issuers::authorities::Authorities;
+use crate::issuers::order::Issuance;
+use crate::issuers::revocation::Lists;
+use crate::tls::Peer;
+
+/// How long an ordinary request may take, its body included.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The same for a request that is held on purpose.
+const HELD_PATIENCE: Duration = PATIENCE.saturating_add(Duration::from_secs(HOLD_SECONDS));
+
+/// What handlers are given parts of; none takes the whole.
+#[derive(Clone, FromRef)]
+pub struct App {
+    /// Reads and records.
+    pub ledger: Ledger,
+    /// Wakes turns and devices.
+    pub bells: Bells,
+    /// What time it is.
+    pub clock: Clock,
+    /// Makes and redeems codes.
+    pub enrolment: Arc<Enrolment>,
+    /// Issues what was ordered.
+    pub issuance: Issuance,
+    /// Knows every authority.
+    pub authorities: Arc<Authorities>,
+    /// Knows every revocation list.
+    pub lists: Arc<Lists>,
+    /// Cancelled when the server begins to stop.
+    pub stopping: CancellationToken,
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Anyone who can connect.
+    Anyone,
+    /// A device, by its identity certificate.
+    Device,
+    /// A person or a program, by a bearer token.
+    Person,
+}
+
+impl Audience {
+    /// The largest body that is read, in bytes. People send whole policy folders.
+    fn body_max(self) -> usize {
+        match self {
+            Self::Anyone => 64 << 10,
+            Self::Device => 1 << 20,
+            Self::Person => 16 << 20,
+        }
+    }
+}
+
+/// One line of the table of routes.
+pub struct Route {
+    /// Who may use it.
+    pub audience: Audience,
+    /// Its method.
+    pub method: Method,
+    /// Its path, as axum writes it.
+    pub path: &'static str,
+    handler: MethodRouter<App>,
+    patience: Duration,
+}
+
+impl Route {
+    fn held(mut self) -> Self {
+        self.patience = HELD_PATIENCE;
+        self
+    }
+
+    fn into_handler(self) -> MethodRouter<App> {
+        let patience = self.patience;
+        let limited = move |request: Request, next: Next| async move {
+            tokio::time::timeout(patience, next.run(request)).await.unwrap_or_else(|_| Refusal::too_slow().into_response())
+        };
+        self.handler.layer(DefaultBodyLimit::max(self.audience.body_max())).layer(from_fn(limited))
+    }
+}
+
+/// Every route that there is.
+pub fn routes() -> Vec<Route> {
+    agent::routes().into_iter().chain(people::routes()).chain(public::routes()).collect()
+}
+
+/// Puts the routes together.
+pub fn router(app: App) -> Router {
+    let add = |router: Router<App>, route: Route| router.route(route.path, route.into_handler());
+    routes()
+        .into_iter()
+        .fold(Router::new(), add)
+        .fallback(|| async { Refusal::not_found() })
+        .method_not_allowed_fallback(|| async { Refusal::wrong_method() })
+        .layer(CatchPanicLayer::custom(refuse::panicked))
+        .layer(from_fn(log))
+        .with_state(app)
+}
+
+fn get<H: Handler<T, App>, T: 'static>(audience: Audience, path: &'static str, handler: H) -> Route {
+    Route { audience, method: Method::GET, path, handler: on(MethodFilter::GET, handler), patience: PATIENCE }
+}
+
+fn post<H: Handler<T, App>, T: 'static>(audience: Audience, path: &'static str, handler: H) -> Route {
+    Route { audience, method: Method::POST, path, handler: on(MethodFilter::POST, handler), patience: PATIENCE }
+}
+
+/// A JSON body, or a problem that says what is wrong with it.
+#[derive(FromRequest)]
+#[from_request(via(Json), rejection(Refusal))]
+struct Body<T>(T);
+
+/// One line for each request. Paths hold names and numbers only; headers, queries and bodies are never logged.
+async fn log(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let device = request.extensions().get::<Peer>().and_then(Peer::key).map(|key| key.to_string());
+    let start = Instant::now();
+    let response = next.run(request).await;
+    let (status, ms) = (response.status().as_u16(), start.elapsed().as_millis());
+    tracing::info!(target: "tegata_server::access", %method, path, status, ms, device = device.as_deref(), "answered");
+    response
+}

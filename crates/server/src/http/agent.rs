@@ -1,0 +1,170 @@
+//! What devices ask: known by the certificate of their connection, and looked up anew for every request.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRef, FromRequestParts, Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use std::sync::Arc;
+use tegata_api::v1::device::{
+    CertificateRequest, EnrollRequest, Enrolled, HOLD_SECONDS, IssuedCertificate, Manifest, ReceiptsAnswer, Report, ReportAnswer,
+    SignedReceipt,
+};
+use tegata_core::name::OrderId;
+use tegata_core::time::MINUTE;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::Ledger;
+use crate::bells::Bells;
+use crate::clock::Clock;
+use crate::enroll::Enrolment;
+use crate::http::refuse::Refusal;
+use crate::http::{Audience, Body, Route, get, post};
+use crate::issuers::order::Issuance;
+use crate::store::{Batch, Change, DeviceRow};
+use crate::tls::{Identity, Peer};
+use crate::{receipts, reports};
+
+/// How old the last sign of life may be before another one is written down: every held request would be a write otherwise.
+const NOTED_EVERY: Duration = MINUTE.saturating_mul(10);
+
+/// The routes of this file.
+pub fn routes() -> Vec<Route> {
+    use Audience::{Anyone, Device};
+    vec![
+        post(Anyone, "/v1/enroll", enroll),
+        get(Device, "/v1/agent/manifest", manifest).held(),
+        post(Device, "/v1/agent/orders/{order}/certificate", certificate),
+        post(Device, "/v1/agent/report", report),
+        post(Device, "/v1/agent/receipts", receipts),
+        post(Device, "/v1/agent/identity", identity),
+    ]
+}
+
+/// The device that asks, as it is on record now.
+pub struct Caller {
+    row: DeviceRow,
+    identity: Arc<Identity>,
+}
+
+impl Caller {
+    /// Compares the certificate of the connection with what is on record: never with what the certificate says about itself alone.
+    async fn known_by(identity: Arc<Identity>, ledger: &Ledger, clock: &Clock) -> Result<Self, Refusal> {
+        if clock.now() > identity.not_after {
+            return Err(Refusal::unauthorized());
+        }
+        let row = ledger.store().device_by_identity(&identity.key).await?.ok_or_else(Refusal::unauthorized)?;
+        let is_its_own = row.identity == identity.key && row.tenant.as_str() == identity.tenant;
+        if is_its_own && row.revoked_at.is_none() { Ok(Self { row, identity }) } else { Err(Refusal::unauthorized()) }
+    }
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    Ledger: FromRef<S>,
+    Clock: FromRef<S>,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let identity = parts.extensions.get::<Peer>().and_then(Peer::identity).ok_or_else(Refusal::unauthorized)?;
+        Self::known_by(identity, &Ledger::from_ref(state), &Clock::from_ref(state)).await
+    }
+}
+
+async fn enroll(State(enrolment): State<Arc<Enrolment>>, Body(request): Body<EnrollRequest>) -> Result<Json<Enrolled>, Refusal> {
+    Ok(Json(enrolment.redeem(request).await?))
+}
+
+#[derive(Deserialize)]
+struct After {
+    #[serde(default)]
+    after: u64,
+}
+
+/// Answers as soon as the manifest is newer than what the device has; 204 if it stays as it is.
+async fn manifest(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
+    State(clock): State<Clock>,
+    State(stopping): State<CancellationToken>,
+    query: Result<Query<After>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(After { after }) = query?;
+    note_sign_of_life(&ledger, &clock, &caller.row).await?;
+    let until = Instant::now() + Duration::from_secs(HOLD_SECONDS);
+    // Listens before it reads: what changes in between is heard.
+    let mut bell = bells.listen_device(&caller.row.tenant, &caller.row.device);
+    let identity = caller.identity;
+    loop {
+        // Read anew each time: the device may have been revoked, and the row is too large to be kept by every waiting request.
+        if let Some(newer) = newer_manifest(&identity, &ledger, &clock, after).await? {
+            return Ok(Json(newer).into_response());
+        }
+        tokio::select! {
+            () = bell.heard() => {}
+            () = sleep_until(until) => return Ok(StatusCode::NO_CONTENT.into_response()),
+            () = stopping.cancelled() => return Ok(StatusCode::NO_CONTENT.into_response()),
+        }
+    }
+}
+
+async fn newer_manifest(identity: &Arc<Identity>, ledger: &Ledger, clock: &Clock, after: u64) -> Result<Option<Manifest>, Refusal> {
+    let manifest = Caller::known_by(identity.clone(), ledger, clock).await?.row.manifest;
+    Ok((manifest.generation > after).then_some(manifest))
+}
+
+async fn note_sign_of_life(ledger: &Ledger, clock: &Clock, device: &DeviceRow) -> Result<(), Refusal> {
+    let now = clock.now();
+    if now.since(device.last_seen) < NOTED_EVERY {
+        return Ok(());
+    }
+    let heard = Change::Heard { tenant: device.tenant.clone(), device: device.device.clone(), at: now };
+    Ok(ledger.note(Batch { records: vec![], changes: vec![heard] }).await?)
+}
+
+async fn certificate(
+    caller: Caller,
+    State(issuance): State<Issuance>,
+    Path(order): Path<String>,
+    Body(request): Body<CertificateRequest>,
+) -> Result<Json<IssuedCertificate>, Refusal> {
+    let order: OrderId = order.parse().map_err(|_| Refusal::not_found())?;
+    Ok(Json(issuance.issue(&caller.row, &order, &request.csr).await?))
+}
+
+async fn report(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
+    State(clock): State<Clock>,
+    Body(report): Body<Report>,
+) -> Result<Json<ReportAnswer>, Refusal> {
+    let now = clock.now();
+    reports::report(&ledger, &bells, &caller.row, report, now).await?;
+    Ok(Json(ReportAnswer { clock: now.unix() }))
+}
+
+async fn receipts(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
+    State(clock): State<Clock>,
+    Body(receipts): Body<Vec<SignedReceipt>>,
+) -> Result<Json<ReceiptsAnswer>, Refusal> {
+    Ok(Json(receipts::accept(&ledger, &bells, &caller.row, receipts, clock.now()).await?))
+}
+
+async fn identity(
+    caller: Caller,
+    State(enrolment): State<Arc<Enrolment>>,
+    Body(request): Body<CertificateRequest>,
+) -> Result<Json<IssuedCertificate>, Refusal> {
+    Ok(Json(enrolment.renew(&caller.row, &request.csr).await?))
+}

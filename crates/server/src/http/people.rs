@@ -1,0 +1,272 @@
+//! What people and their programs ask, by bearer token: policy, the fleet, codes, revocations and the audit log.
+//!
+//! A token of one tenant sees nothing of another: whatever it names there answers the same 404 as a name that was made up.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRef, FromRequestParts, Query, RawPathParams, State};
+use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use serde::Deserialize;
+use tegata_api::v1::audit::Record;
+use tegata_api::v1::fleet::{
+    Action, ApplyRequest, Certificate, Clinic, CodeAnswer, CodeRequest, Device, DeviceDetail, Documents, Preview, RecordInstaller,
+    RevokeRequest, Slot,
+};
+use tegata_core::name::{ClinicName, DeviceId, Serial, TenantName};
+
+use crate::asks;
+use crate::audit::Ledger;
+use crate::bells::Bells;
+use crate::clock::Clock;
+use crate::enroll::Enrolment;
+use crate::fleet;
+use crate::http::refuse::Refusal;
+use crate::http::{Audience, Body, Route, get, post};
+use crate::issuers::authorities::INSTANCE;
+use crate::policy;
+use crate::tokens;
+
+/// Records in one answer, if the caller does not say.
+const PAGE: u32 = 100;
+/// Records in one answer at most.
+const PAGE_MAX: u32 = 1000;
+
+/// The routes of this file.
+pub fn routes() -> Vec<Route> {
+    use Audience::Person;
+    vec![
+        post(Person, "/v1/tenants/{tenant}/plan", plan),
+        post(Person, "/v1/tenants/{tenant}/apply", apply),
+        get(Person, "/v1/tenants/{tenant}/clinics", clinics),
+        get(Person, "/v1/tenants/{tenant}/devices", devices),
+        get(Person, "/v1/tenants/{tenant}/slots", slots),
+        get(Person, "/v1/tenants/{tenant}/certificates", certificates),
+        get(Person, "/v1/tenants/{tenant}/actions", actions),
+        get(Person, "/v1/tenants/{tenant}/devices/{clinic}/{device}", device),
+        post(Person, "/v1/tenants/{tenant}/devices/{clinic}/{device}/code", code),
+        post(Person, "/v1/tenants/{tenant}/devices/{clinic}/{device}/revoke", revoke_device),
+        post(Person, "/v1/tenants/{tenant}/certificates/{serial}/revoke", revoke_certificate),
+        post(Person, "/v1/tenants/{tenant}/certificates/{serial}/renew", renew_certificate),
+        post(Person, "/v1/tenants/{tenant}/installers", record_installer),
+        get(Person, "/v1/tenants/{tenant}/audit", audit),
+    ]
+}
+
+/// Who asks, for which tenant, about what. Extracted before a body is read.
+pub struct Caller {
+    tenant: TenantName,
+    actor: String,
+    path: RawPathParams,
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    Ledger: FromRef<S>,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let token = bearer(parts).ok_or_else(Refusal::unauthorized)?;
+        let holder = tokens::holder(&Ledger::from_ref(state), token).await?.ok_or_else(Refusal::unauthorized)?;
+        let path = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Refusal::not_found())?;
+        let tenant: TenantName = named(&path, "tenant")?;
+        if holder.tenant.is_some_and(|own| own != tenant) {
+            return Err(Refusal::not_found());
+        }
+        Ok(Self { tenant, actor: format!("person:{}", holder.name), path })
+    }
+}
+
+impl Caller {
+    fn device(&self) -> Result<DeviceId, Refusal> {
+        Ok(DeviceId { clinic: named(&self.path, "clinic")?, device: named(&self.path, "device")? })
+    }
+
+    fn serial(&self) -> Result<Serial, Refusal> {
+        named(&self.path, "serial")
+    }
+
+    /// Documents go to any tenant but the installation's own.
+    fn takes_documents(&self) -> Result<(), Refusal> {
+        if self.tenant.as_str() == INSTANCE { Err(Refusal::reserved(INSTANCE)) } else { Ok(()) }
+    }
+}
+
+/// The token of `Authorization: Bearer <token>` (RFC 6750, section 2.1; the scheme's case does not matter).
+fn bearer(parts: &Parts) -> Option<&str> {
+    let (scheme, token) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A part of the path. What is no name at all is answered like a name that nothing has.
+fn named<T: FromStr>(path: &RawPathParams, part: &str) -> Result<T, Refusal> {
+    let text = path.iter().find(|(name, _)| *name == part).map(|(_, text)| text);
+    text.and_then(|text| text.parse().ok()).ok_or_else(Refusal::not_found)
+}
+
+#[derive(Deserialize)]
+struct Narrow {
+    clinic: Option<String>,
+}
+
+/// `?clinic=`, if it is there.
+struct Only(Option<ClinicName>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Only {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let Query(Narrow { clinic }) = Query::from_request_parts(parts, state).await?;
+        let clinic = clinic.map(|name| name.parse()).transpose();
+        clinic.map(Self).map_err(|error| Refusal::malformed(format!("'clinic' in the query: {error}")))
+    }
+}
+
+async fn plan(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    Body(documents): Body<Documents>,
+) -> Result<Json<Preview>, Refusal> {
+    caller.takes_documents()?;
+    Ok(Json(policy::preview(&ledger, &caller.tenant, &documents, clock.now()).await?))
+}
+
+async fn apply(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
+    State(clock): State<Clock>,
+    Body(request): Body<ApplyRequest>,
+) -> Result<Json<Preview>, Refusal> {
+    caller.takes_documents()?;
+    Ok(Json(policy::apply(&ledger, &bells, &caller.tenant, &request, &caller.actor, clock.now()).await?))
+}
+
+async fn clinics(
+    caller: Caller,
+    Only(clinic): Only,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+) -> Result<Json<Vec<Clinic>>, Refusal> {
+    Ok(Json(fleet::clinics(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+}
+
+async fn devices(
+    caller: Caller,
+    Only(clinic): Only,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+) -> Result<Json<Vec<Device>>, Refusal> {
+    Ok(Json(fleet::devices(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+}
+
+async fn slots(
+    caller: Caller,
+    Only(clinic): Only,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+) -> Result<Json<Vec<Slot>>, Refusal> {
+    Ok(Json(fleet::slots(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+}
+
+async fn certificates(caller: Caller, Only(clinic): Only, State(ledger): State<Ledger>) -> Result<Json<Vec<Certificate>>, Refusal> {
+    Ok(Json(fleet::certificates(&ledger, &caller.tenant, clinic.as_ref()).await?))
+}
+
+async fn actions(
+    caller: Caller,
+    Only(clinic): Only,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+) -> Result<Json<Vec<Action>>, Refusal> {
+    Ok(Json(fleet::actions(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+}
+
+async fn device(caller: Caller, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<Json<DeviceDetail>, Refusal> {
+    let detail = fleet::device_detail(&ledger, &caller.tenant, &caller.device()?, clock.now()).await?;
+    detail.map(Json).ok_or_else(Refusal::not_found)
+}
+
+async fn code(
+    caller: Caller,
+    State(enrolment): State<Arc<Enrolment>>,
+    Body(request): Body<CodeRequest>,
+) -> Result<Json<CodeAnswer>, Refusal> {
+    Ok(Json(enrolment.create(&caller.tenant, &caller.device()?, request.kind, &caller.actor).await?))
+}
+
+async fn revoke_device(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
+    State(clock): State<Clock>,
+) -> Result<StatusCode, Refusal> {
+    asks::revoke_device(&ledger, &bells, &caller.tenant, &caller.device()?, &caller.actor, clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn revoke_certificate(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
+    State(clock): State<Clock>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let why: RevokeRequest = if body.is_empty() { RevokeRequest::default() } else { read(&body)? };
+    asks::revoke_certificate(&ledger, &bells, &caller.tenant, &caller.serial()?, &why.note, &caller.actor, clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn renew_certificate(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
+    State(clock): State<Clock>,
+) -> Result<StatusCode, Refusal> {
+    asks::ask_renewal(&ledger, &bells, &caller.tenant, &caller.serial()?, &caller.actor, clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn record_installer(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
+    State(clock): State<Clock>,
+    Body(installer): Body<RecordInstaller>,
+) -> Result<StatusCode, Refusal> {
+    asks::record_installer(&ledger, &bells, &caller.tenant, &installer, &caller.actor, clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    after: u64,
+    #[serde(default = "page")]
+    limit: u32,
+}
+
+fn page() -> u32 {
+    PAGE
+}
+
+async fn audit(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<Vec<Record>>, Refusal> {
+    let Query(Page { after, limit }) = page?;
+    Ok(Json(ledger.store().audit(&caller.tenant, after, limit.clamp(1, PAGE_MAX)).await?))
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::malformed(error.to_string()))
+}

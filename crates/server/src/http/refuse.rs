@@ -1,0 +1,287 @@
+//! How the server says no: the one place where errors become HTTP statuses and problem documents (RFC 9457).
+
+use std::any::Any;
+use std::error::Error;
+
+use axum::body::Body;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Response, StatusCode};
+use axum::response::IntoResponse;
+use tegata_api::v1::problem::{Code, Problem};
+
+use crate::asks::AskError;
+use crate::enroll::{CodeError, EnrollError};
+use crate::issuers::authorities::AuthorityError;
+use crate::issuers::order::IssueError;
+use crate::policy::{ApplyError, PolicyError};
+use crate::receipts::ReceiptError;
+use crate::store::StoreError;
+use crate::turn::TurnError;
+
+/// A refusal on its way out.
+#[derive(Debug)]
+pub struct Refusal {
+    problem: Box<Problem>,
+    /// For the server's own log.
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Refusal {
+    fn new(code: Code, title: &str) -> Self {
+        let problem = Problem {
+            status: status(code).as_u16(),
+            code,
+            title: title.to_owned(),
+            detail: None,
+            retry_after: None,
+            findings: vec![],
+            locked_out: vec![],
+        };
+        Self { problem: Box::new(problem), cause: None }
+    }
+
+    fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.problem.detail = Some(detail.into());
+        self
+    }
+
+    fn status(mut self, status: StatusCode) -> Self {
+        self.problem.status = status.as_u16();
+        self
+    }
+
+    fn retry_after(mut self, seconds: u64) -> Self {
+        self.problem.retry_after = Some(seconds);
+        self
+    }
+
+    fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
+        let refusal = Self::new(Code::Internal, "the server has failed").detail("the cause is in the server's log").retry_after(30);
+        Self { cause: Some(Box::new(cause)), ..refusal }
+    }
+
+    /// There is no such thing, or none that the caller may know of: always the same words.
+    pub fn not_found() -> Self {
+        Self::new(Code::NotFound, "there is no such thing")
+    }
+
+    /// No credentials, or none that are accepted.
+    pub fn unauthorized() -> Self {
+        Self::new(Code::Unauthorized, "not known here")
+            .detail("people need a bearer token, devices the identity certificate of their enrolment")
+    }
+
+    /// The request cannot be read.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(Code::Malformed, "the request cannot be read").detail(detail)
+    }
+
+    /// The tenant is the installation's own.
+    pub fn reserved(tenant: &str) -> Self {
+        Self::new(Code::Forbidden, "this tenant takes no documents")
+            .detail(format!("'{tenant}' is reserved for the server's own log; choose another tenant name"))
+    }
+
+    /// The path exists, but not for this method.
+    pub fn wrong_method() -> Self {
+        Self::malformed("this path does not take this method").status(StatusCode::METHOD_NOT_ALLOWED)
+    }
+
+    /// The request took too long.
+    pub fn too_slow() -> Self {
+        Self::new(Code::Busy, "the request took too long").detail("send it again").retry_after(5)
+    }
+}
+
+/// The HTTP status of each code, where nothing more particular is known.
+fn status(code: Code) -> StatusCode {
+    match code {
+        Code::Malformed => StatusCode::BAD_REQUEST,
+        Code::Unauthorized => StatusCode::UNAUTHORIZED,
+        Code::Forbidden | Code::CodeRefused => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::OrderClosed | Code::WouldLockOut | Code::Conflict => StatusCode::CONFLICT,
+        Code::RequestRefused | Code::InvalidDocuments => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> axum::response::Response {
+        if let Some(cause) = &self.cause {
+            tracing::error!(cause = %chain(&**cause), "a request failed");
+        }
+        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.problem).expect("a problem holds only texts and numbers");
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.problem.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// An error and all that caused it, once each.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+/// A handler panicked. What it said stays in the server's log, where the panic hook has written it.
+pub fn panicked(_what: Box<dyn Any + Send + 'static>) -> axum::response::Response {
+    Refusal::new(Code::Internal, "the server has failed").detail("the cause is in the server's log").into_response()
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(_) => Self::new(Code::Conflict, "the state has changed meanwhile").detail("look again, and try again").retry_after(1),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<PolicyError> for Refusal {
+    fn from(error: PolicyError) -> Self {
+        match error {
+            PolicyError::Store(error) => error.into(),
+            error @ PolicyError::Stored { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<TurnError> for Refusal {
+    fn from(error: TurnError) -> Self {
+        match error {
+            TurnError::Store(error) => error.into(),
+            TurnError::Policy(error) => error.into(),
+        }
+    }
+}
+
+impl From<AskError> for Refusal {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::NotFound(_) => Self::not_found(),
+            AskError::Malformed(what) => Self::malformed(what),
+            AskError::Store(error) => error.into(),
+            AskError::Policy(error) => error.into(),
+        }
+    }
+}
+
+impl From<ApplyError> for Refusal {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Invalid(findings) => {
+                let mut refusal = Self::new(Code::InvalidDocuments, "the documents have errors").detail("nothing was applied");
+                refusal.problem.findings = findings;
+                refusal
+            }
+            ApplyError::WouldLockOut(preview) => {
+                let mut refusal = Self::new(Code::WouldLockOut, "devices could no longer sign in")
+                    .detail("nothing was applied; if this is meant, allow that many devices to be locked out");
+                refusal.problem.locked_out = preview.locked_out;
+                refusal
+            }
+            ApplyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReceiptError> for Refusal {
+    fn from(error: ReceiptError) -> Self {
+        match error {
+            ReceiptError::Unreadable(_) => Self::malformed(error.to_string()),
+            ReceiptError::NotSigned { .. } | ReceiptError::NotYours { .. } => {
+                Self::new(Code::Forbidden, "the receipt is refused").detail(error.to_string())
+            }
+            ReceiptError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CodeError> for Refusal {
+    fn from(error: CodeError) -> Self {
+        match error {
+            CodeError::NotFound => Self::not_found(),
+            CodeError::Policy(error) => error.into(),
+            CodeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<EnrollError> for Refusal {
+    fn from(error: EnrollError) -> Self {
+        match error {
+            EnrollError::Refused => Self::new(Code::CodeRefused, "the code was refused").detail(
+                "it is mistyped, spent, expired, used, or for another device; ask for a new one, or wait ten minutes if several new ones failed",
+            ),
+            EnrollError::Request(error) => Self::request_refused(error.to_string()),
+            EnrollError::Key(why) => Self::request_refused(why),
+            EnrollError::Sign(error) => Self::internal(error),
+            EnrollError::Ask(error) => error.into(),
+            EnrollError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<IssueError> for Refusal {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::NotFound => Self::not_found(),
+            IssueError::Closed => Self::new(Code::OrderClosed, "the order is not open any more")
+                .detail("it was taken back, or it ended in a certificate for another key; discard what was made for it"),
+            IssueError::Request(_) | IssueError::WrongKey { .. } => Self::request_refused(error.to_string()),
+            IssueError::Authority(AuthorityError::Unknown) => Self::internal(error),
+            IssueError::Authority(error) => error.into(),
+            IssueError::Key(error) => Self::internal(error),
+            IssueError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AuthorityError> for Refusal {
+    fn from(error: AuthorityError) -> Self {
+        match error {
+            AuthorityError::Unknown => Self::not_found(),
+            AuthorityError::Policy(error) => error.into(),
+            AuthorityError::Store(error) => error.into(),
+            error @ (AuthorityError::Unusable { .. } | AuthorityError::NotMade { .. }) => Self::internal(error),
+        }
+    }
+}
+
+impl Refusal {
+    fn request_refused(detail: impl Into<String>) -> Self {
+        Self::new(Code::RequestRefused, "the certificate request is not acceptable").detail(detail)
+    }
+}
+
+impl From<JsonRejection> for Refusal {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::malformed(rejection.body_text()).status(match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        })
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::malformed(rejection.body_text())
+    }
+}

@@ -1,0 +1,244 @@
+//! One order, one certificate: answers a device's request, however often it is repeated and wherever a crash came between.
+//!
+//! An order ends in exactly one of two ways: a certificate, or cancelled. Its serial number and exact bytes are on record before
+//! the key signs them, the signed certificate before it is handed out. A draft that nobody signed is signed at the next request
+//! or the next start. If the device comes back with another key than the draft's, nobody can use that certificate any more:
+//! the order is cancelled with its draft unsigned, and planning orders anew.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tegata_api::v1::audit::Stage;
+use tegata_api::v1::device::IssuedCertificate;
+use tegata_core::name::{ClinicId, OrderId, Sha256};
+use tegata_core::policy::KeyAlgorithm;
+use tegata_core::time::Timestamp;
+use tegata_pki::authority::{Purpose, Tbs, new_serial};
+use tegata_pki::certificate;
+use tegata_pki::csr::{self, CsrError, RequestedKey};
+use tegata_pki::key::{KeyError, sha256};
+
+use crate::audit::{Ledger, Recorded};
+use crate::bells::Bells;
+use crate::clock::Clock;
+use crate::issuers::authorities::{Authorities, AuthorityError, Issuing};
+use crate::issuers::signer::{Validity, intent};
+use crate::store::{Batch, CertificateRow, Change, DeviceRow, Draft, NewRecord, OrderRow, OrderState, StoreError};
+
+/// How often a request is tried again when another one for the same order was faster. Two settle after one.
+const ATTEMPTS: u32 = 4;
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// There is no such order, or it is another device's.
+    #[error("there is no such order")]
+    NotFound,
+    /// The order has ended without a certificate for this key.
+    #[error("the order is not open any more")]
+    Closed,
+    /// The request cannot be accepted.
+    #[error(transparent)]
+    Request(#[from] CsrError),
+    /// The key is not of the kind that was ordered.
+    #[error("the order asks for another kind of key: {wanted:?} instead of {got:?}")]
+    WrongKey {
+        /// What was ordered.
+        wanted: KeyAlgorithm,
+        /// What the request holds.
+        got: KeyAlgorithm,
+    },
+    /// The authority cannot be had.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The authority refuses to sign.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The database failed, or the state changed meanwhile.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Issues what was ordered.
+#[derive(Clone)]
+pub struct Issuance {
+    /// Where orders and certificates are kept.
+    pub ledger: Ledger,
+    /// Rung when an order has to be planned anew.
+    pub bells: Bells,
+    /// What time it is.
+    pub clock: Clock,
+    /// Who signs.
+    pub authorities: Arc<Authorities>,
+    /// Where revocation lists are published: `https://host:port`.
+    pub address: Arc<str>,
+}
+
+impl Issuance {
+    /// Answers a device's request. The same order and key give the same certificate, byte for byte.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub async fn issue(&self, device: &DeviceRow, order: &OrderId, csr: &str) -> Result<IssuedCertificate, IssueError> {
+        let requested = csr::check(csr)?;
+        for _ in 1..ATTEMPTS {
+            match self.attempt(device, order, &requested).await {
+                Err(IssueError::Store(StoreError::Conflict(_))) => {}
+                settled => return settled,
+            }
+        }
+        self.attempt(device, order, &requested).await
+    }
+
+    /// Signs what an earlier process had recorded and not signed any more.
+    ///
+    /// # Errors
+    /// Only if the database fails; a draft that cannot be signed is logged and left.
+    pub async fn finish_drafts(&self) -> Result<(), StoreError> {
+        for order in self.ledger.store().unsigned_drafts().await? {
+            let Some(draft) = order.draft.clone().filter(|_| order.state == OrderState::Open) else { continue };
+            match self.resume(&order, draft).await {
+                Ok(_) => tracing::info!(order = %order.id, slot = %order.slot, "signed a certificate that was recorded before the last stop"),
+                Err(IssueError::Store(error)) => return Err(error),
+                Err(error) => tracing::error!(order = %order.id, slot = %order.slot, %error, "a recorded certificate cannot be signed"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, device: &DeviceRow, order: &OrderId, requested: &RequestedKey) -> Result<IssuedCertificate, IssueError> {
+        let order = self.ledger.store().order(order).await?.filter(|order| belongs(order, device)).ok_or(IssueError::NotFound)?;
+        let key = sha256(&requested.public_key);
+        match (order.state, order.draft.clone()) {
+            (OrderState::Cancelled, _) => Err(IssueError::Closed),
+            (OrderState::Fulfilled, _) => self.repeat(&order, &key).await,
+            (OrderState::Open, None) => self.begin(&order, requested, key).await,
+            (OrderState::Open, Some(draft)) if draft.public_key == key => self.resume(&order, draft).await,
+            (OrderState::Open, Some(draft)) => self.abandon(&order, &draft, &key).await,
+        }
+    }
+
+    /// The certificate that the order ended in, if it is for this key.
+    async fn repeat(&self, order: &OrderRow, key: &Sha256) -> Result<IssuedCertificate, IssueError> {
+        let row = self.ledger.store().certificate_of_order(&order.id).await?;
+        let row = row.filter(|row| row.public_key == *key).ok_or(IssueError::Closed)?;
+        let issuing = self.authorities.issuer(&order.tenant, &order.template.issuer).await?;
+        Ok(answer(&row, &issuing))
+    }
+
+    async fn begin(&self, order: &OrderRow, requested: &RequestedKey, key: Sha256) -> Result<IssuedCertificate, IssueError> {
+        if requested.algorithm != order.template.key {
+            return Err(IssueError::WrongKey { wanted: order.template.key, got: requested.algorithm });
+        }
+        let issuing = self.authorities.issuer(&order.tenant, &order.template.issuer).await?;
+        let (now, serial) = (self.clock.now(), new_serial());
+        let validity = Validity::from_now(now, order.template.validity);
+        let tbs = issuing.signer.draft(&self.purpose(order), &requested.public_key, serial, validity)?;
+        let draft = Draft { serial, public_key: key, tbs: tbs.bytes.clone() };
+        let record = said(order, Stage::Intended, "certificate.sign", now, intent(serial, &tbs, &key));
+        let change = Change::PutDraft { id: order.id, draft: draft.clone() };
+        let recorded = self.ledger.record(tbs, Batch { records: vec![record], changes: vec![change] }).await?;
+        self.complete(order, &draft, recorded, &issuing).await
+    }
+
+    /// Signs the exact bytes that were recorded before; says so in the log, because the key is about to be used.
+    async fn resume(&self, order: &OrderRow, draft: Draft) -> Result<IssuedCertificate, IssueError> {
+        let issuing = self.authorities.issuer(&order.tenant, &order.template.issuer).await?;
+        let tbs = Tbs { bytes: draft.tbs.clone() };
+        let mut details = intent(draft.serial, &tbs, &draft.public_key);
+        details["resumed"] = true.into();
+        let record = said(order, Stage::Intended, "certificate.sign", self.clock.now(), details);
+        let recorded = self.ledger.record(tbs, Batch { records: vec![record], changes: vec![] }).await?;
+        self.complete(order, &draft, recorded, &issuing).await
+    }
+
+    async fn complete(
+        &self,
+        order: &OrderRow,
+        draft: &Draft,
+        recorded: Recorded<Tbs>,
+        issuing: &Issuing,
+    ) -> Result<IssuedCertificate, IssueError> {
+        let der = issuing.signer.sign(&recorded)?;
+        let now = self.clock.now();
+        let row = row(order, draft, der, now)?;
+        let details = json!({
+            "serial": row.serial.to_string(), "fingerprint": row.fingerprint.to_string(),
+            "notBefore": row.not_before.unix(), "notAfter": row.not_after.unix(),
+        });
+        let record = said(order, Stage::Done, "certificate.issue", now, details);
+        let answer = answer(&row, issuing);
+        self.ledger.record((), Batch { records: vec![record], changes: vec![Change::PutCertificate(row)] }).await?;
+        Ok(answer)
+    }
+
+    /// Ends an order whose draft is for a key that the device does not have any more. The draft stays unsigned.
+    async fn abandon(&self, order: &OrderRow, draft: &Draft, key: &Sha256) -> Result<IssuedCertificate, IssueError> {
+        let now = self.clock.now();
+        let details = json!({ "serial": draft.serial.to_string(), "publicKeySha256": key.to_string() });
+        let record = said(order, Stage::Done, "certificate.abandon", now, details);
+        let clinic = ClinicId { tenant: order.tenant.clone(), clinic: order.slot.clinic.clone() };
+        let changes = vec![Change::CancelOrder { id: order.id, at: now }, Change::Nudge { clinic, at: now }];
+        self.ledger.record((), Batch { records: vec![record], changes }).await?;
+        self.bells.ring_turn();
+        Err(IssueError::Closed)
+    }
+
+    fn purpose(&self, order: &OrderRow) -> Purpose {
+        let template = &order.template;
+        Purpose::Client {
+            common_name: template.common_name.clone(),
+            organization: template.organization.clone(),
+            unique: order.id.to_string(),
+            crl_url: Some(format!("{}/crl/{}/{}.crl", self.address, order.tenant, template.issuer)),
+        }
+    }
+}
+
+fn belongs(order: &OrderRow, device: &DeviceRow) -> bool {
+    order.tenant == device.tenant && order.slot.device == device.device
+}
+
+fn said(order: &OrderRow, stage: Stage, action: &'static str, at: Timestamp, mut details: serde_json::Value) -> NewRecord {
+    details["order"] = order.id.to_string().into();
+    NewRecord {
+        tenant: order.tenant.clone(),
+        at,
+        stage,
+        actor: format!("device:{}", order.slot.device),
+        action,
+        object: order.slot.to_string(),
+        details,
+    }
+}
+
+fn row(order: &OrderRow, draft: &Draft, der: Vec<u8>, now: Timestamp) -> Result<CertificateRow, KeyError> {
+    let read = certificate::read(&der).map_err(|error| KeyError { problem: error.to_string() })?;
+    Ok(CertificateRow {
+        serial: draft.serial,
+        order: order.id,
+        tenant: order.tenant.clone(),
+        slot: order.slot.clone(),
+        template: order.template.clone(),
+        account: order.account.clone(),
+        der,
+        fingerprint: read.fingerprint,
+        public_key: draft.public_key,
+        not_before: read.not_before,
+        not_after: read.not_after,
+        issued_at: now,
+        installed_at: None,
+        proven_at: None,
+        retiring_at: None,
+        retired_at: None,
+        revoked_at: None,
+    })
+}
+
+fn answer(row: &CertificateRow, issuing: &Issuing) -> IssuedCertificate {
+    IssuedCertificate {
+        serial: row.serial.to_string(),
+        certificate: certificate::to_pem(&row.der),
+        chain: issuing.signer.pem().to_owned(),
+    }
+}

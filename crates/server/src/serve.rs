@@ -1,0 +1,288 @@
+//! Starts a server and stops it: the composition of everything else, in named pieces.
+
+pub mod certificate;
+pub mod folder;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tegata_api::v1::fleet::Access;
+use tegata_core::name::TenantName;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::audit::Ledger;
+use crate::bells::Bells;
+use crate::clock::Clock;
+use crate::enroll::Enrolment;
+use crate::http::{self, App};
+use crate::issuers::authorities::{Authorities, AuthorityError, INSTANCE, Own};
+use crate::issuers::order::Issuance;
+use crate::issuers::revocation::Lists;
+use crate::issuers::signer::Signer;
+use crate::serve::certificate::{CertificateError, ServerCertificate};
+use crate::serve::folder::{Folder, FolderError};
+use crate::store::StoreError;
+use crate::store::sqlite::Sqlite;
+use crate::tls::{self, Door};
+use crate::{tokens, turn, watch};
+
+/// How long requests may take to finish once the server stops.
+const STOP_PATIENCE: Duration = Duration::from_secs(9);
+/// How long whatever is left may take to notice that it is ended.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a server is told when it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The state folder. Made at first start.
+    pub state: PathBuf,
+    /// Where to listen. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// DNS names and IP addresses for the server's certificate; the first is how people and agents reach it. Empty: the address
+    /// that it listens on. This machine's own names (`localhost`, `127.0.0.1`, `::1`) are always added.
+    pub names: Vec<String>,
+    /// A folder of policy files that is applied whenever it changes, and the tenant that it is for.
+    pub policies: Option<(TenantName, PathBuf)>,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// One of the server's own authorities cannot be had.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The server's certificate cannot be made.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+    /// The address is taken, or not this machine's.
+    #[error("cannot listen on {address}; choose another address or port with --listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The policy folder is for the tenant of the server's own log.
+    #[error("tenant '{INSTANCE}' is reserved for the server's own log; choose another name for the tenant of the policy folder")]
+    Reserved,
+}
+
+/// A running server. Dropping it ends it at once; [`Server::stop`] lets requests finish.
+pub struct Server {
+    address: SocketAddr,
+    access: Access,
+    ledger: Ledger,
+    running: Running,
+    /// Held so that no other server takes the state folder meanwhile.
+    _folder: Folder,
+}
+
+/// Everything that runs beside the caller.
+#[derive(Clone, Default)]
+struct Running {
+    /// Cancelled when no new work is wanted.
+    stopping: CancellationToken,
+    /// Cancelled when all work ends.
+    ending: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Starts a server. Returns once it listens.
+///
+/// # Errors
+/// [`ServeError`]. Nothing runs then.
+pub async fn start(config: Config) -> Result<Server, ServeError> {
+    start_at(config, Clock::system()).await
+}
+
+/// [`start`] by any clock, for tests.
+async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
+    if config.policies.as_ref().is_some_and(|(tenant, _)| tenant.as_str() == INSTANCE) {
+        return Err(ServeError::Reserved);
+    }
+    let folder = Folder::take(&config.state)?;
+    let (listener, address) = listen(config.listen).await?;
+    let seal = folder.seal()?;
+    let ledger = Ledger::new(Arc::new(Sqlite::open(&folder.database()).await?));
+    let authorities = Arc::new(Authorities::new(ledger.clone(), clock.clone(), seal));
+    let (server, devices) = (Arc::new(authorities.own(Own::Server).await?), Arc::new(authorities.own(Own::Devices).await?));
+    let access = administrator(&folder, &ledger, &clock, &server, reached_at(&config, address)).await?;
+
+    let running = Running::default();
+    let base = Base { ledger: ledger.clone(), bells: Bells::default(), clock, running: running.clone() };
+    let certificate = base.certificate(server.clone(), certificate_names(&config, address)).await?;
+    let tls = tls::config(&devices, certificate)?;
+    let app = base.app(authorities, devices.clone(), server, &access.server).await?;
+    app.issuance.finish_drafts().await?;
+
+    base.take_turns();
+    base.watch_policies(config.policies);
+    base.open_door(listener, tls, &devices, app);
+    tracing::info!(server = %access.server, "listening");
+    Ok(Server { address, access, ledger, running, _folder: folder })
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How people reach it, as in `admin.json`.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Stops accepting, answers what is held, lets requests finish, and returns: within 10 seconds, whatever happens.
+    pub async fn stop(self) {
+        self.running.stopping.cancel();
+        self.running.tasks.close();
+        if timeout(STOP_PATIENCE, self.running.tasks.wait()).await.is_err() {
+            tracing::warn!("some requests did not finish in time");
+        }
+        self.running.ending.cancel();
+        if timeout(END_PATIENCE, self.running.tasks.wait()).await.is_err() {
+            tracing::error!("something does not end; leaving it behind");
+        }
+    }
+
+    /// Returns if the database has failed for good: the process has to end with an error.
+    pub async fn failed(&self) {
+        self.ledger.store().failed().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.running.stopping.cancel();
+        self.running.ending.cancel();
+    }
+}
+
+/// What every piece stands on.
+struct Base {
+    ledger: Ledger,
+    bells: Bells,
+    clock: Clock,
+    running: Running,
+}
+
+impl Base {
+    /// Issues the server's certificate and keeps it fresh.
+    async fn certificate(&self, signer: Arc<Signer>, names: Vec<String>) -> Result<Arc<ServerCertificate>, CertificateError> {
+        let certificate = Arc::new(ServerCertificate::issue(self.ledger.clone(), self.clock.clone(), signer, names).await?);
+        let kept = certificate.clone();
+        self.running.until_stopping(async move { kept.keep_fresh().await });
+        Ok(certificate)
+    }
+
+    /// What the routes are answered from.
+    async fn app(
+        &self,
+        authorities: Arc<Authorities>,
+        devices: Arc<Signer>,
+        server: Arc<Signer>,
+        address: &str,
+    ) -> Result<App, StoreError> {
+        let (ledger, bells, clock) = (self.ledger.clone(), self.bells.clone(), self.clock.clone());
+        let enrolment = Enrolment::open(ledger.clone(), bells.clone(), clock.clone(), devices, server).await?;
+        let issuance = Issuance {
+            ledger: ledger.clone(),
+            bells: bells.clone(),
+            clock: clock.clone(),
+            authorities: authorities.clone(),
+            address: address.into(),
+        };
+        let lists = Lists::new(ledger.clone(), clock.clone(), authorities.clone());
+        let stopping = self.running.stopping.clone();
+        Ok(App { ledger, bells, clock, enrolment: enrolment.into(), issuance, authorities, lists: lists.into(), stopping })
+    }
+
+    fn take_turns(&self) {
+        let stopping = self.running.stopping.clone();
+        self.running.tasks.spawn(turn::run(self.ledger.clone(), self.bells.clone(), self.clock.clone(), stopping));
+    }
+
+    fn watch_policies(&self, policies: Option<(TenantName, PathBuf)>) {
+        let Some((tenant, path)) = policies else { return };
+        let (ledger, bells, clock) = (self.ledger.clone(), self.bells.clone(), self.clock.clone());
+        self.running.until_stopping(watch::Folder { tenant, path, ledger, bells, clock }.watch());
+    }
+
+    fn open_door(&self, listener: TcpListener, tls: rustls::ServerConfig, devices: &Signer, app: App) {
+        let Running { stopping, ending, tasks } = self.running.clone();
+        let device_authority = devices.common_name().to_owned();
+        let door = Door { tls: TlsAcceptor::from(Arc::new(tls)), device_authority, app: http::router(app), stopping, ending, tasks };
+        self.running.tasks.spawn(door.open(listener));
+    }
+}
+
+impl Running {
+    /// Runs something that ends by being dropped.
+    fn until_stopping(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.stopping.clone();
+        self.tasks.spawn(async move { stopping.run_until_cancelled(work).await });
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// The administrator's access: made at first start, or anew if `admin.json` was removed; then the old token is dead.
+async fn administrator(folder: &Folder, ledger: &Ledger, clock: &Clock, server: &Signer, address: String) -> Result<Access, ServeError> {
+    let kept = folder.access()?;
+    let token = match &kept {
+        Some(access) => access.token.clone(),
+        None => tokens::make(ledger, "admin", None, clock.now()).await?.to_string(),
+    };
+    let access = Access { server: address, authority: server.pem().to_owned(), token };
+    let is_current = kept.is_some_and(|kept| (&kept.server, &kept.authority) == (&access.server, &access.authority));
+    if !is_current {
+        folder.keep_access(&access)?;
+    }
+    Ok(access)
+}
+
+/// `https://host:port`, by the first name that the server was given.
+fn reached_at(config: &Config, address: SocketAddr) -> String {
+    let host = match config.names.first() {
+        Some(name) => name.clone(),
+        None if address.ip().is_unspecified() => "127.0.0.1".to_owned(),
+        None => address.ip().to_string(),
+    };
+    let host = if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) { format!("[{host}]") } else { host };
+    format!("https://{host}:{}", address.port())
+}
+
+/// The names in the server's certificate: as configured, the address, and this machine's own.
+fn certificate_names(config: &Config, address: SocketAddr) -> Vec<String> {
+    let mut names = config.names.clone();
+    let listens_on = Some(address.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
+    for name in listens_on.into_iter().chain(["localhost", "127.0.0.1", "::1"].map(String::from)) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
