@@ -1,13 +1,18 @@
 //! What people ask for by hand: renewals, revocations, and which files are installers.
 
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tegata_api::v1::audit::Stage;
 use tegata_api::v1::fleet::RecordInstaller;
-use tegata_core::name::{DeviceId, Serial, TenantName};
+use tegata_core::name::{ClinicId, ClinicName, DeviceId, Label, Serial, Sha256, TenantName};
 use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::policy::PolicyError;
-use crate::store::{Change, DeviceRow, StoreError};
+use crate::store::{Batch, CertificateFilter, CertificateRow, Change, DeviceRow, NewRecord, StoreError};
+use crate::turn::observe;
 
 /// Why a wish was not granted.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +22,7 @@ pub enum AskError {
     NotFound(&'static str),
     /// The wish itself makes no sense, such as a hash that is none.
     #[error("{0}")]
-    Malformed(String),
+    Malformed(&'static str),
     /// The database failed or the state changed meanwhile.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -27,9 +32,24 @@ pub enum AskError {
 }
 
 /// Has a certificate replaced, however long it would still live.
-pub async fn ask_renewal(ledger: &Ledger, bells: &Bells, tenant: &TenantName, serial: &Serial, actor: &str, now: Timestamp) -> Result<(), AskError> {
-    let _ = (ledger, bells, tenant, serial, actor, now);
-    todo!()
+pub async fn ask_renewal(
+    ledger: &Ledger,
+    bells: &Bells,
+    tenant: &TenantName,
+    serial: &Serial,
+    actor: &str,
+    now: Timestamp,
+) -> Result<(), AskError> {
+    let row = certificate(ledger, tenant, serial).await?;
+    if row.retired_at.is_some() {
+        return Err(AskError::Malformed("the certificate is not on its device any more"));
+    }
+    let ask = Ask { tenant, actor, now };
+    let asked = ask.record(Stage::Intended, "certificate.renew", &row.slot, json!({ "serial": serial.to_string() }));
+    let changes = vec![Change::AskRenewal { tenant: tenant.clone(), slot: row.slot.clone() }, ask.nudge(row.slot.clinic)];
+    ledger.record((), Batch { records: vec![asked], changes }).await?;
+    bells.ring_turn();
+    Ok(())
 }
 
 /// Makes a certificate invalid from now on. Repeating it changes nothing.
@@ -42,14 +62,44 @@ pub async fn revoke_certificate(
     actor: &str,
     now: Timestamp,
 ) -> Result<(), AskError> {
-    let _ = (ledger, bells, tenant, serial, note, actor, now);
-    todo!()
+    let row = certificate(ledger, tenant, serial).await?;
+    if row.revoked_at.is_some() {
+        return Ok(());
+    }
+    let ask = Ask { tenant, actor, now };
+    let details = json!({ "serial": serial.to_string(), "note": note });
+    // Revocation lists are made from the database: once it is there, it is done.
+    let records = [Stage::Intended, Stage::Done].map(|stage| ask.record(stage, "certificate.revoke", &row.slot, details.clone()));
+    let revoke = Change::Revoke { serial: *serial, at: now, because: "asked".into() };
+    let changes = vec![revoke, ask.nudge(row.slot.clinic)];
+    ledger.record((), Batch { records: records.into(), changes }).await?;
+    bells.ring_turn();
+    Ok(())
 }
 
 /// Ends a device's identity: it is served nothing any more. Repeating it changes nothing.
-pub async fn revoke_device(ledger: &Ledger, bells: &Bells, tenant: &TenantName, device: &DeviceId, actor: &str, now: Timestamp) -> Result<(), AskError> {
-    let _ = (ledger, bells, tenant, device, actor, now);
-    todo!()
+pub async fn revoke_device(
+    ledger: &Ledger,
+    bells: &Bells,
+    tenant: &TenantName,
+    device: &DeviceId,
+    actor: &str,
+    now: Timestamp,
+) -> Result<(), AskError> {
+    let row = ledger.store().device(tenant, device).await?.ok_or(AskError::NotFound("device"))?;
+    if row.revoked_at.is_some() {
+        return Ok(());
+    }
+    let ask = Ask { tenant, actor, now };
+    let details = json!({ "identity": row.identity.to_string() });
+    let records = [Stage::Intended, Stage::Done].map(|stage| ask.record(stage, "device.revoke", device, details.clone()));
+    let mut changes = vec![Change::RevokeDevice { tenant: tenant.clone(), device: device.clone(), at: now }];
+    changes.extend(concerned(ledger, tenant, device).await?.into_iter().map(|clinic| ask.nudge(clinic)));
+    ledger.record((), Batch { records: records.into(), changes }).await?;
+    bells.ring_turn();
+    // A request that is held for it has to end.
+    bells.ring_device(tenant, device);
+    Ok(())
 }
 
 /// Says that a file with these contents is an installer, which must not stay on a PC.
@@ -61,13 +111,61 @@ pub async fn record_installer(
     actor: &str,
     now: Timestamp,
 ) -> Result<(), AskError> {
-    let _ = (ledger, bells, tenant, installer, actor, now);
-    todo!()
+    let sha256: Sha256 = installer.file.sha256.parse().map_err(|_| AskError::Malformed("sha256 must be 64 hexadecimal digits"))?;
+    let name: Label = installer.name.parse().map_err(|_| AskError::Malformed("the name must be 1 to 64 readable characters"))?;
+    let ask = Ask { tenant, actor, now };
+    let details = json!({ "sha256": sha256.to_string(), "size": installer.file.size });
+    let record = ask.record(Stage::Done, "installer.record", &name, details);
+    let file = installer.file.clone();
+    let mut changes = vec![Change::PutInstaller { tenant: tenant.clone(), file, name: name.to_string(), at: now }];
+    let seen: BTreeSet<ClinicName> =
+        ledger.store().devices_with_file(tenant, &sha256).await?.into_iter().map(|device| device.clinic).collect();
+    changes.extend(seen.into_iter().map(|clinic| ask.nudge(clinic)));
+    ledger.record((), Batch { records: vec![record], changes }).await?;
+    bells.ring_turn();
+    Ok(())
 }
 
 /// What has to change beside [`Change::PutDevice`] when `device` enrols: the clinics that wait for it are looked at, and certificates
 /// whose keys an earlier identity held are asked to be replaced. For the same batch as the `PutDevice`; ring the turn afterwards.
 pub async fn on_enrolment(ledger: &Ledger, device: &DeviceRow, now: Timestamp) -> Result<Vec<Change>, AskError> {
-    let _ = (ledger, device, now);
-    todo!()
+    let tenant = &device.tenant;
+    let ask = Ask { tenant, actor: "", now };
+    let mut changes: Vec<Change> = concerned(ledger, tenant, &device.device).await?.into_iter().map(|clinic| ask.nudge(clinic)).collect();
+    let before = ledger.store().device(tenant, &device.device).await?;
+    if before.is_some_and(|before| before.identity != device.identity) {
+        let filter = CertificateFilter { device: Some(device.device.clone()), ..CertificateFilter::default() };
+        let held = ledger.store().certificates(tenant, filter).await?;
+        let slots: BTreeSet<_> = held.into_iter().filter(|row| row.retired_at.is_none()).map(|row| row.slot).collect();
+        changes.extend(slots.into_iter().map(|slot| Change::AskRenewal { tenant: tenant.clone(), slot }));
+    }
+    Ok(changes)
+}
+
+/// Somebody, now, in one tenant.
+struct Ask<'a> {
+    tenant: &'a TenantName,
+    actor: &'a str,
+    now: Timestamp,
+}
+
+impl Ask<'_> {
+    fn record(&self, stage: Stage, action: &'static str, object: &impl ToString, details: Value) -> NewRecord {
+        let (tenant, actor, object) = (self.tenant.clone(), self.actor.to_owned(), object.to_string());
+        NewRecord { tenant, at: self.now, stage, actor, action, object, details }
+    }
+
+    fn nudge(&self, clinic: ClinicName) -> Change {
+        Change::Nudge { clinic: ClinicId { tenant: self.tenant.clone(), clinic }, at: self.now }
+    }
+}
+
+async fn certificate(ledger: &Ledger, tenant: &TenantName, serial: &Serial) -> Result<CertificateRow, AskError> {
+    let found = ledger.store().certificate(serial).await?.filter(|row| row.tenant == *tenant);
+    found.ok_or(AskError::NotFound("certificate"))
+}
+
+async fn concerned(ledger: &Ledger, tenant: &TenantName, device: &DeviceId) -> Result<BTreeSet<ClinicName>, AskError> {
+    let policy = ledger.policy(tenant).await?;
+    Ok(observe::concerned(ledger.store(), &policy, tenant, device).await?)
 }

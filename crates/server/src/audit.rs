@@ -11,6 +11,9 @@ use tegata_core::policy::Tenant;
 use crate::policy::{Policies, PolicyError};
 use crate::store::{Batch, Store, StoreError};
 
+/// The actor of everything that no person and no device has asked for.
+pub const TEGATA: &str = "tegata";
+
 /// Proof that the intention to do `T` is on record, durably.
 #[derive(Debug)]
 pub struct Recorded<T>(T);
@@ -45,6 +48,11 @@ impl Ledger {
         debug_assert!(!batch.records.is_empty(), "a proof needs a record");
         self.store.commit(batch).await?;
         Ok(Recorded(what))
+    }
+
+    /// The proof for an empty list: nothing was decided, so nothing is on record and nothing can be carried out.
+    pub fn nothing<T>(&self) -> Recorded<Vec<T>> {
+        Recorded(Vec::new())
     }
 
     /// Commits changes that need no proof: what was heard, seen or asked.

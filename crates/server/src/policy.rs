@@ -1,17 +1,28 @@
 //! The policy documents that are in force: loading, previewing and applying them.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod difference;
+#[cfg(test)]
+mod tests;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::json;
+use tegata_api::v1::audit::Stage;
 use tegata_api::v1::fleet::{ApplyRequest, Documents, Preview};
 use tegata_api::v1::problem::Finding;
-use tegata_core::name::TenantName;
+use tegata_api::yaml::{self, Document, Loaded};
+use tegata_core::name::{ClinicId, TenantName};
+use tegata_core::plan::{locked_out, plan};
 use tegata_core::policy::Tenant;
 use tegata_core::time::Timestamp;
 
+use self::difference::{Affected, Edit};
 use crate::audit::Ledger;
 use crate::bells::Bells;
-use crate::store::{Store, StoreError};
+use crate::store::{Batch, Change, DocumentRow, NewRecord, Store, StoreError};
+use crate::turn::observe;
+use crate::words;
 
 /// Why a tenant's policy cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -60,24 +71,25 @@ impl Policies {
         Ok(policy)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<TenantName, (u64, Arc<Tenant>)>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<TenantName, (u64, Arc<Tenant>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Everything that a tenant declared, put together from the stored documents. [`Ledger::policy`] is the same, remembered.
-pub async fn tenant(store: &dyn Store, tenant: &TenantName) -> Result<Tenant, PolicyError> {
-    let _ = (store, tenant);
-    todo!()
+pub async fn tenant(store: &dyn Store, name: &TenantName) -> Result<Tenant, PolicyError> {
+    let rows = store.documents(name).await?;
+    assemble(name, &rows).map_err(|findings| PolicyError::Stored { tenant: name.clone(), findings })
 }
 
 /// What applying these documents would do.
 pub async fn preview(ledger: &Ledger, tenant: &TenantName, documents: &Documents, now: Timestamp) -> Result<Preview, ApplyError> {
-    let _ = (ledger, tenant, documents, now);
-    todo!()
+    Ok(foresee(ledger, tenant, documents, now).await?.preview)
 }
 
 /// Applies documents, all or none.
+///
+/// Refuses if more devices could no longer sign in than the request allows, and if other documents were applied meanwhile.
 pub async fn apply(
     ledger: &Ledger,
     bells: &Bells,
@@ -86,6 +98,104 @@ pub async fn apply(
     author: &str,
     now: Timestamp,
 ) -> Result<Preview, ApplyError> {
-    let _ = (ledger, bells, tenant, request, author, now);
-    todo!()
+    let foreseen = foresee(ledger, tenant, &request.documents, now).await?;
+    if foreseen.preview.locked_out.len() > usize::try_from(request.allow_lockout).unwrap_or(usize::MAX) {
+        return Err(ApplyError::WouldLockOut(foreseen.preview));
+    }
+    if foreseen.edits.is_empty() {
+        return Ok(foreseen.preview);
+    }
+    ledger.record((), batch(tenant, &foreseen, author, now)).await?;
+    bells.ring_turn();
+    Ok(foreseen.preview)
+}
+
+/// What would be, were documents applied.
+struct Foreseen {
+    /// The revision of the policy that this was compared with.
+    revision: u64,
+    edits: Vec<Edit>,
+    affected: Vec<Affected>,
+    preview: Preview,
+}
+
+async fn foresee(ledger: &Ledger, tenant: &TenantName, documents: &Documents, now: Timestamp) -> Result<Foreseen, ApplyError> {
+    let store = ledger.store();
+    let revision = store.policy_revision(tenant).await?;
+    let rows = store.documents(tenant).await?;
+    let stored = if documents.prune { vec![] } else { stored(&rows).map_err(ApplyError::Invalid)? };
+    let checked = yaml::check(&documents.files, tenant, &stored).map_err(ApplyError::Invalid)?;
+    let edits = difference::edits(&rows, &checked.documents, documents.prune);
+    // A stored policy that is not acceptable any more is not in force: nothing is planned by it until it is corrected.
+    let before = assemble(tenant, &rows).unwrap_or_else(|_| nothing_declared(tenant));
+    let affected = difference::affected(&before, &checked.tenant);
+    let mut preview = Preview { documents: edits.iter().map(|edit| edit.change.clone()).collect(), ..Preview::default() };
+    for clinic in &affected {
+        compare(store, tenant, clinic, now, &mut preview).await?;
+    }
+    Ok(Foreseen { revision, edits, affected, preview })
+}
+
+/// Plans one clinic before and after, and keeps the difference.
+async fn compare(
+    store: &dyn Store,
+    tenant: &TenantName,
+    affected: &Affected,
+    now: Timestamp,
+    preview: &mut Preview,
+) -> Result<(), StoreError> {
+    let id = ClinicId { tenant: tenant.clone(), clinic: affected.clinic.clone() };
+    let (_, observed) = observe::observe(store, &id, &[&affected.before, &affected.after], now).await?;
+    let before = plan(&affected.before, &observed, now);
+    let after = plan(&affected.after, &observed, now);
+    let known: BTreeSet<_> = before.actions.into_iter().collect();
+    let new = after.actions.iter().filter(|action| !known.contains(action));
+    preview.actions.extend(new.map(|action| words::action(&affected.clinic, action)));
+    let locked_out = locked_out(&affected.before, &affected.after, &observed, now);
+    for device in locked_out.iter().map(ToString::to_string) {
+        if !preview.locked_out.contains(&device) {
+            preview.locked_out.push(device);
+        }
+    }
+    Ok(())
+}
+
+fn batch(tenant: &TenantName, foreseen: &Foreseen, author: &str, now: Timestamp) -> Batch {
+    let expect = Change::ExpectPolicy { tenant: tenant.clone(), revision: foreseen.revision };
+    let mut batch = Batch { records: vec![], changes: vec![expect] };
+    for Edit { change, body, revision } in &foreseen.edits {
+        let (kind, name) = (change.kind.clone(), change.name.clone());
+        batch.records.push(NewRecord {
+            tenant: tenant.clone(),
+            at: now,
+            stage: Stage::Done,
+            actor: author.to_owned(),
+            action: "policy.apply",
+            object: format!("{kind}/{name}"),
+            details: json!({ "change": change.change, "paths": change.paths, "revision": revision, "document": body }),
+        });
+        batch.changes.push(match body.clone() {
+            Some(body) => Change::PutDocument { tenant: tenant.clone(), kind, name, body, author: author.to_owned(), at: now },
+            None => Change::DeleteDocument { tenant: tenant.clone(), kind, name },
+        });
+    }
+    let clinics = foreseen.affected.iter().map(|affected| ClinicId { tenant: tenant.clone(), clinic: affected.clinic.clone() });
+    batch.changes.extend(clinics.map(|clinic| Change::Nudge { clinic, at: now }));
+    batch
+}
+
+fn stored(rows: &[DocumentRow]) -> Result<Vec<Document>, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let documents = rows.iter().filter_map(|row| Document::stored(row.body.clone()).map_err(|finding| findings.push(finding)).ok());
+    let documents = documents.collect();
+    if findings.is_empty() { Ok(documents) } else { Err(findings) }
+}
+
+fn assemble(tenant: &TenantName, rows: &[DocumentRow]) -> Result<Tenant, Vec<Finding>> {
+    yaml::assemble(tenant, &Loaded { documents: stored(rows)? })
+}
+
+fn nothing_declared(name: &TenantName) -> Tenant {
+    let (clinics, profiles) = (BTreeMap::new(), BTreeMap::new());
+    Tenant { name: name.clone(), clinics, profiles, issuers: BTreeMap::new(), targets: BTreeMap::new() }
 }

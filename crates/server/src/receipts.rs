@@ -1,17 +1,24 @@
 //! Signed receipts: what devices say they did becomes *seen* records.
 
-use tegata_api::v1::device::{ReceiptsAnswer, SignedReceipt};
+use data_encoding::BASE64;
+use serde_json::json;
+use tegata_api::v1::audit::Stage;
+use tegata_api::v1::device::{Deed, Receipt, ReceiptsAnswer, SignedReceipt};
+use tegata_core::name::{ClinicId, Sha256};
 use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
 use crate::bells::Bells;
-use crate::store::{DeviceRow, StoreError};
+use crate::store::{Batch, CertificateRow, Change, DeviceRow, NewRecord, Store, StoreError};
+
+/// How many receipts of one message are looked at; the rest is sent again.
+pub const RECEIPTS_MAX: usize = 100;
 
 /// Why receipts were refused. Those before the refused one are on record.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiptError {
     /// It cannot be read.
-    #[error("receipt {0} of the message cannot be read")]
+    #[error("receipt {0} of the message, counted from 1, cannot be read")]
     Unreadable(usize),
     /// The signature is not by the device's identity key.
     #[error("receipt {number} is not signed by the device")]
@@ -31,6 +38,9 @@ pub enum ReceiptError {
 }
 
 /// Checks receipts and puts them on record, in order of their numbers. Numbers that are on record already are skipped; a gap ends it.
+///
+/// # Errors
+/// The first receipt that is refused. Those before it are on record.
 pub async fn accept(
     ledger: &Ledger,
     bells: &Bells,
@@ -38,6 +48,101 @@ pub async fn accept(
     receipts: Vec<SignedReceipt>,
     now: Timestamp,
 ) -> Result<ReceiptsAnswer, ReceiptError> {
-    let _ = (ledger, bells, device, receipts, now);
-    todo!()
+    let mut up_to = device.receipts;
+    let mut batch = Batch::default();
+    let mut refused = None;
+    for (index, signed) in receipts.iter().enumerate().take(RECEIPTS_MAX) {
+        match read(device, index, signed) {
+            Ok(receipt) if receipt.number <= up_to => {}
+            Ok(receipt) if receipt.number > up_to + 1 => break,
+            Ok(receipt) => match witness(ledger.store(), device, &receipt, signed, now, &mut batch).await {
+                Ok(()) => up_to = receipt.number,
+                Err(error) => refused = Some(error),
+            },
+            Err(error) => refused = Some(error),
+        }
+        if refused.is_some() {
+            break;
+        }
+    }
+    if !batch.records.is_empty() {
+        ledger.record((), batch).await?;
+        bells.ring_turn();
+    }
+    refused.map_or(Ok(ReceiptsAnswer { up_to }), Err)
+}
+
+/// Reads a receipt that is signed by this device and speaks about it.
+fn read(device: &DeviceRow, index: usize, signed: &SignedReceipt) -> Result<Receipt, ReceiptError> {
+    let receipt: Receipt = serde_json::from_str(&signed.receipt).map_err(|_| ReceiptError::Unreadable(index + 1))?;
+    let number = receipt.number;
+    let signature = BASE64.decode(signed.signature.as_bytes()).map_err(|_| ReceiptError::NotSigned { number })?;
+    if !tegata_pki::key::verify(&device.public_key, signed.receipt.as_bytes(), &signature) {
+        return Err(ReceiptError::NotSigned { number });
+    }
+    if receipt.device != device.device.to_string() {
+        return Err(ReceiptError::NotYours { number });
+    }
+    Ok(receipt)
+}
+
+/// Adds to the batch what a receipt proves.
+async fn witness(
+    store: &dyn Store,
+    device: &DeviceRow,
+    receipt: &Receipt,
+    signed: &SignedReceipt,
+    now: Timestamp,
+    batch: &mut Batch,
+) -> Result<(), ReceiptError> {
+    let number = receipt.number;
+    let tenant = device.tenant.clone();
+    let (action, object, clinic, change) = match &receipt.deed {
+        Deed::Installed { slot, order, fingerprint, .. } => {
+            let row = certificate(store, device, number, fingerprint, Some((slot, order))).await?;
+            ("certificate.installed", row.slot.to_string(), row.slot.clinic, Change::Installed { serial: row.serial, at: now })
+        }
+        Deed::Proven { slot, order, fingerprint, .. } => {
+            let row = certificate(store, device, number, fingerprint, Some((slot, order))).await?;
+            ("certificate.proven", row.slot.to_string(), row.slot.clinic, Change::Proven { serial: row.serial, at: now })
+        }
+        Deed::Retired { fingerprint } => {
+            let row = certificate(store, device, number, fingerprint, None).await?;
+            ("certificate.retired", row.slot.to_string(), row.slot.clinic, Change::Retired { serial: row.serial, at: now })
+        }
+        Deed::InstallerRemoved { file, .. } => {
+            let sha256: Sha256 = file.sha256.parse().map_err(|_| ReceiptError::NotYours { number })?;
+            let gone = Change::InstallerRemoved { tenant: tenant.clone(), device: device.device.clone(), sha256 };
+            ("installer.removed", device.device.to_string(), device.device.clinic.clone(), gone)
+        }
+    };
+    batch.records.push(NewRecord {
+        tenant: tenant.clone(),
+        at: now,
+        stage: Stage::Seen,
+        actor: format!("device:{}", device.device),
+        action,
+        object,
+        // Byte for byte as it was signed: whoever holds the device's public key can check it without us.
+        details: json!({ "receipt": signed.receipt, "signature": signed.signature, "identity": device.identity.to_string() }),
+    });
+    batch.changes.push(Change::CountReceipt { tenant: tenant.clone(), device: device.device.clone(), number });
+    batch.changes.push(change);
+    batch.changes.push(Change::Nudge { clinic: ClinicId { tenant, clinic }, at: now });
+    Ok(())
+}
+
+/// The certificate that a receipt speaks about, if it is this device's and was issued into that slot by that order.
+async fn certificate(
+    store: &dyn Store,
+    device: &DeviceRow,
+    number: u64,
+    fingerprint: &str,
+    place: Option<(&String, &String)>,
+) -> Result<CertificateRow, ReceiptError> {
+    let not_yours = || ReceiptError::NotYours { number };
+    let fingerprint = fingerprint.parse().map_err(|_| not_yours())?;
+    let row = store.certificate_by_fingerprint(&device.tenant, &fingerprint).await?.ok_or_else(not_yours)?;
+    let placed = place.is_none_or(|(slot, order)| row.slot.to_string() == *slot && row.order.to_string() == *order);
+    if row.slot.device == device.device && placed { Ok(row) } else { Err(not_yours()) }
 }

@@ -5,7 +5,7 @@
 
 pub mod sqlite;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -135,7 +135,7 @@ pub enum Change {
 
     /// Keeps an authority. Guard: there is none of that name.
     PutAuthority(AuthorityRow),
-    /// Keeps a token.
+    /// Keeps a token. An earlier one of the same name and tenant is gone.
     PutToken(TokenRow),
 }
 
@@ -321,6 +321,8 @@ pub trait Store: Send + Sync + 'static {
     async fn devices(&self, tenant: &TenantName) -> Result<Vec<DeviceRow>, StoreError>;
     /// Every slot's newest order on one device that was not cancelled, whichever clinic it opens.
     async fn orders_on(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<OrderRow>, StoreError>;
+    /// Devices that stand in this clinic and hold, or held, slots of other clinics.
+    async fn devices_away(&self, clinic: &ClinicId) -> Result<BTreeSet<DeviceId>, StoreError>;
     async fn order(&self, id: &OrderId) -> Result<Option<OrderRow>, StoreError>;
     async fn certificate(&self, serial: &Serial) -> Result<Option<CertificateRow>, StoreError>;
     async fn certificate_of_order(&self, id: &OrderId) -> Result<Option<CertificateRow>, StoreError>;
@@ -330,6 +332,9 @@ pub trait Store: Send + Sync + 'static {
     async fn unsigned_drafts(&self) -> Result<Vec<OrderRow>, StoreError>;
     /// Installer files ordered off one device and not seen gone.
     async fn installers_to_remove(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<FileHash>, StoreError>;
+
+    /// Devices on which a file with these contents was seen last.
+    async fn devices_with_file(&self, tenant: &TenantName, sha256: &Sha256) -> Result<Vec<DeviceId>, StoreError>;
 
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError>;
     async fn token(&self, digest: &Sha256) -> Result<Option<TokenRow>, StoreError>;

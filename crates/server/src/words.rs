@@ -1,6 +1,8 @@
 //! The written form of closed enums: one word each, in kebab case, in the database as on the wire.
 
-use tegata_core::plan::{Obstacle, Reason};
+use tegata_api::v1::fleet;
+use tegata_core::name::ClinicName;
+use tegata_core::plan::{Action, Obstacle, Reason};
 use tegata_core::policy::{Folder, KeyAlgorithm, Platform, Store};
 
 /// A reason.
@@ -77,6 +79,30 @@ pub fn folder(folder: Folder) -> &'static str {
         Folder::Downloads => "downloads",
         Folder::Desktop => "desktop",
         Folder::Documents => "documents",
+    }
+}
+
+/// A planned action as people and programs are told of it.
+pub fn action(clinic: &ClinicName, action: &Action) -> fleet::Action {
+    let say = |verb: &str, object: String, because: &str| fleet::Action {
+        clinic: clinic.to_string(),
+        action: verb.to_owned(),
+        object,
+        because: because.to_owned(),
+        waits_for: None,
+        until: None,
+    };
+    match action {
+        Action::Issue { slot, because, .. } => say("issue", slot.to_string(), reason(*because)),
+        Action::Cancel { slot, because } => say("cancel", slot.to_string(), reason(*because)),
+        Action::Revoke { slot, because, .. } => say("revoke", slot.to_string(), reason(*because)),
+        Action::Retire { slot, because, .. } => say("retire", slot.to_string(), reason(*because)),
+        Action::RemoveInstaller { device, .. } => say("remove-installer", device.to_string(), "installer"),
+        Action::Hold { slot, reason: why, because, until } => fleet::Action {
+            waits_for: Some(obstacle(*because).to_owned()),
+            until: until.map(|moment| moment.unix()),
+            ..say("hold", slot.to_string(), reason(*why))
+        },
     }
 }
 

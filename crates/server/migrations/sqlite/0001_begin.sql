@@ -80,8 +80,9 @@ CREATE TABLE orders (
     draft_tbs    BLOB
 );
 CREATE UNIQUE INDEX orders_open ON orders (tenant, clinic, home, device, profile) WHERE state = 0;
-CREATE INDEX orders_on_device ON orders (tenant, home, device, clinic, profile);
-CREATE INDEX orders_of_clinic ON orders (tenant, clinic, home, device, profile);
+CREATE INDEX orders_on_device ON orders (tenant, home, device, clinic, profile) WHERE state <> 2;
+CREATE INDEX orders_of_clinic ON orders (tenant, clinic, home, device, profile) WHERE state <> 2;
+CREATE INDEX orders_away ON orders (tenant, home, device) WHERE clinic <> home AND state <> 2;
 CREATE INDEX orders_unsigned ON orders (number) WHERE state = 0 AND draft_serial IS NOT NULL;
 
 CREATE TABLE certificates (

@@ -1,16 +1,270 @@
 //! The store on SQLite: one file, one writer, and many commits for one `fsync`.
 
-use std::path::Path;
+mod changes;
+mod rows;
+mod settings;
+mod snapshot;
+mod writer;
 
-use crate::store::StoreError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteExecutor, SqlitePool, SqlitePoolOptions};
+use sqlx::{ConnectOptions, query};
+use tegata_api::v1::audit::Record;
+use tegata_api::v1::device::FileHash;
+use tegata_core::name::{ClinicId, ClinicName, DeviceId, OrderId, Serial, Sha256, TenantName};
+use tegata_core::time::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use zeroize::Zeroizing;
+
+use self::rows::{Columns, number};
+use self::writer::{Failure, Request, Writer};
+use crate::store::{
+    AuthorityRow, Batch, CertificateFilter, CertificateRow, CodeRow, DeviceRow, DocumentRow, OrderRow, Snapshot, Store, StoreError,
+    TokenRow,
+};
+
+/// How many batches may wait for the writer; whoever comes later waits before that.
+const QUEUE: usize = 1_024;
+/// How many reads run at the same time.
+const READERS: u32 = 4;
+
+type Statement = Query<'static, sqlx::Sqlite, SqliteArguments>;
 
 /// A store in one SQLite file.
-pub struct Sqlite {}
+pub struct Sqlite {
+    readers: SqlitePool,
+    writer: mpsc::Sender<Request>,
+    failure: watch::Receiver<Failure>,
+}
 
 impl Sqlite {
-    /// Opens the database at `path`, made if it is not there, and brings its schema up to date. Refuses settings that would not survive a power cut.
+    /// Opens the database at `path`, made if it is not there, and brings its schema up to date.
+    ///
+    /// Refuses settings that would not survive a power cut. To be called inside a Tokio runtime: the writer is one of its tasks.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let _ = path;
-        todo!()
+        Self::open_with(settings::writer(path), path).await
     }
+
+    async fn open_with(options: SqliteConnectOptions, path: &Path) -> Result<Self, StoreError> {
+        let mut db = options.connect().await.map_err(database)?;
+        settings::check(&mut db).await?;
+        let migrations = sqlx::migrate!("migrations/sqlite");
+        migrations.run(&mut db).await.map_err(|error| database(sqlx::Error::Migrate(Box::new(error))))?;
+        make_code_key(&mut db).await?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+        let readers = readers.connect_lazy_with(settings::reader(path));
+        let (writer, queue) = mpsc::channel(QUEUE);
+        let (failed, failure) = watch::channel(None);
+        tokio::spawn(Writer::new(db, queue, failed).run());
+        Ok(Self { readers, writer, failure })
+    }
+
+    fn failure(&self) -> StoreError {
+        let failure = self.failure.borrow().clone();
+        StoreError::Database(failure.unwrap_or_else(|| Arc::new(sqlx::Error::WorkerCrashed)))
+    }
+
+    async fn all<T>(&self, table: &'static str, statement: Statement, read: Read<T>) -> Result<Vec<T>, StoreError> {
+        all(&self.readers, table, statement, read).await
+    }
+
+    async fn one<T>(&self, table: &'static str, statement: Statement, read: Read<T>) -> Result<Option<T>, StoreError> {
+        one(&self.readers, table, statement, read).await
+    }
+}
+
+type Read<T> = fn(&Columns) -> Result<T, StoreError>;
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.writer.send(Request { batch, answer }).await.map_err(|_| self.failure())?;
+        answered.await.unwrap_or_else(|_| Err(self.failure()))
+    }
+
+    async fn failed(&self) {
+        // An error means that the writer is gone without a word, which is a failure as well.
+        let _ = self.failure.clone().wait_for(Option::is_some).await;
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantName>, StoreError> {
+        self.all("tenants", query("SELECT tenant FROM tenants ORDER BY tenant"), Columns::tenant).await
+    }
+
+    async fn policy_revision(&self, tenant: &TenantName) -> Result<u64, StoreError> {
+        let find = query("SELECT policy_revision FROM tenants WHERE tenant = ?").bind(tenant.as_str());
+        Ok(self.one("tenants", find, |row| row.count("policy_revision")).await?.unwrap_or_default())
+    }
+
+    async fn documents(&self, tenant: &TenantName) -> Result<Vec<DocumentRow>, StoreError> {
+        let find = query("SELECT * FROM documents WHERE tenant = ? ORDER BY kind, name").bind(tenant.as_str());
+        self.all("documents", find, Columns::document).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<ClinicId>, StoreError> {
+        let find = "SELECT tenant, clinic FROM clinics WHERE wake_at IS NOT NULL AND wake_at <= ? ORDER BY wake_at LIMIT ?";
+        self.all("clinics", query(find).bind(now.unix()).bind(limit), Columns::clinic).await
+    }
+
+    async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
+        // Without repeating the partial index's WHERE this would read the whole table.
+        let find = query("SELECT min(wake_at) AS wake_at FROM clinics WHERE wake_at IS NOT NULL");
+        Ok(self.one("clinics", find, |row| row.optional_moment("wake_at")).await?.flatten())
+    }
+
+    async fn clinics(&self, tenant: &TenantName) -> Result<BTreeMap<ClinicName, Option<Timestamp>>, StoreError> {
+        let find = query("SELECT clinic, wake_at FROM clinics WHERE tenant = ?").bind(tenant.as_str());
+        let clinics = self.all("clinics", find, |row| Ok((row.clinic_name()?, row.optional_moment("wake_at")?))).await?;
+        Ok(clinics.into_iter().collect())
+    }
+
+    async fn snapshot(&self, clinic: &ClinicId, history_since: Timestamp) -> Result<Snapshot, StoreError> {
+        snapshot::read(&self.readers, clinic, history_since).await
+    }
+
+    async fn code(&self, handle: &str) -> Result<Option<CodeRow>, StoreError> {
+        self.one("codes", query("SELECT * FROM codes WHERE handle = ?").bind(handle), Columns::code).await
+    }
+
+    async fn device(&self, tenant: &TenantName, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+        let find = "SELECT * FROM devices WHERE tenant = ? AND home = ? AND device = ?";
+        self.one("devices", on_device(find, tenant, device), Columns::device).await
+    }
+
+    async fn device_by_identity(&self, identity: &Sha256) -> Result<Option<DeviceRow>, StoreError> {
+        let find = query("SELECT * FROM devices WHERE identity = ?").bind(&identity.0[..]);
+        self.one("devices", find, Columns::device).await
+    }
+
+    async fn devices(&self, tenant: &TenantName) -> Result<Vec<DeviceRow>, StoreError> {
+        let find = query("SELECT * FROM devices WHERE tenant = ? ORDER BY home, device").bind(tenant.as_str());
+        self.all("devices", find, Columns::device).await
+    }
+
+    async fn orders_on(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<OrderRow>, StoreError> {
+        let find = "SELECT * FROM orders WHERE number IN (SELECT max(number) FROM orders
+            WHERE tenant = ? AND home = ? AND device = ? AND state <> 2 GROUP BY clinic, profile) ORDER BY number";
+        self.all("orders", on_device(find, tenant, device), Columns::order).await
+    }
+
+    async fn devices_away(&self, clinic: &ClinicId) -> Result<BTreeSet<DeviceId>, StoreError> {
+        let find = "SELECT DISTINCT home, device FROM orders WHERE clinic <> home AND state <> 2 AND tenant = ? AND home = ?";
+        let find = query(find).bind(clinic.tenant.as_str()).bind(clinic.clinic.as_str());
+        Ok(self.all("orders", find, Columns::device_id).await?.into_iter().collect())
+    }
+
+    async fn order(&self, id: &OrderId) -> Result<Option<OrderRow>, StoreError> {
+        self.one("orders", query("SELECT * FROM orders WHERE id = ?").bind(&id.0[..]), Columns::order).await
+    }
+
+    async fn certificate(&self, serial: &Serial) -> Result<Option<CertificateRow>, StoreError> {
+        let find = query("SELECT * FROM certificates WHERE serial = ?").bind(&serial.0[..]);
+        self.one("certificates", find, Columns::certificate).await
+    }
+
+    async fn certificate_of_order(&self, id: &OrderId) -> Result<Option<CertificateRow>, StoreError> {
+        let find = query("SELECT * FROM certificates WHERE order_id = ?").bind(&id.0[..]);
+        self.one("certificates", find, Columns::certificate).await
+    }
+
+    async fn certificate_by_fingerprint(&self, tenant: &TenantName, fingerprint: &Sha256) -> Result<Option<CertificateRow>, StoreError> {
+        let find = query("SELECT * FROM certificates WHERE fingerprint = ? AND tenant = ?").bind(&fingerprint.0[..]);
+        self.one("certificates", find.bind(tenant.as_str()), Columns::certificate).await
+    }
+
+    async fn certificates(&self, tenant: &TenantName, filter: CertificateFilter) -> Result<Vec<CertificateRow>, StoreError> {
+        let mut found = self.all("certificates", narrowest(tenant, &filter), Columns::certificate).await?;
+        found.retain(|row| {
+            filter.clinic.as_ref().is_none_or(|clinic| row.slot.clinic == *clinic)
+                && filter.device.as_ref().is_none_or(|device| row.slot.device == *device)
+                && filter.revoked_of.as_ref().is_none_or(|issuer| row.template.issuer == *issuer && row.revoked_at.is_some())
+        });
+        Ok(found)
+    }
+
+    async fn unsigned_drafts(&self) -> Result<Vec<OrderRow>, StoreError> {
+        let find = query("SELECT * FROM orders WHERE state = 0 AND draft_serial IS NOT NULL ORDER BY number");
+        self.all("orders", find, Columns::order).await
+    }
+
+    async fn installers_to_remove(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<FileHash>, StoreError> {
+        let find = "SELECT installers.sha256, installers.size FROM installers_seen AS seen
+            JOIN installers ON installers.tenant = seen.tenant AND installers.sha256 = seen.sha256
+            WHERE seen.tenant = ? AND seen.home = ? AND seen.device = ? AND seen.removing = 1 ORDER BY seen.sha256";
+        self.all("installers_seen", on_device(find, tenant, device), Columns::file).await
+    }
+
+    async fn devices_with_file(&self, tenant: &TenantName, sha256: &Sha256) -> Result<Vec<DeviceId>, StoreError> {
+        let find = query("SELECT home, device FROM installers_seen WHERE tenant = ? AND sha256 = ?");
+        self.all("installers_seen", find.bind(tenant.as_str()).bind(&sha256.0[..]), Columns::device_id).await
+    }
+
+    async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError> {
+        let find = query("SELECT * FROM authorities WHERE tenant = ? ORDER BY name").bind(tenant.map_or("", TenantName::as_str));
+        self.all("authorities", find, Columns::authority).await
+    }
+
+    async fn token(&self, digest: &Sha256) -> Result<Option<TokenRow>, StoreError> {
+        self.one("tokens", query("SELECT * FROM tokens WHERE digest = ?").bind(&digest.0[..]), Columns::token).await
+    }
+
+    async fn code_key(&self) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        let find = sqlx::query_scalar("SELECT value FROM secrets WHERE name = 'code-key'");
+        find.fetch_one(&self.readers).await.map(Zeroizing::new).map_err(database)
+    }
+
+    async fn audit(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
+        let find = query("SELECT record FROM audit WHERE tenant = ? AND sequence > ? ORDER BY sequence LIMIT ?");
+        self.all("audit", find.bind(tenant.as_str()).bind(number(after)).bind(limit), |row| row.json("record")).await
+    }
+}
+
+/// The key under which enrolment codes are digested: made once, with the database.
+async fn make_code_key(db: &mut SqliteConnection) -> Result<(), StoreError> {
+    let mut key = Zeroizing::new(vec![0; 32]);
+    aws_lc_rs::rand::fill(&mut key).map_err(|_| StoreError::Unsafe("the operating system gives no random numbers".into()))?;
+    let keep = query("INSERT INTO secrets (name, value) VALUES ('code-key', ?) ON CONFLICT (name) DO NOTHING");
+    keep.bind(&key[..]).execute(db).await.map_err(database)?;
+    Ok(())
+}
+
+fn on_device(sql: &'static str, tenant: &TenantName, device: &DeviceId) -> Statement {
+    query(sql).bind(tenant.as_str()).bind(device.clinic.as_str()).bind(device.device.as_str())
+}
+
+/// The query that reads the fewest rows which could pass the filter. Oldest first.
+fn narrowest(tenant: &TenantName, filter: &CertificateFilter) -> Statement {
+    if let Some(device) = &filter.device {
+        let find = "SELECT * FROM certificates WHERE tenant = ? AND home = ? AND device = ? ORDER BY issued_at, rowid";
+        return on_device(find, tenant, device);
+    }
+    if let Some(issuer) = &filter.revoked_of {
+        let find = "SELECT * FROM certificates WHERE tenant = ? AND issuer = ? AND revoked_at IS NOT NULL ORDER BY issued_at, rowid";
+        return query(find).bind(tenant.as_str()).bind(issuer.as_str());
+    }
+    if let Some(clinic) = &filter.clinic {
+        let find = "SELECT * FROM certificates WHERE tenant = ? AND clinic = ? ORDER BY issued_at, rowid";
+        return query(find).bind(tenant.as_str()).bind(clinic.as_str());
+    }
+    query("SELECT * FROM certificates WHERE tenant = ? ORDER BY issued_at, rowid").bind(tenant.as_str())
+}
+
+async fn all<T>(db: impl SqliteExecutor<'_>, table: &'static str, statement: Statement, read: Read<T>) -> Result<Vec<T>, StoreError> {
+    let rows = statement.fetch_all(db).await.map_err(database)?;
+    rows.into_iter().map(|row| read(&Columns { row, table })).collect()
+}
+
+async fn one<T>(db: impl SqliteExecutor<'_>, table: &'static str, statement: Statement, read: Read<T>) -> Result<Option<T>, StoreError> {
+    let row = statement.fetch_optional(db).await.map_err(database)?;
+    row.map(|row| read(&Columns { row, table })).transpose()
+}
+
+fn database(error: sqlx::Error) -> StoreError {
+    StoreError::Database(Arc::new(error))
 }

@@ -1,0 +1,336 @@
+//! What each [`Change`] means in SQL. A guard is a `WHERE` or a constraint: if it does not hold, nothing is written.
+
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult};
+use sqlx::{Sqlite, query};
+use tegata_api::v1::device::{FileHash, Manifest, Report};
+use tegata_core::fleet::Template;
+use tegata_core::name::{ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId, TenantName};
+use tegata_core::time::Timestamp;
+
+use super::rows::{number, state_number};
+use crate::store::{AuthorityRow, CertificateRow, Change, CodeRow, DeviceRow, Draft, OrderRow, OrderState, TokenRow};
+use crate::words;
+
+/// Why a change was not applied.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Its guard does not hold.
+    Conflict(&'static str),
+    /// The database failed.
+    Broken(sqlx::Error),
+}
+
+/// A constraint that is violated is a guard that does not hold; anything else is a failure of the database.
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Self {
+        let constraint = error
+            .as_database_error()
+            .is_some_and(|error| error.is_unique_violation() || error.is_foreign_key_violation() || error.is_check_violation());
+        if constraint { Self::Conflict("there is already one like it") } else { Self::Broken(error) }
+    }
+}
+
+type Applied = Result<(), Refusal>;
+type Statement = Query<'static, Sqlite, SqliteArguments>;
+
+/// Applies one change inside the open transaction.
+pub(super) async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
+    match change {
+        Change::PutDocument { tenant, kind, name, body, author, at } => put_document(db, tenant, (kind, name), body, author, *at).await,
+        Change::DeleteDocument { tenant, kind, name } => delete_document(db, tenant, kind, name).await,
+        Change::ExpectPolicy { tenant, revision } => expect_policy(db, tenant, *revision).await,
+        Change::Wake { clinic, at } => wake(db, clinic, *at).await,
+        Change::Nudge { clinic, at } => nudge(db, clinic, *at).await,
+        Change::Rest { clinic, as_of, at } => rest(db, clinic, *as_of, *at).await,
+
+        Change::PutCode(code) => put_code(db, code).await,
+        Change::SpendTry { handle, now } => spend_try(db, handle, *now).await,
+        Change::UseCode { handle, identity } => use_code(db, handle, identity).await,
+
+        Change::PutDevice(device) => put_device(db, device).await,
+        Change::Heard { tenant, device, at } => heard(db, tenant, device, *at).await,
+        Change::PutReport { tenant, device, report, clock_offset, at } => put_report(db, tenant, device, report, *clock_offset, *at).await,
+        Change::RevokeDevice { tenant, device, at } => revoke_device(db, tenant, device, *at).await,
+        Change::PutManifest { tenant, device, manifest } => put_manifest(db, tenant, device, manifest).await,
+        Change::CountReceipt { tenant, device, number } => count_receipt(db, tenant, device, *number).await,
+
+        Change::OpenOrder(order) => open_order(db, order).await,
+        Change::CancelOrder { id, at } => cancel_order(db, id, *at).await,
+        Change::PutDraft { id, draft } => put_draft(db, id, draft).await,
+        Change::PutCertificate(certificate) => put_certificate(db, certificate).await,
+        Change::Installed { serial, at } => step(db, INSTALLED, serial, *at).await,
+        Change::Proven { serial, at } => step(db, PROVEN, serial, *at).await,
+        Change::Retiring { serial, at } => step(db, RETIRING, serial, *at).await,
+        Change::Retired { serial, at } => step(db, RETIRED, serial, *at).await,
+        Change::Revoke { serial, at, because } => revoke(db, serial, *at, because).await,
+        Change::AskRenewal { tenant, slot } => ask_renewal(db, tenant, slot).await,
+
+        Change::PutInstaller { tenant, file, name, at } => put_installer(db, tenant, file, name, *at).await,
+        Change::RemovingInstaller { tenant, device, sha256 } => removing_installer(db, tenant, device, sha256).await,
+        Change::InstallerRemoved { tenant, device, sha256 } => installer_removed(db, tenant, device, sha256).await,
+
+        Change::PutAuthority(authority) => put_authority(db, authority).await,
+        Change::PutToken(token) => put_token(db, token).await,
+    }
+}
+
+/// Takes the statement's effect, or refuses if it had none.
+fn guard(done: SqliteQueryResult, broken: &'static str) -> Applied {
+    if done.rows_affected() > 0 { Ok(()) } else { Err(Refusal::Conflict(broken)) }
+}
+
+fn of_device(sql: &'static str, tenant: &TenantName, device: &DeviceId) -> Statement {
+    query(sql).bind(tenant.as_str()).bind(device.clinic.as_str()).bind(device.device.as_str())
+}
+
+fn of_clinic(sql: &'static str, clinic: &ClinicId) -> Statement {
+    query(sql).bind(clinic.tenant.as_str()).bind(clinic.clinic.as_str())
+}
+
+fn bind_slot(statement: Statement, tenant: &TenantName, slot: &SlotId) -> Statement {
+    let statement = statement.bind(tenant.as_str()).bind(slot.clinic.as_str()).bind(slot.device.clinic.as_str());
+    statement.bind(slot.device.device.as_str()).bind(slot.profile.as_str())
+}
+
+fn bind_template(statement: Statement, template: &Template) -> Statement {
+    let statement = statement.bind(template.issuer.as_str()).bind(&template.common_name[..]).bind(&template.organization[..]);
+    statement.bind(words::key(template.key)).bind(number(template.validity.as_secs()))
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("wire types are plain data with text keys")
+}
+
+async fn put_document(
+    db: &mut SqliteConnection,
+    tenant: &TenantName,
+    (kind, name): (&str, &str),
+    body: &serde_json::Value,
+    author: &str,
+    at: Timestamp,
+) -> Applied {
+    let put = "INSERT INTO tenants (tenant, policy_revision) VALUES ($1, 1)
+            ON CONFLICT (tenant) DO UPDATE SET policy_revision = policy_revision + 1;
+        INSERT INTO documents (tenant, kind, name, revision, body, author, applied_at) VALUES ($1, $2, $3, 1, $4, $5, $6)
+            ON CONFLICT (tenant, kind, name) DO UPDATE SET revision = revision + 1, body = $4, author = $5, applied_at = $6";
+    let put = query(put).bind(tenant.as_str()).bind(kind).bind(name).bind(json(body)).bind(author);
+    put.bind(at.unix()).execute(db).await?;
+    Ok(())
+}
+
+async fn delete_document(db: &mut SqliteConnection, tenant: &TenantName, kind: &str, name: &str) -> Applied {
+    let delete = "UPDATE tenants SET policy_revision = policy_revision + 1 WHERE tenant = $1;
+        DELETE FROM documents WHERE tenant = $1 AND kind = $2 AND name = $3";
+    query(delete).bind(tenant.as_str()).bind(kind).bind(name).execute(db).await?;
+    Ok(())
+}
+
+async fn expect_policy(db: &mut SqliteConnection, tenant: &TenantName, revision: u64) -> Applied {
+    let find = "SELECT 1 WHERE coalesce((SELECT policy_revision FROM tenants WHERE tenant = $1), 0) = $2";
+    let found = query(find).bind(tenant.as_str()).bind(number(revision)).fetch_optional(db).await?;
+    found.map(|_| ()).ok_or(Refusal::Conflict("the policy was changed by somebody else"))
+}
+
+async fn wake(db: &mut SqliteConnection, clinic: &ClinicId, at: Option<Timestamp>) -> Applied {
+    let wake = "INSERT INTO clinics (tenant, clinic, wake_at) VALUES ($1, $2, $3)
+        ON CONFLICT (tenant, clinic) DO UPDATE SET wake_at = $3";
+    of_clinic(wake, clinic).bind(at.map(Timestamp::unix)).execute(db).await?;
+    Ok(())
+}
+
+async fn nudge(db: &mut SqliteConnection, clinic: &ClinicId, at: Timestamp) -> Applied {
+    let nudge = "INSERT INTO clinics (tenant, clinic, wake_at, nudges) VALUES ($1, $2, $3, 1)
+        ON CONFLICT (tenant, clinic) DO UPDATE SET wake_at = min(coalesce(wake_at, $3), $3), nudges = nudges + 1";
+    of_clinic(nudge, clinic).bind(at.unix()).execute(db).await?;
+    Ok(())
+}
+
+async fn rest(db: &mut SqliteConnection, clinic: &ClinicId, as_of: u64, at: Option<Timestamp>) -> Applied {
+    let rest = "UPDATE clinics SET wake_at = CASE WHEN nudges = $4 THEN $3 ELSE min(coalesce(wake_at, $3), coalesce($3, wake_at)) END
+        WHERE tenant = $1 AND clinic = $2";
+    of_clinic(rest, clinic).bind(at.map(Timestamp::unix)).bind(number(as_of)).execute(db).await?;
+    Ok(())
+}
+
+async fn put_code(db: &mut SqliteConnection, code: &CodeRow) -> Applied {
+    let put = "DELETE FROM codes WHERE tenant = $1 AND home = $2 AND device = $3;
+        INSERT INTO codes (tenant, home, device, handle, digest, tries_left, expires_at, used_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let put = of_device(put, &code.tenant, &code.device).bind(&code.handle[..]).bind(&code.digest.0[..]).bind(code.tries_left);
+    put.bind(code.expires_at.unix()).bind(code.used_by.map(|key| key.0.to_vec())).execute(db).await?;
+    Ok(())
+}
+
+async fn spend_try(db: &mut SqliteConnection, handle: &str, now: Timestamp) -> Applied {
+    let spend = "UPDATE codes SET tries_left = tries_left - 1
+        WHERE handle = $1 AND tries_left > 0 AND used_by IS NULL AND expires_at > $2";
+    guard(query(spend).bind(handle).bind(now.unix()).execute(db).await?, "the code is not to be tried any more")
+}
+
+async fn use_code(db: &mut SqliteConnection, handle: &str, identity: &Sha256) -> Applied {
+    let take = "UPDATE codes SET used_by = $2 WHERE handle = $1 AND (used_by IS NULL OR used_by = $2)";
+    guard(query(take).bind(handle).bind(&identity.0[..]).execute(db).await?, "the code was used by another key")
+}
+
+async fn put_device(db: &mut SqliteConnection, row: &DeviceRow) -> Applied {
+    let put = "INSERT INTO devices (tenant, home, device, identity, public_key, enrolled_at, last_seen, clock_offset, revoked_at,
+            facts, report, generation, manifest, receipts)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        ON CONFLICT (tenant, home, device) DO UPDATE SET identity = $4, public_key = $5, enrolled_at = $6, last_seen = $7,
+            clock_offset = $8, revoked_at = $9, facts = $10, report = $11, receipts = $14";
+    let put = of_device(put, &row.tenant, &row.device).bind(&row.identity.0[..]).bind(&row.public_key[..]);
+    let put = put.bind(row.enrolled_at.unix()).bind(row.last_seen.unix()).bind(row.clock_offset).bind(row.revoked_at.map(Timestamp::unix));
+    let put = put.bind(json(&row.facts)).bind(json(&row.report)).bind(number(row.manifest.generation)).bind(json(&row.manifest));
+    put.bind(number(row.receipts)).execute(db).await?;
+    Ok(())
+}
+
+async fn heard(db: &mut SqliteConnection, tenant: &TenantName, device: &DeviceId, at: Timestamp) -> Applied {
+    let heard = "UPDATE devices SET last_seen = max(last_seen, $4) WHERE tenant = $1 AND home = $2 AND device = $3";
+    guard(of_device(heard, tenant, device).bind(at.unix()).execute(db).await?, "there is no such device")
+}
+
+async fn put_report(
+    db: &mut SqliteConnection,
+    tenant: &TenantName,
+    device: &DeviceId,
+    report: &Report,
+    clock_offset: i64,
+    at: Timestamp,
+) -> Applied {
+    let put = "UPDATE devices SET report = $4, facts = $5, clock_offset = $6, last_seen = max(last_seen, $7)
+        WHERE tenant = $1 AND home = $2 AND device = $3";
+    let put = of_device(put, tenant, device).bind(json(report)).bind(json(&report.facts)).bind(clock_offset).bind(at.unix());
+    guard(put.execute(&mut *db).await?, "there is no such device")?;
+    // A file that is not there any more needs no removal; one that came back is seen anew.
+    let seen: Vec<&str> = report.installers.iter().map(|seen| &seen.file.sha256[..]).collect();
+    let keep = "DELETE FROM installers_seen WHERE tenant = $1 AND home = $2 AND device = $3
+            AND lower(hex(sha256)) NOT IN (SELECT value FROM json_each($4));
+        INSERT INTO installers_seen (tenant, home, device, sha256)
+            SELECT $1, $2, $3, unhex(value) FROM json_each($4) WHERE length(unhex(value)) = 32
+            ON CONFLICT (tenant, home, device, sha256) DO NOTHING";
+    of_device(keep, tenant, device).bind(json(&seen)).execute(db).await?;
+    Ok(())
+}
+
+async fn revoke_device(db: &mut SqliteConnection, tenant: &TenantName, device: &DeviceId, at: Timestamp) -> Applied {
+    let revoke = "UPDATE devices SET revoked_at = coalesce(revoked_at, $4) WHERE tenant = $1 AND home = $2 AND device = $3";
+    guard(of_device(revoke, tenant, device).bind(at.unix()).execute(db).await?, "there is no such device")
+}
+
+async fn put_manifest(db: &mut SqliteConnection, tenant: &TenantName, device: &DeviceId, manifest: &Manifest) -> Applied {
+    let put = "UPDATE devices SET manifest = $4, generation = $5 WHERE tenant = $1 AND home = $2 AND device = $3 AND generation = $5 - 1";
+    let put = of_device(put, tenant, device).bind(json(manifest)).bind(number(manifest.generation));
+    guard(put.execute(db).await?, "the manifest's generation is not the next one")
+}
+
+async fn count_receipt(db: &mut SqliteConnection, tenant: &TenantName, device: &DeviceId, receipt: u64) -> Applied {
+    let count = "UPDATE devices SET receipts = $4 WHERE tenant = $1 AND home = $2 AND device = $3 AND receipts = $4 - 1";
+    guard(of_device(count, tenant, device).bind(number(receipt)).execute(db).await?, "the receipt's number is not the next one")
+}
+
+async fn open_order(db: &mut SqliteConnection, order: &OrderRow) -> Applied {
+    let clear = "DELETE FROM renewals_asked WHERE tenant = ? AND clinic = ? AND home = ? AND device = ? AND profile = ?";
+    bind_slot(query(clear), &order.tenant, &order.slot).execute(&mut *db).await?;
+    let open = "INSERT INTO orders (tenant, clinic, home, device, profile, issuer, common_name, organization, key, validity,
+            id, account, because, replaces, opened_at, state, draft_serial, draft_key, draft_tbs)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let open = bind_template(bind_slot(query(open), &order.tenant, &order.slot), &order.template);
+    let open = open.bind(&order.id.0[..]).bind(order.account.as_ref().map(|name| name.as_str())).bind(words::reason(order.because));
+    let replaces: Vec<u8> = order.replaces.iter().flat_map(|serial| serial.0).collect();
+    let open = open.bind(replaces).bind(order.opened_at.unix()).bind(state_number(order.state));
+    let draft = order.draft.as_ref();
+    let open = open.bind(draft.map(|draft| draft.serial.0.to_vec())).bind(draft.map(|draft| draft.public_key.0.to_vec()));
+    open.bind(draft.map(|draft| &draft.tbs[..])).execute(db).await?;
+    Ok(())
+}
+
+async fn cancel_order(db: &mut SqliteConnection, id: &OrderId, at: Timestamp) -> Applied {
+    let cancel = "UPDATE orders SET state = $2, closed_at = $3 WHERE id = $1 AND state = 0";
+    let cancel = query(cancel).bind(&id.0[..]).bind(state_number(OrderState::Cancelled)).bind(at.unix());
+    guard(cancel.execute(db).await?, "the order is not open")
+}
+
+async fn put_draft(db: &mut SqliteConnection, id: &OrderId, draft: &Draft) -> Applied {
+    let put = "UPDATE orders SET draft_serial = $2, draft_key = $3, draft_tbs = $4 WHERE id = $1 AND state = 0 AND draft_serial IS NULL";
+    let put = query(put).bind(&id.0[..]).bind(&draft.serial.0[..]).bind(&draft.public_key.0[..]).bind(&draft.tbs[..]);
+    guard(put.execute(db).await?, "the order is not open, or has a draft already")
+}
+
+async fn put_certificate(db: &mut SqliteConnection, row: &CertificateRow) -> Applied {
+    let close = "UPDATE orders SET state = $3, closed_at = $4 WHERE id = $1 AND state = 0 AND draft_serial = $2";
+    let close = query(close).bind(&row.order.0[..]).bind(&row.serial.0[..]).bind(state_number(OrderState::Fulfilled));
+    guard(close.bind(row.issued_at.unix()).execute(&mut *db).await?, "the order is not open, or has another draft")?;
+    let put = "INSERT INTO certificates (tenant, clinic, home, device, profile, issuer, common_name, organization, key, validity,
+            serial, order_id, account, der, fingerprint, public_key, not_before, not_after, issued_at,
+            installed_at, proven_at, retiring_at, retired_at, revoked_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let put = bind_template(bind_slot(query(put), &row.tenant, &row.slot), &row.template);
+    let put = put.bind(&row.serial.0[..]).bind(&row.order.0[..]).bind(row.account.as_ref().map(|name| name.as_str()));
+    let put = put.bind(&row.der[..]).bind(&row.fingerprint.0[..]).bind(&row.public_key.0[..]);
+    let put = put.bind(row.not_before.unix()).bind(row.not_after.unix()).bind(row.issued_at.unix());
+    let steps = [row.installed_at, row.proven_at, row.retiring_at, row.retired_at, row.revoked_at];
+    steps.into_iter().fold(put, |put, at| put.bind(at.map(Timestamp::unix))).execute(db).await?;
+    Ok(())
+}
+
+const INSTALLED: &str = "UPDATE certificates SET installed_at = coalesce(installed_at, $2) WHERE serial = $1";
+/// What answered over a real handshake was installed, whether or not that was heard.
+const PROVEN: &str =
+    "UPDATE certificates SET proven_at = coalesce(proven_at, $2), installed_at = coalesce(installed_at, $2) WHERE serial = $1";
+const RETIRING: &str = "UPDATE certificates SET retiring_at = coalesce(retiring_at, $2) WHERE serial = $1";
+const RETIRED: &str = "UPDATE certificates SET retired_at = coalesce(retired_at, $2) WHERE serial = $1";
+
+async fn step(db: &mut SqliteConnection, sql: &'static str, serial: &Serial, at: Timestamp) -> Applied {
+    guard(query(sql).bind(&serial.0[..]).bind(at.unix()).execute(db).await?, "there is no such certificate")
+}
+
+async fn revoke(db: &mut SqliteConnection, serial: &Serial, at: Timestamp, because: &str) -> Applied {
+    let revoke = "UPDATE certificates SET revoked_because = CASE WHEN revoked_at IS NULL THEN $3 ELSE revoked_because END,
+        revoked_at = coalesce(revoked_at, $2) WHERE serial = $1";
+    guard(query(revoke).bind(&serial.0[..]).bind(at.unix()).bind(because).execute(db).await?, "there is no such certificate")
+}
+
+async fn ask_renewal(db: &mut SqliteConnection, tenant: &TenantName, slot: &SlotId) -> Applied {
+    let ask = "INSERT INTO renewals_asked (tenant, clinic, home, device, profile) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (tenant, clinic, home, device, profile) DO NOTHING";
+    bind_slot(query(ask), tenant, slot).execute(db).await?;
+    Ok(())
+}
+
+async fn put_installer(db: &mut SqliteConnection, tenant: &TenantName, file: &FileHash, name: &str, at: Timestamp) -> Applied {
+    let Ok(sha256) = file.sha256.parse::<Sha256>() else { return Err(Refusal::Conflict("a file is known by 64 hexadecimal digits")) };
+    let put = "INSERT INTO installers (tenant, sha256, size, name, recorded_at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (tenant, sha256) DO UPDATE SET name = $4";
+    let put = query(put).bind(tenant.as_str()).bind(&sha256.0[..]).bind(number(file.size)).bind(name);
+    put.bind(at.unix()).execute(db).await?;
+    Ok(())
+}
+
+async fn removing_installer(db: &mut SqliteConnection, tenant: &TenantName, device: &DeviceId, sha256: &Sha256) -> Applied {
+    let order = "INSERT INTO installers_seen (tenant, home, device, sha256, removing) VALUES ($1, $2, $3, $4, 1)
+        ON CONFLICT (tenant, home, device, sha256) DO UPDATE SET removing = 1";
+    of_device(order, tenant, device).bind(&sha256.0[..]).execute(db).await?;
+    Ok(())
+}
+
+async fn installer_removed(db: &mut SqliteConnection, tenant: &TenantName, device: &DeviceId, sha256: &Sha256) -> Applied {
+    let gone = "DELETE FROM installers_seen WHERE tenant = $1 AND home = $2 AND device = $3 AND sha256 = $4";
+    of_device(gone, tenant, device).bind(&sha256.0[..]).execute(db).await?;
+    Ok(())
+}
+
+async fn put_authority(db: &mut SqliteConnection, row: &AuthorityRow) -> Applied {
+    let put = "INSERT INTO authorities (tenant, name, certificate, sealed_key) VALUES (?, ?, ?, ?)";
+    let put = query(put).bind(row.tenant.as_ref().map_or("", |name| name.as_str())).bind(&row.name[..]);
+    put.bind(&row.certificate[..]).bind(&row.sealed_key[..]).execute(db).await?;
+    Ok(())
+}
+
+async fn put_token(db: &mut SqliteConnection, row: &TokenRow) -> Applied {
+    let put = "DELETE FROM tokens WHERE name = $2 AND tenant IS $3;
+        INSERT INTO tokens (digest, name, tenant) VALUES ($1, $2, $3)";
+    let put = query(put).bind(&row.digest.0[..]).bind(&row.name[..]).bind(row.tenant.as_ref().map(|name| name.as_str()));
+    put.execute(db).await?;
+    Ok(())
+}

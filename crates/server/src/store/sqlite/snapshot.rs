@@ -1,0 +1,61 @@
+//! What a turn starts from, read in one transaction so that its parts fit together.
+
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::{Connection, query};
+use tegata_api::v1::device::FileHash;
+use tegata_core::name::{ClinicId, DeviceId};
+use tegata_core::time::Timestamp;
+
+use super::rows::Columns;
+use super::{Statement, all, database, one};
+use crate::store::{Snapshot, StoreError};
+
+/// Reads everything on record about one clinic. Each query is answered by an index on the clinic: its cost does not grow with the fleet.
+pub(super) async fn read(pool: &SqlitePool, clinic: &ClinicId, history_since: Timestamp) -> Result<Snapshot, StoreError> {
+    let mut connection = pool.acquire().await.map_err(database)?;
+    let mut transaction = connection.begin().await.map_err(database)?;
+    let db: &mut SqliteConnection = &mut transaction;
+    let nudges = one(&mut *db, "clinics", of(NUDGES, clinic), |row| row.count("nudges")).await?.unwrap_or_default();
+    let orders = all(&mut *db, "orders", of(ORDERS, clinic), Columns::order).await?;
+    let held = of(CERTIFICATES, clinic).bind(history_since.unix());
+    let certificates = all(&mut *db, "certificates", held, Columns::certificate).await?;
+    let renewals_asked = all(&mut *db, "renewals_asked", of(RENEWALS, clinic), Columns::slot).await?;
+    let devices = all(&mut *db, "devices", of(DEVICES, clinic), Columns::device).await?;
+    let installers = all(&mut *db, "installers_seen", of(INSTALLERS, clinic), installer_seen).await?;
+    transaction.commit().await.map_err(database)?;
+    let devices = devices.into_iter().map(|row| (row.device.clone(), row)).collect();
+    Ok(Snapshot { nudges, orders, certificates, renewals_asked, devices, installers })
+}
+
+fn installer_seen(row: &Columns) -> Result<(DeviceId, FileHash, bool), StoreError> {
+    Ok((row.device_id()?, row.file()?, row.flag("removing")?))
+}
+
+fn of(sql: &'static str, clinic: &ClinicId) -> Statement {
+    query(sql).bind(clinic.tenant.as_str()).bind(clinic.clinic.as_str())
+}
+
+/// Every change to any of its bells counts; a clinic that is not there has none.
+const NUDGES: &str = "SELECT nudges FROM clinics WHERE tenant = $1 AND clinic = $2";
+
+/// An open order is always the newest of its slot: there is at most one, and the next opens only after it was closed.
+const ORDERS: &str = "SELECT * FROM orders WHERE number IN (
+        SELECT max(number) FROM orders WHERE tenant = $1 AND clinic = $2 AND state <> 2 GROUP BY home, device, profile)
+    ORDER BY number";
+
+const CERTIFICATES: &str = "SELECT * FROM certificates WHERE rowid IN (
+        SELECT rowid FROM certificates WHERE tenant = $1 AND clinic = $2 AND retired_at IS NULL
+        UNION ALL
+        SELECT rowid FROM certificates WHERE tenant = $1 AND clinic = $2 AND retired_at IS NOT NULL AND issued_at >= $3)
+    ORDER BY issued_at, rowid";
+
+const RENEWALS: &str = "SELECT * FROM renewals_asked WHERE tenant = $1 AND clinic = $2";
+
+const DEVICES: &str = "SELECT * FROM devices WHERE tenant = $1 AND home = $2
+    UNION ALL
+    SELECT devices.* FROM (SELECT DISTINCT home, device FROM orders WHERE tenant = $1 AND clinic = $2 AND state <> 2 AND home <> $2) AS guest
+        JOIN devices ON devices.tenant = $1 AND devices.home = guest.home AND devices.device = guest.device";
+
+const INSTALLERS: &str = "SELECT seen.home, seen.device, seen.sha256, seen.removing, installers.size FROM installers_seen AS seen
+    JOIN installers ON installers.tenant = seen.tenant AND installers.sha256 = seen.sha256
+    WHERE seen.tenant = $1 AND seen.home = $2";

@@ -1,0 +1,170 @@
+//! Gathers what one clinic's plan is made from: what policy asks for, and what is on record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tegata_core::desire::desire;
+use tegata_core::fleet::{Desired, Held, Observed, ObservedAccount, ObservedDevice, ObservedSlot, OpenOrder, Progress};
+use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TenantName};
+use tegata_core::policy::Tenant;
+use tegata_core::time::{DAY, Timestamp};
+
+use crate::store::{CertificateRow, DeviceRow, OrderRow, OrderState, Snapshot, Store, StoreError};
+
+/// How many of a slot's issuances the circuit breaker is told of.
+const ISSUED_MAX: usize = 16;
+
+/// One clinic at one moment.
+pub(crate) struct Scene {
+    pub policy: Arc<Tenant>,
+    pub desired: Desired,
+    pub snapshot: Snapshot,
+    pub observed: Observed,
+}
+
+/// Reads one clinic as it is now.
+pub(crate) async fn read(store: &dyn Store, policy: &Arc<Tenant>, clinic: &ClinicId, now: Timestamp) -> Result<Scene, StoreError> {
+    let desired = desire(policy, &clinic.clinic);
+    let (snapshot, observed) = observe(store, clinic, &[&desired], now).await?;
+    Ok(Scene { policy: policy.clone(), desired, snapshot, observed })
+}
+
+/// Reads what is on record about one clinic, as far as any of these wishes could need it.
+pub(crate) async fn observe(
+    store: &dyn Store,
+    clinic: &ClinicId,
+    wishes: &[&Desired],
+    now: Timestamp,
+) -> Result<(Snapshot, Observed), StoreError> {
+    let since = now.before(history(wishes));
+    let mut snapshot = store.snapshot(clinic, since).await?;
+    for guest in strangers(&snapshot, wishes) {
+        if let Some(row) = store.device(&clinic.tenant, &guest).await? {
+            snapshot.devices.insert(guest, row);
+        }
+    }
+    let observed = observed(&snapshot, now, since);
+    Ok((snapshot, observed))
+}
+
+/// Every clinic that could be concerned by something that happens to a device: its home, those that it is a guest of, and those that it
+/// holds slots of.
+pub(crate) async fn concerned(
+    store: &dyn Store,
+    policy: &Tenant,
+    tenant: &TenantName,
+    device: &DeviceId,
+) -> Result<BTreeSet<ClinicName>, StoreError> {
+    let mut clinics: BTreeSet<ClinicName> = hosts(policy, device).cloned().collect();
+    clinics.insert(device.clinic.clone());
+    clinics.extend(store.orders_on(tenant, device).await?.into_iter().map(|order| order.slot.clinic));
+    Ok(clinics)
+}
+
+/// Clinics that a device is a guest of.
+pub(crate) fn hosts<'a>(policy: &'a Tenant, device: &'a DeviceId) -> impl Iterator<Item = &'a ClinicName> {
+    policy.clinics.values().filter(|clinic| clinic.guests.contains(device)).map(|clinic| &clinic.name)
+}
+
+/// How far back issuance counts: the longest quota span, and at least a day for the circuit breaker.
+fn history(wishes: &[&Desired]) -> Duration {
+    let spans = wishes.iter().flat_map(|desired| desired.quotas.values()).filter_map(|quota| quota.per);
+    spans.max().unwrap_or_default().max(DAY)
+}
+
+/// Devices that are wished for and not in the snapshot yet: guests that hold nothing so far.
+fn strangers(snapshot: &Snapshot, wishes: &[&Desired]) -> BTreeSet<DeviceId> {
+    let wished = wishes.iter().flat_map(|desired| desired.slots.keys()).map(|slot| &slot.device);
+    wished.filter(|device| device_is_guest(device, snapshot)).cloned().collect()
+}
+
+fn device_is_guest(device: &DeviceId, snapshot: &Snapshot) -> bool {
+    !snapshot.devices.contains_key(device)
+}
+
+/// Puts rows into the words of the plan.
+fn observed(snapshot: &Snapshot, now: Timestamp, since: Timestamp) -> Observed {
+    let mut observed = Observed { devices: devices(snapshot), ..Observed::default() };
+    for row in &snapshot.certificates {
+        let slot = observed.slots.entry(row.slot.clone()).or_default();
+        slot.issued_at.push(row.issued_at);
+        if row.retired_at.is_none() {
+            slot.retiring.extend(row.retiring_at.map(|_| row.serial));
+            slot.certificates.push(held(row));
+        }
+        if let Some(account) = &row.account {
+            count(observed.accounts.entry(account.clone()).or_default(), row, now, since);
+        }
+    }
+    for order in snapshot.orders.iter().filter(|order| order.state == OrderState::Open) {
+        observed.slots.entry(order.slot.clone()).or_default().order = Some(open(order));
+    }
+    for slot in &snapshot.renewals_asked {
+        observed.slots.entry(slot.clone()).or_default().renewal_asked = true;
+    }
+    observed.slots.values_mut().for_each(forget_all_but_the_last);
+    observed
+}
+
+fn forget_all_but_the_last(slot: &mut ObservedSlot) {
+    let surplus = slot.issued_at.len().saturating_sub(ISSUED_MAX);
+    slot.issued_at.drain(..surplus);
+}
+
+fn devices(snapshot: &Snapshot) -> BTreeMap<DeviceId, ObservedDevice> {
+    let mut devices: BTreeMap<_, _> = snapshot.devices.iter().map(|(id, row)| (id.clone(), device(row))).collect();
+    for (id, file, removing) in &snapshot.installers {
+        let (Some(device), Ok(sha256)) = (devices.get_mut(id), file.sha256.parse()) else { continue };
+        device.installers.insert(sha256);
+        if *removing {
+            device.removing.insert(sha256);
+        }
+    }
+    devices
+}
+
+fn device(row: &DeviceRow) -> ObservedDevice {
+    ObservedDevice {
+        last_seen: row.last_seen,
+        clock_offset: row.clock_offset,
+        revoked: row.revoked_at.is_some(),
+        installers: BTreeSet::new(),
+        removing: BTreeSet::new(),
+    }
+}
+
+fn held(row: &CertificateRow) -> Held {
+    let progress = match (row.proven_at, row.installed_at) {
+        (Some(_), _) => Progress::Proven,
+        (None, Some(_)) => Progress::Installed,
+        (None, None) => Progress::Issued,
+    };
+    Held {
+        serial: row.serial,
+        fingerprint: row.fingerprint,
+        template: row.template.clone(),
+        account: row.account.clone(),
+        not_before: row.not_before,
+        not_after: row.not_after,
+        progress,
+        revoked: row.revoked_at.is_some(),
+    }
+}
+
+fn open(order: &OrderRow) -> OpenOrder {
+    OpenOrder { id: order.id, template: order.template.clone(), account: order.account.clone(), opened_at: order.opened_at }
+}
+
+fn count(account: &mut ObservedAccount, row: &CertificateRow, now: Timestamp, since: Timestamp) {
+    let alive = row.retired_at.is_none() && row.revoked_at.is_none() && row.not_after > now;
+    account.alive += u32::from(alive);
+    if row.issued_at >= since {
+        account.issued_at.push(row.issued_at);
+    }
+}
+
+/// The slots of one clinic that have an order which is not taken back, newest order for each.
+pub(crate) fn newest_orders(snapshot: &Snapshot) -> BTreeMap<&SlotId, &OrderRow> {
+    snapshot.orders.iter().map(|order| (&order.slot, order)).collect()
+}
