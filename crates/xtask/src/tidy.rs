@@ -25,6 +25,8 @@ pub struct Tree {
     files: BTreeMap<String, String>,
     /// What `cargo metadata` says.
     metadata: Value,
+    /// What is built for any platform, by whom: `cargo tree`, each line beginning with its depth.
+    graph: String,
 }
 
 /// Something that is not as it should be, and where.
@@ -80,7 +82,11 @@ impl Tree {
             let text = std::fs::read_to_string(workspace::root().join(&path)).ok()?;
             Some((path, text))
         };
-        Ok(Self { files: workspace::files()?.into_iter().filter_map(text).collect(), metadata: workspace::metadata()? })
+        Ok(Self {
+            files: workspace::files()?.into_iter().filter_map(text).collect(),
+            metadata: workspace::metadata()?,
+            graph: workspace::graph()?,
+        })
     }
 
     /// Files whose names end in `.{extension}`.
@@ -170,7 +176,7 @@ mod samples {
     /// A tree with these files and no packages.
     pub fn tree(files: &[(&str, &str)]) -> Tree {
         let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-        Tree { files, metadata: json!({"workspace_root": "/r", "workspace_members": [], "packages": []}) }
+        Tree { files, metadata: json!({"workspace_root": "/r", "workspace_members": [], "packages": []}), graph: String::new() }
     }
 
     /// A package in `crates/{name}` with a library, and these dependencies.

@@ -19,6 +19,11 @@ pub fn metadata() -> Result<Value> {
     serde_json::from_str(&text).context("cargo metadata printed something that is not JSON")
 }
 
+/// What is really built, on any platform: the metadata's graph also holds what optional features could bring in.
+pub fn graph() -> Result<String> {
+    run::output(run::cargo(&["tree", "--workspace", "--target", "all", "--prefix", "depth"]).current_dir(root()))
+}
+
 /// Where cargo puts what it builds.
 pub fn target_folder() -> Result<PathBuf> {
     let metadata = metadata()?;

@@ -1,7 +1,5 @@
 //! Which crate may know which: the arrows of ARCHITECTURE.md, and the fences that each crate exists for.
 
-use serde_json::Value;
-
 use super::{Finding, Tree};
 
 /// Each package, and those of the workspace that it may name. Nothing here may ever point back.
@@ -20,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
 const FENCES: [(&str, &[&str]); 12] = [
     ("rcgen", &["tegata-pki"]),
     ("p12-keystore", &["tegata-pki"]),
-    ("age", &["tegata-pki"]),
+    ("age", &["tegata-pki", "tegata-api"]),
     ("schemars", &["tegata-api"]),
     ("jsonschema", &["tegata-api"]),
     ("sqlx", &["tegata-server"]),
@@ -73,29 +71,23 @@ pub fn fences(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// No banned crate is in the graph that cargo resolved.
+/// No banned crate is built, on any platform.
 pub fn banned(tree: &Tree) -> Vec<Finding> {
-    let nodes = tree.metadata["resolve"]["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let names = |node: &Value, wanted: &str| name_of(&tree.metadata, &node["id"]) == Some(wanted);
     let mut findings = Vec::new();
-    for banned in BANNED {
-        for node in nodes.iter().filter(|node| names(node, banned)) {
-            let line = tree.line_where("Cargo.lock", |line| line == format!("name = \"{banned}\""));
-            let message = format!("{banned} must not be built; it comes in through {}", users(tree, nodes, &node["id"]).join(", "));
+    // What stands above the line that is looked at, outermost first.
+    let mut above: Vec<&str> = Vec::new();
+    for line in tree.graph.lines() {
+        let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (depth, name) = (line[..digits].parse().unwrap_or(0), line[digits..].split(' ').next().unwrap_or_default());
+        above.truncate(depth);
+        if BANNED.contains(&name) {
+            let line = tree.line_where("Cargo.lock", |line| line == format!("name = \"{name}\""));
+            let message = format!("{name} must not be built; it comes in through {}", above.join(" → "));
             findings.push(Finding { file: "Cargo.lock".into(), line, message });
         }
+        above.push(name);
     }
     findings
-}
-
-/// Who depends on the package `id`.
-fn users<'a>(tree: &'a Tree, nodes: &'a [Value], id: &Value) -> Vec<&'a str> {
-    let uses = |node: &&Value| node["dependencies"].as_array().is_some_and(|dependencies| dependencies.contains(id));
-    nodes.iter().filter(uses).filter_map(|node| name_of(&tree.metadata, &node["id"])).collect()
-}
-
-fn name_of<'a>(metadata: &'a Value, id: &Value) -> Option<&'a str> {
-    metadata["packages"].as_array()?.iter().find(|package| package["id"] == *id)?["name"].as_str()
 }
 
 /// A finding on the line of `manifest` that names the dependency `key`.
@@ -106,8 +98,6 @@ fn named(tree: &Tree, manifest: &str, key: &str, message: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::samples::{package, shown, tree};
     use super::*;
 
@@ -139,9 +129,9 @@ mod tests {
 
     #[test]
     fn a_banned_crate_is_found_however_deep_it_hides() {
-        let mut bad =
-            tree(&[("Cargo.lock", "[[package]]\nname = \"ring\"\n")]).with(package("ring", &[])).with(package("middle", &["ring"]));
-        bad.metadata["resolve"] = json!({"nodes": [{"id": "middle", "dependencies": ["ring"]}, {"id": "ring", "dependencies": []}]});
-        assert_eq!(shown(&banned(&bad)), ["Cargo.lock:2: ring must not be built; it comes in through middle"]);
+        let mut bad = tree(&[("Cargo.lock", "[[package]]\nname = \"ring\"\n")]);
+        bad.graph =
+            "0tegata v0.1.0 (/r/crates/tegata)\n1left v1.0.0\n2deeper v1.0.0\n1middle v2.0.0\n2ring v0.17.14\n0xtask v0.1.0\n".into();
+        assert_eq!(shown(&banned(&bad)), ["Cargo.lock:2: ring must not be built; it comes in through tegata → middle"]);
     }
 }

@@ -18,9 +18,9 @@ pub fn orphans(tree: &Tree) -> Vec<Finding> {
     forgotten.map(|(path, _)| Finding { file: path.to_owned(), line: 1, message: message.to_owned() }).collect()
 }
 
-/// Every `.rs` file begins with `//!`: what the module is for.
+/// Every `.rs` file begins with `//!`: what the module is for. A `tests.rs` has said it by its name.
 pub fn headers(tree: &Tree) -> Vec<Finding> {
-    let silent = tree.with_extension("rs").filter(|(_, text)| !text.starts_with("//! "));
+    let silent = tree.with_extension("rs").filter(|(path, text)| !path.ends_with("/tests.rs") && !text.starts_with("//! "));
     let message = "the first line does not say what the module is for (`//! …`)";
     silent.map(|(path, _)| Finding { file: path.to_owned(), line: 1, message: message.to_owned() }).collect()
 }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_module_that_does_not_say_what_it_is_for_is_found() {
-        let bad = tree(&[("a.rs", "//! Plans.\n"), ("b.rs", "use std::fmt;\n//! Too late.\n")]);
+        let bad = tree(&[("a.rs", "//! Plans.\n"), ("b.rs", "use std::fmt;\n//! Too late.\n"), ("a/tests.rs", "use super::*;")]);
         assert_eq!(shown(&headers(&bad)), ["b.rs:1: the first line does not say what the module is for (`//! …`)"]);
     }
 }

@@ -9,14 +9,16 @@ use super::{Finding, Tree};
 const DEPENDENCIES: [&str; 1] = ["jiff"];
 
 /// Paths that reach into the world, and what each of them would bring in.
-const FORBIDDEN: [(&str, &str); 21] = [
+const FORBIDDEN: [(&str, &str); 23] = [
     ("std::fs", "files"),
     ("std::io", "input and output"),
     ("std::net", "the network"),
     ("std::env", "the environment"),
     ("std::process", "other programs"),
     ("std::thread", "threads"),
-    ("std::sync", "shared state"),
+    ("std::sync::Mutex", "shared state"),
+    ("std::sync::RwLock", "shared state"),
+    ("std::sync::atomic", "shared state"),
     ("std::time::SystemTime", "the clock"),
     ("std::time::Instant", "the clock"),
     ("SystemTime::now", "the clock"),

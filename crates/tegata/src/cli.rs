@@ -1,0 +1,141 @@
+//! The command line as a whole: every verb, and what all of them share.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tegata_core::name::TenantName;
+
+use crate::failure::{Exit, Failure};
+use crate::output::{ColorChoice, Format};
+use crate::{apply, audit, completion, demo, describe, enroll, get, installers, plan, reference, renew, revoke, schema, serve};
+
+/// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.
+#[derive(Parser)]
+#[command(name = "tegata", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes, the same for every command:
+   0  done, or nothing to do
+   1  an error that none of the others describes
+   2  the command line cannot be understood
+   3  documents are not valid
+   4  refused, because devices could no longer sign in
+   5  the server cannot be reached, or is busy: try again later
+   6  there is no such thing, or none that you may see or change
+  10  there are changes (only `plan --exit-code`)";
+
+/// What every command understands.
+#[derive(Args, Clone)]
+pub struct Global {
+    /// How to reach the server: the admin.json that `tegata serve` wrote [default: ~/.local/state/tegata/admin.json]
+    #[arg(long, global = true, env = "TEGATA_ACCESS", hide_env_values = true, value_name = "FILE")]
+    pub access: Option<PathBuf>,
+    /// Whose clinics: the namespace of their documents [default: default]
+    #[arg(short = 'n', long, global = true, env = "TEGATA_TENANT", hide_env_values = true, value_name = "NAME")]
+    tenant: Option<TenantName>,
+    /// How answers are written; json and yaml are for programs and do not change
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub output: Format,
+    /// Whether to colour: auto does on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+}
+
+impl Global {
+    /// Whose clinics.
+    pub fn tenant(&self) -> TenantName {
+        self.tenant.clone().unwrap_or_else(|| "default".parse().expect("`default` is a DNS label"))
+    }
+
+    /// Whose clinics, if somebody said so.
+    pub fn named_tenant(&self) -> Option<&TenantName> {
+        self.tenant.as_ref()
+    }
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Serve(serve::Serve),
+    Plan(plan::Plan),
+    Apply(apply::Apply),
+    Get(get::Get),
+    Describe(describe::Describe),
+    Enroll(enroll::Enroll),
+    Renew(renew::Renew),
+    Revoke(revoke::Revoke),
+    Installers(installers::Installers),
+    Audit(audit::Audit),
+    Schema(schema::Schema),
+    Completion(completion::Completion),
+    Demo(demo::Demo),
+    #[command(hide = true)]
+    DemoEmr(demo::emr::DemoEmr),
+    #[command(hide = true)]
+    Reference,
+}
+
+impl Cli {
+    /// Does what was typed.
+    pub async fn run(self) -> Result<Exit, Failure> {
+        let global = &self.global;
+        match self.verb {
+            Verb::Serve(verb) => verb.run(global).await,
+            Verb::Plan(verb) => verb.run(global).await,
+            Verb::Apply(verb) => verb.run(global).await,
+            Verb::Get(verb) => verb.run(global).await,
+            Verb::Describe(verb) => verb.run(global).await,
+            Verb::Enroll(verb) => verb.run(global).await,
+            Verb::Renew(verb) => verb.run(global).await,
+            Verb::Revoke(verb) => verb.run(global).await,
+            Verb::Installers(verb) => verb.run(global).await,
+            Verb::Audit(verb) => verb.run(global).await,
+            Verb::Schema(verb) => verb.run(),
+            Verb::Completion(verb) => verb.run(),
+            Verb::Demo(verb) => verb.run(global).await,
+            Verb::DemoEmr(verb) => verb.run(global).await,
+            Verb::Reference => reference::run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    /// Every command that does something, with its full name.
+    fn leaves(command: &Command, name: &str) -> Vec<(String, Command)> {
+        let mut found = Vec::new();
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            let name = format!("{name} {}", sub.get_name());
+            if sub.has_subcommands() { found.extend(leaves(sub, &name)) } else { found.push((name, sub.clone())) }
+        }
+        found
+    }
+
+    #[test]
+    fn every_command_shows_an_example_that_can_be_typed() {
+        let leaves = leaves(&Cli::command(), "tegata");
+        assert!(leaves.len() > 15, "{}", leaves.len());
+        for (name, command) in leaves {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = help.lines().filter_map(|line| line.trim().strip_prefix("$ ")).collect();
+            let own = examples.iter().find(|example| example.starts_with(&name)).unwrap_or_else(|| panic!("{name} has no example"));
+            let typed = own.split(" | ").next().unwrap_or_default().split(" > ").next().unwrap_or_default();
+            let parsed = Cli::try_parse_from(typed.split_whitespace());
+            assert!(parsed.is_ok(), "{own}: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! `tegata describe`: one thing in full.
+
+use std::fmt::Write;
+
+use clap::{Args, Subcommand};
+use tegata_api::v1::device::Note;
+use tegata_api::v1::fleet::DeviceDetail;
+use tegata_core::name::DeviceId;
+
+use crate::cli::Global;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Look};
+use crate::session::Session;
+use crate::table::{Field, Table};
+use crate::{get, moment};
+
+/// Show one thing in full
+#[derive(Args)]
+pub struct Describe {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Show a device: what it says about itself, its slots, what its agent reports
+    #[command(after_help = "Example:\n  $ tegata describe device sakura-naika/uketsuke-1")]
+    Device {
+        /// Its name, `clinic/device`
+        device: DeviceId,
+    },
+}
+
+impl Describe {
+    /// Shows it.
+    pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let What::Device { device } = self.what;
+        let detail: DeviceDetail = Session::open(global)?.get(&format!("devices/{device}")).await?;
+        output::show(global, &detail, |look| told(&detail, look))?;
+        Ok(Exit::Fine)
+    }
+}
+
+fn told(detail: &DeviceDetail, look: &Look) -> String {
+    let mut text = facts(detail, look);
+    let mut section = |title: &str, body: String| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n\n{title}\n{body}");
+    };
+    section("Slots", get::slots(&detail.slots, look));
+    if !detail.reports.is_empty() {
+        section("What its agent works on", reports(detail, look));
+    }
+    if !detail.installers_seen.is_empty() {
+        section(
+            "Installer files that lie there",
+            detail.installers_seen.iter().map(|seen| format!("{}  ({} bytes)\n", seen.path, seen.file.size)).collect(),
+        );
+    }
+    if !detail.notes.is_empty() {
+        section("To know", detail.notes.iter().map(|note| format!("{}\n", sentence(*note))).collect());
+    }
+    text.trim_end().to_owned()
+}
+
+fn facts(detail: &DeviceDetail, look: &Look) -> String {
+    let device = &detail.device;
+    let known = detail.facts.as_ref();
+    let (newest, accepted) = detail.generation;
+    let system = known.map_or(device.platform.clone(), |facts| format!("{} ({})", device.platform, facts.os_version));
+    let lines = [
+        ("device", device.name.clone()),
+        ("place", device.memo.clone().unwrap_or_else(|| "–".into())),
+        ("state", device.state.clone()),
+        ("system", system),
+        ("host name", known.map_or("–".into(), |facts| facts.hostname.clone())),
+        ("agent", known.map_or("–".into(), |facts| format!("{}, keystores: {}", facts.agent_version, facts.keystores.join(", ")))),
+        ("last seen", device.last_seen.map_or("never".into(), |at| moment::with_distance(at, look.now, &look.zone))),
+        ("clock", device.clock_offset.map_or("–".into(), clock)),
+        ("manifest", format!("generation {newest}, accepted {accepted}")),
+    ];
+    lines.map(|(name, value)| format!("{name:<10} {value}")).join("\n")
+}
+
+fn clock(offset: i64) -> String {
+    match offset {
+        0 => "right".into(),
+        1.. => format!("{offset} s fast"),
+        _ => format!("{} s slow", offset.unsigned_abs()),
+    }
+}
+
+fn reports(detail: &DeviceDetail, look: &Look) -> String {
+    let mut table = Table::new(look, ["SLOT", "STAGE", "TROUBLE"]);
+    for report in &detail.reports {
+        table.row([(*report.slot).into(), Field::State(report.stage.clone()), report.trouble.clone().into()]);
+    }
+    table.or("")
+}
+
+fn sentence(note: Note) -> &'static str {
+    match note {
+        Note::BrowserHoldsOld => "A running browser still uses a certificate decision from before the last change: restart it once.",
+        Note::RemovalLimit => "The device's own limit on removals was reached: the rest waits.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use tegata_api::v1::device::{Facts, FileHash, InstallerSeen, SlotReport};
+    use tegata_api::v1::fleet::Device;
+
+    use super::*;
+    use crate::output::test_look;
+
+    #[test]
+    fn a_device_is_told_from_its_name_to_what_a_person_should_know() {
+        let look = test_look();
+        let device = Device {
+            name: "sakura/uketsuke-1".into(),
+            platform: "windows".into(),
+            memo: Some("受付1番".into()),
+            state: "enrolled".into(),
+            last_seen: Some(look.now.unix() - 60),
+            clock_offset: Some(-3),
+            ready: 0,
+            slots: 1,
+            installers: 1,
+        };
+        let facts = Facts {
+            hostname: "UKETSUKE-1".into(),
+            os_version: "11".into(),
+            agent_version: "0.1.0".into(),
+            keystores: vec!["file".into()],
+            ..Facts::default()
+        };
+        let detail = DeviceDetail {
+            device,
+            facts: Some(facts),
+            generation: (7, 6),
+            slots: Vec::new(),
+            reports: vec![SlotReport {
+                slot: "sakura/uketsuke-1/karte".into(),
+                order: "00".into(),
+                stage: "installed".into(),
+                trouble: Some("the page answered 503".into()),
+            }],
+            installers_seen: vec![InstallerSeen {
+                path: "~/Downloads/client_cert.pfx".into(),
+                file: FileHash { sha256: "00".into(), size: 2048 },
+            }],
+            notes: vec![Note::BrowserHoldsOld],
+        };
+        expect![[r#"
+            device     sakura/uketsuke-1
+            place      受付1番
+            state      enrolled
+            system     windows (11)
+            host name  UKETSUKE-1
+            agent      0.1.0, keystores: file
+            last seen  2026-11-18 18:05 (60 s ago)
+            clock      3 s slow
+            manifest   generation 7, accepted 6
+
+            Slots
+            No slots: policy puts no certificate anywhere yet.
+
+            What its agent works on
+            SLOT                     STAGE      TROUBLE
+            sakura/uketsuke-1/karte  installed  the page answered 503
+
+            Installer files that lie there
+            ~/Downloads/client_cert.pfx  (2048 bytes)
+
+
+            To know
+            A running browser still uses a certificate decision from before the last change: restart it once."#]]
+        .assert_eq(&told(&detail, &look));
+    }
+}

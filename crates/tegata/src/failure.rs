@@ -1,0 +1,267 @@
+//! Why a command did not do what it was asked, in words for people and in an exit code for programs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tegata_api::client::ClientError;
+use tegata_api::v1::problem::{Code, Problem};
+
+/// How a command ended. Part of the contract with scripts: `tegata --help` lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Fine = 0,
+    /// An error that none of the others describes.
+    Error = 1,
+    /// Documents are not valid.
+    Documents = 3,
+    /// Refused, because devices could no longer sign in.
+    LockOut = 4,
+    /// The server cannot be reached, or is busy.
+    Unreachable = 5,
+    /// There is no such thing, or none that the caller may see or change.
+    Denied = 6,
+    /// There are changes.
+    Changes = 10,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The server said no, or said nothing.
+    #[error("{0}")]
+    Server(#[from] ClientError),
+    /// Documents are wrong; the findings are rendered with their lines.
+    #[error("{summary}")]
+    Documents {
+        /// How many findings there are.
+        summary: String,
+        /// Each with its place.
+        rendered: String,
+    },
+    /// More devices would be locked out than were allowed.
+    #[error("{} could no longer sign in; at most {allowed} may", in_words(.devices.len()))]
+    LockOut {
+        /// Which ones.
+        devices: Vec<String>,
+        /// How many may be.
+        allowed: u32,
+    },
+    /// There is no access file.
+    #[error("cannot read the access file {}", .path.display())]
+    Access {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The access file is not one.
+    #[error("{} is not an access file", .path.display())]
+    NotAccess {
+        /// Where it lies.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A folder holds no policy files.
+    #[error("there is no *.yaml or *.yml file in {}", .0.display())]
+    NoDocuments(PathBuf),
+    /// There is no document of that kind.
+    #[error("there is no kind `{kind}`; there are {}", .kinds.join(", "))]
+    UnknownKind {
+        /// What was asked for.
+        kind: String,
+        /// What there is.
+        kinds: Vec<String>,
+    },
+    /// Standard output cannot be written to.
+    #[error("cannot write the answer")]
+    Write(#[source] std::io::Error),
+    /// An answer cannot be written in the format that was asked for.
+    #[error("cannot write the answer as {format}: {problem}")]
+    Format {
+        /// The format.
+        format: &'static str,
+        /// Why not.
+        problem: String,
+    },
+    /// The program cannot start its own machinery.
+    #[error("cannot start")]
+    Runtime(#[source] std::io::Error),
+    /// The server did not start.
+    #[error("the server cannot start")]
+    Serve(#[source] tegata_server::serve::ServeError),
+    /// The server's database failed.
+    #[error("the server stopped, because its database failed")]
+    DatabaseFailed,
+    /// The demo went wrong: a story for people, not for programs.
+    #[error("the demo stopped: {0}")]
+    Demo(#[from] anyhow::Error),
+}
+
+impl Failure {
+    /// The exit code that says so.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Server(ClientError::Refused(problem)) => refusal(problem.code),
+            Self::Server(ClientError::Unreachable { .. }) => Exit::Unreachable,
+            Self::Documents { .. } | Self::NoDocuments(_) => Exit::Documents,
+            Self::LockOut { .. } => Exit::LockOut,
+            _ => Exit::Error,
+        }
+    }
+
+    /// Says on standard error what happened, why, and what to do next.
+    pub fn print(&self) {
+        eprint!("{}", self.told());
+    }
+
+    fn told(&self) -> String {
+        let mut text = format!("error: {self}\n");
+        let mut cause = std::error::Error::source(self);
+        while let Some(source) = cause {
+            // Causes that only repeat what was said above tell nobody anything.
+            let said = source.to_string();
+            if !text.contains(&said) {
+                text.push_str(&format!("  because: {said}\n"));
+            }
+            cause = source.source();
+        }
+        text.push_str(&self.particulars());
+        if let Some(hint) = self.hint() {
+            text.push_str(&format!("  try: {hint}\n"));
+        }
+        text
+    }
+
+    /// What belongs to the error beyond its sentence.
+    fn particulars(&self) -> String {
+        let list = |devices: &[String]| devices.iter().map(|device| format!("  {device}\n")).collect::<String>();
+        match self {
+            Self::Server(ClientError::Refused(problem)) => {
+                let detail = problem.detail.iter().map(|detail| format!("  why: {detail}\n")).collect::<String>();
+                detail + &list(&problem.locked_out)
+            }
+            Self::Documents { rendered, .. } => format!("\n{}\n", rendered.trim_end()),
+            Self::LockOut { devices, .. } => list(devices),
+            _ => String::new(),
+        }
+    }
+
+    /// What to do next.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Server(ClientError::Refused(problem)) => refusal_hint(problem),
+            Self::Server(ClientError::Unreachable { server, .. }) => {
+                Some(format!("see whether `tegata serve` runs at {server}, and whether --access (TEGATA_ACCESS) is the file it wrote"))
+            }
+            Self::LockOut { devices, .. } => Some(lock_out_hint(devices.len())),
+            Self::Access { .. } | Self::NotAccess { .. } => {
+                Some("`tegata serve` writes admin.json into its state folder; name it with --access FILE or TEGATA_ACCESS".into())
+            }
+            Self::NoDocuments(_) => Some("name the folder or the files with -f".into()),
+            Self::DatabaseFailed => {
+                Some("see what the log says, check the disk, then start again: what was acknowledged is durable".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn refusal(code: Code) -> Exit {
+    match code {
+        Code::InvalidDocuments => Exit::Documents,
+        Code::WouldLockOut => Exit::LockOut,
+        Code::Busy => Exit::Unreachable,
+        Code::NotFound | Code::Forbidden | Code::Unauthorized => Exit::Denied,
+        Code::Malformed | Code::CodeRefused | Code::OrderClosed | Code::RequestRefused | Code::Conflict | Code::Internal => Exit::Error,
+    }
+}
+
+fn refusal_hint(problem: &Problem) -> Option<String> {
+    match problem.code {
+        Code::WouldLockOut => Some(lock_out_hint(problem.locked_out.len())),
+        Code::NotFound => Some("see what there is with `tegata get devices` or `tegata get certificates`; is --tenant right?".into()),
+        Code::Unauthorized => {
+            Some("the token in the access file is not known to this server: use the admin.json that it wrote itself".into())
+        }
+        Code::Busy => problem.retry_after.map(|seconds| format!("again in {seconds} s")),
+        _ => None,
+    }
+}
+
+fn lock_out_hint(count: usize) -> String {
+    format!("look at `tegata plan`; if that is what you want, say --allow-lockout {count}")
+}
+
+fn in_words(count: usize) -> String {
+    if count == 1 { "1 device".into() } else { format!("{count} devices") }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn refused(code: Code) -> Failure {
+        let problem = Problem {
+            status: 409,
+            code,
+            title: "Applying would lock out devices.".into(),
+            detail: Some("They hold no other certificate.".into()),
+            retry_after: Some(3),
+            findings: Vec::new(),
+            locked_out: vec!["sakura/uketsuke-1".into(), "sakura/uketsuke-2".into()],
+        };
+        Failure::Server(ClientError::Refused(Box::new(problem)))
+    }
+
+    #[test]
+    fn a_refusal_says_what_why_and_what_next() {
+        expect![[r#"
+            error: Applying would lock out devices.
+              why: They hold no other certificate.
+              sakura/uketsuke-1
+              sakura/uketsuke-2
+              try: look at `tegata plan`; if that is what you want, say --allow-lockout 2
+        "#]]
+        .assert_eq(&refused(Code::WouldLockOut).told());
+    }
+
+    #[test]
+    fn a_missing_access_file_says_where_it_comes_from() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let failure = Failure::Access { path: "/home/ito/admin.json".into(), source };
+        expect![[r#"
+            error: cannot read the access file /home/ito/admin.json
+              because: entity not found
+              try: `tegata serve` writes admin.json into its state folder; name it with --access FILE or TEGATA_ACCESS
+        "#]]
+        .assert_eq(&failure.told());
+    }
+
+    #[test]
+    fn exit_codes_are_the_documented_ones() {
+        let of = |code| refused(code).exit() as u8;
+        assert_eq!([of(Code::InvalidDocuments), of(Code::WouldLockOut), of(Code::Busy)], [3, 4, 5]);
+        assert_eq!([of(Code::NotFound), of(Code::Unauthorized), of(Code::Forbidden), of(Code::Internal)], [6, 6, 6, 1]);
+    }
+}

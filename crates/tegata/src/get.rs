@@ -1,0 +1,192 @@
+//! `tegata get`: lists.
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tegata_api::v1::fleet::{Certificate, Clinic, Device, Slot};
+use tegata_core::name::ClinicName;
+
+use crate::cli::Global;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Look};
+use crate::preview;
+use crate::session::Session;
+use crate::table::{Field, Table};
+
+/// List clinics, devices, slots, certificates or planned actions
+#[derive(Args)]
+#[command(after_help = "Examples:\n  $ tegata get slots\n  $ tegata get certificates --clinic sakura-naika -o json")]
+pub struct Get {
+    /// What to list
+    what: What,
+    /// Only those of one clinic
+    #[arg(long, value_name = "CLINIC")]
+    clinic: Option<ClinicName>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// Every clinic, and how much of it is ready
+    Clinics,
+    /// Every PC, and when it was last heard
+    Devices,
+    /// Every place where a certificate must live: ready, or the reason why not
+    Slots,
+    /// Every certificate that was issued, newest first
+    Certificates,
+    /// What is planned next, and what knowingly waits
+    Actions,
+}
+
+impl Get {
+    /// Lists them.
+    pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let session = Session::open(global)?;
+        let list = List { global, session: &session, clinic: self.clinic.as_ref() };
+        match self.what {
+            What::Clinics => list.show("clinics", clinics).await,
+            What::Devices => list.show("devices", devices).await,
+            What::Slots => list.show("slots", slots).await,
+            What::Certificates => list.show("certificates", certificates).await,
+            What::Actions => list.show("actions", preview::actions).await,
+        }
+    }
+}
+
+/// Where a list comes from.
+struct List<'a> {
+    global: &'a Global,
+    session: &'a Session,
+    clinic: Option<&'a ClinicName>,
+}
+
+impl List<'_> {
+    async fn show<T: Serialize + DeserializeOwned>(&self, what: &str, table: fn(&[T], &Look) -> String) -> Result<Exit, Failure> {
+        let filter = self.clinic.map(|clinic| format!("?clinic={clinic}")).unwrap_or_default();
+        let list: Vec<T> = self.session.get(&format!("{what}{filter}")).await?;
+        output::show(self.global, &list, |look| table(&list, look))?;
+        Ok(Exit::Fine)
+    }
+}
+
+fn moment(moment: Option<i64>) -> Field {
+    moment.map_or(Field::Nothing, Field::Moment)
+}
+
+fn of(part: u32, whole: u32) -> Field {
+    format!("{part}/{whole}").into()
+}
+
+/// Clinics as a table.
+pub fn clinics(clinics: &[Clinic], look: &Look) -> String {
+    let mut table = Table::new(look, ["NAME", "CLINIC", "READY", "ENROLLED", "NEXT EXPIRY", "NEXT LOOK"]);
+    for clinic in clinics {
+        table.row([
+            (*clinic.name).into(),
+            (*clinic.display_name).into(),
+            of(clinic.ready, clinic.slots),
+            of(clinic.enrolled, clinic.devices),
+            moment(clinic.next_expiry),
+            moment(clinic.wake_at),
+        ]);
+    }
+    table.or("No clinics. Declare them in YAML and `tegata apply -f` them.")
+}
+
+fn devices(devices: &[Device], look: &Look) -> String {
+    let mut table = Table::new(look, ["NAME", "PLATFORM", "PLACE", "STATE", "READY", "INSTALLERS", "LAST SEEN"]);
+    for device in devices {
+        table.row([
+            (*device.name).into(),
+            (*device.platform).into(),
+            device.memo.clone().into(),
+            Field::State(device.state.clone()),
+            of(device.ready, device.slots),
+            device.installers.to_string().into(),
+            moment(device.last_seen),
+        ]);
+    }
+    table.or("No devices.")
+}
+
+/// Slots as a table.
+pub fn slots(slots: &[Slot], look: &Look) -> String {
+    let mut table = Table::new(look, ["NAME", "STATE", "SERIAL", "EXPIRES", "PROVEN", "ACCOUNT"]);
+    for slot in slots {
+        table.row([
+            (*slot.name).into(),
+            Field::State(slot.state.clone()),
+            slot.serial.clone().into(),
+            moment(slot.not_after),
+            moment(slot.proven_at),
+            slot.account.clone().into(),
+        ]);
+    }
+    table.or("No slots: policy puts no certificate anywhere yet.")
+}
+
+fn certificates(certificates: &[Certificate], look: &Look) -> String {
+    let mut table = Table::new(look, ["SERIAL", "SLOT", "STATE", "VALID FROM", "EXPIRES", "REVOKED"]);
+    for certificate in certificates {
+        table.row([
+            (*certificate.serial).into(),
+            (*certificate.slot).into(),
+            Field::State(certificate.state.clone()),
+            Field::Moment(certificate.not_before),
+            Field::Moment(certificate.not_after),
+            moment(certificate.revoked_at),
+        ]);
+    }
+    table.or("No certificates.")
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::output::test_look;
+
+    #[test]
+    fn clinics_with_japanese_names_line_up() {
+        let look = test_look();
+        let clinic = |name: &str, display_name: &str| Clinic {
+            name: name.into(),
+            display_name: display_name.into(),
+            devices: 5,
+            enrolled: 4,
+            slots: 6,
+            ready: 4,
+            next_expiry: Some(look.now.unix() + 89 * 86_400),
+            wake_at: None,
+        };
+        let list = [clinic("sakura-naika", "さくら内科クリニック"), clinic("momiji", "Momiji")];
+        expect![[r#"
+            NAME          CLINIC                READY  ENROLLED  NEXT EXPIRY                   NEXT LOOK
+            sakura-naika  さくら内科クリニック  4/6    4/5       2027-02-15 18:06 (in 89 d)    –
+            momiji        Momiji                4/6    4/5       2027-02-15 18:06 (in 89 d)    –"#]]
+        .assert_eq(&clinics(&list, &look));
+    }
+
+    #[test]
+    fn a_slot_says_its_state_and_when_its_certificate_expires() {
+        let look = test_look();
+        let slot = Slot {
+            name: "sakura/uketsuke-1/karte".into(),
+            state: "ready".into(),
+            serial: Some("4f1c0ddee1a2b3c4d5e6f708192a3b4c".into()),
+            not_after: Some(look.now.unix() + 86_400 * 700),
+            proven_at: Some(look.now.unix() - 240),
+            account: None,
+        };
+        expect![[r#"
+            NAME                     STATE  SERIAL                            EXPIRES                      PROVEN                        ACCOUNT
+            sakura/uketsuke-1/karte  ready  4f1c0ddee1a2b3c4d5e6f708192a3b4c  2028-10-18 18:06 (in 700 d)  2026-11-18 18:02 (4 min ago)  –"#]]
+        .assert_eq(&slots(&[slot], &look));
+    }
+
+    #[test]
+    fn an_empty_list_says_what_to_do() {
+        assert_eq!(clinics(&[], &test_look()), "No clinics. Declare them in YAML and `tegata apply -f` them.");
+    }
+}

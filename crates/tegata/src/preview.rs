@@ -1,0 +1,140 @@
+//! What applying would do, or did, as a person reads it: documents, then what follows from them, then who is locked out.
+
+use std::fmt::Write;
+
+use tegata_api::v1::fleet::{Action, Change, DocumentChange, Preview};
+
+use crate::output::Look;
+use crate::table::{Field, Table};
+
+/// True if applying would change anything.
+pub fn changes(preview: &Preview) -> bool {
+    !preview.documents.is_empty() || !preview.actions.is_empty()
+}
+
+/// What applying would do.
+pub fn planned(preview: &Preview, look: &Look) -> String {
+    told(preview, look, "Nothing to do: this is what is in force already.", "would change")
+}
+
+/// What applying did.
+pub fn applied(preview: &Preview, look: &Look) -> String {
+    told(preview, look, "Nothing to do: this was in force already.", "changed")
+}
+
+fn told(preview: &Preview, look: &Look, nothing: &str, verb: &str) -> String {
+    if !changes(preview) {
+        return nothing.to_owned();
+    }
+    let mut text = String::new();
+    for change in &preview.documents {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", document(change));
+    }
+    if !preview.actions.is_empty() {
+        let _ = write!(text, "\n{}\n", actions(&preview.actions, look));
+    }
+    let waiting = preview.actions.iter().filter(|action| action.action == "hold").count();
+    let _ = write!(text, "\n{} {verb}; {}", count(preview.documents.len(), "document"), count(preview.actions.len(), "action"));
+    let _ = match waiting {
+        0 => writeln!(text, "."),
+        some => writeln!(text, ", {some} of them waiting."),
+    };
+    text + &locked_out(&preview.locked_out)
+}
+
+fn document(change: &DocumentChange) -> String {
+    let sign = match change.change {
+        Change::Created => '+',
+        Change::Changed => '~',
+        Change::Deleted => '-',
+    };
+    let paths: String = change.paths.iter().map(|path| format!("\n      {path}")).collect();
+    format!("  {sign} {} {}{paths}", change.kind, change.name)
+}
+
+/// Actions as a table.
+pub fn actions(actions: &[Action], look: &Look) -> String {
+    let mut table = Table::new(look, ["CLINIC", "ACTION", "OBJECT", "BECAUSE", "WAITS FOR", "UNTIL"]);
+    for action in actions {
+        table.row([
+            (*action.clinic).into(),
+            (*action.action).into(),
+            (*action.object).into(),
+            Field::State(action.because.clone()),
+            action.waits_for.clone().into(),
+            action.until.map_or(Field::Nothing, Field::Moment),
+        ]);
+    }
+    table.or("Nothing is planned: every slot is right.")
+}
+
+fn locked_out(devices: &[String]) -> String {
+    if devices.is_empty() {
+        return "No device loses the ability to sign in.".to_owned();
+    }
+    let list: String = devices.iter().map(|device| format!("\n  {device}")).collect();
+    format!("{} could no longer sign in tomorrow:{list}", count(devices.len(), "device"))
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::output::test_look;
+
+    fn change(kind: &str, name: &str, change: Change, paths: &[&str]) -> DocumentChange {
+        DocumentChange { kind: kind.into(), name: name.into(), change, paths: paths.iter().map(ToString::to_string).collect() }
+    }
+
+    #[test]
+    fn a_preview_reads_from_cause_to_consequence() {
+        let issue = Action {
+            clinic: "sakura".into(),
+            action: "issue".into(),
+            object: "sakura/uketsuke-1/karte".into(),
+            because: "missing".into(),
+            waits_for: None,
+            until: None,
+        };
+        let hold = Action {
+            action: "hold".into(),
+            object: "sakura/uketsuke-2/karte".into(),
+            because: "not-enrolled".into(),
+            waits_for: Some("enrolment".into()),
+            ..issue.clone()
+        };
+        let preview = Preview {
+            documents: vec![
+                change("CertificateProfile", "karte", Change::Changed, &["/spec/renewal/window"]),
+                change("ClinicNetwork", "sakura", Change::Created, &[]),
+            ],
+            actions: vec![issue, hold],
+            locked_out: vec!["sakura/uketsuke-2".into()],
+        };
+        expect![[r#"
+              ~ CertificateProfile karte
+                  /spec/renewal/window
+              + ClinicNetwork sakura
+
+            CLINIC  ACTION  OBJECT                   BECAUSE       WAITS FOR  UNTIL
+            sakura  issue   sakura/uketsuke-1/karte  missing       –          –
+            sakura  hold    sakura/uketsuke-2/karte  not-enrolled  enrolment  –
+
+            2 documents would change; 2 actions, 1 of them waiting.
+            1 device could no longer sign in tomorrow:
+              sakura/uketsuke-2"#]]
+        .assert_eq(&planned(&preview, &test_look()));
+    }
+
+    #[test]
+    fn silence_is_success() {
+        assert_eq!(applied(&Preview::default(), &test_look()), "Nothing to do: this was in force already.");
+        assert!(!changes(&Preview::default()));
+    }
+}

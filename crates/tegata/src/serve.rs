@@ -1,0 +1,91 @@
+//! `tegata serve`: runs the server until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use tegata_server::serve::{self, Config};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::Global;
+use crate::failure::{Exit, Failure};
+use crate::{output, session};
+
+/// Run the server: one process, one folder
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  $ tegata serve --state /var/lib/tegata --listen 0.0.0.0:8443 --name tegata.example.jp\n  $ tegata serve --watch /etc/tegata/policies --tenant aozora\n\nWhat it does is logged to standard error; TEGATA_LOG chooses how much (such as `info` or `tegata_server=debug`)."
+)]
+pub struct Serve {
+    /// The folder for everything that must survive [default: ~/.local/state/tegata]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Address and port; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8443", value_name = "ADDR")]
+    listen: SocketAddr,
+    /// DNS names and IP addresses of this server, for its certificate; people and agents reach it by the first
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<String>,
+    /// A folder of policy files that is applied to the tenant whenever it changes
+    #[arg(long, value_name = "DIR")]
+    watch: Option<PathBuf>,
+}
+
+impl Serve {
+    /// Serves until SIGTERM, Ctrl-C, or the end of the database.
+    pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        log();
+        let state = self.state.unwrap_or_else(session::default_state);
+        let access_file = state.join("admin.json");
+        let policies = self.watch.map(|folder| (global.tenant(), folder));
+        let server = serve::start(Config { state, listen: self.listen, names: self.names, policies }).await.map_err(Failure::Serve)?;
+        output::print(&format!(
+            "listening on {} ({})\naccess for people: {}",
+            server.address(),
+            server.access().server,
+            access_file.display()
+        ))?;
+        let failed = tokio::select! {
+            () = server.failed() => true,
+            () = told_to_stop() => false,
+        };
+        server.stop().await;
+        if failed { Err(Failure::DatabaseFailed) } else { Ok(Exit::Fine) }
+    }
+}
+
+/// Returns when somebody wants the program to end: Ctrl-C, or SIGTERM where there is such a thing.
+pub async fn told_to_stop() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Nobody can tell us to stop in this way; the other way remains.
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = interrupt => {}
+        () = terminated() => {}
+    }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
+}
+
+/// Logs to standard error.
+fn log() {
+    let filter = EnvFilter::try_from_env("TEGATA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // An error would only say that somebody logs already.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
