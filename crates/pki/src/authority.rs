@@ -305,6 +305,10 @@ fn subject(purpose: &Purpose) -> Result<DistinguishedName, KeyError> {
     match purpose {
         Purpose::Client { common_name, organization, unique, .. } => {
             let mut subject = name(common_name, organization)?;
+            // A PrintableString. Of its characters only those that rcgen both takes and can write: it stops the program at a '?'.
+            if unique.is_empty() || !unique.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                return Err(KeyError::because("what makes a subject unique is written in ASCII letters and digits"));
+            }
             let unique = PrintableString::try_from(unique.as_str()).map_err(KeyError::because)?;
             subject.push(DnType::CustomDnType(SERIAL_NUMBER.to_vec()), rcgen::DnValue::PrintableString(unique));
             Ok(subject)

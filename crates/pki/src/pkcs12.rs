@@ -2,17 +2,16 @@
 
 mod ber;
 mod envelope;
+mod write;
 
+use p12_keystore::Pkcs12Archive;
 use p12_keystore::error::Error;
-use p12_keystore::{
-    Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, Pkcs12Archive, PrivateKey as Pkcs8, PrivateKeyChain,
-};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
 use self::envelope::Envelope;
 use crate::certificate;
-use crate::key::{KeyError, PrivateKey, sha256};
+use crate::key::{KeyError, PrivateKey};
 
 /// The largest bundle that is looked at, in bytes.
 pub const SIZE_MAX: usize = 1024 * 1024;
@@ -63,18 +62,7 @@ pub fn write(flavor: Flavor, key: &PrivateKey, chain: &[Vec<u8>], friendly_name:
     if !is_ucs2(friendly_name) || !is_ucs2(password) {
         return Err(KeyError::because("a bundle's name and password cannot hold characters beyond U+FFFF, such as emoji"));
     }
-    let pkcs8 = Pkcs8::from_der(&key.to_pkcs8()).map_err(KeyError::because)?;
-    let certificates = chain.iter().map(|der| Certificate::from_der(der)).collect::<Result<Vec<_>, _>>().map_err(KeyError::because)?;
-    let mut store = KeyStore::new();
-    let entry = PrivateKeyChain::new(sha256(own).0.as_slice(), pkcs8, certificates);
-    store.add_entry(friendly_name, KeyStoreEntry::PrivateKeyChain(entry));
-    // 10,000 is what current tools write; 2,048 is what those did that read nothing newer.
-    let (encryption, mac, iterations) = match flavor {
-        Flavor::Modern => (EncryptionAlgorithm::PbeWithHmacSha256AndAes256, MacAlgorithm::HmacSha256, 10_000),
-        Flavor::Legacy => (EncryptionAlgorithm::PbeWithShaAnd3KeyTripleDesCbc, MacAlgorithm::HmacSha1, 2_048),
-    };
-    let writer = store.writer(password).encryption_algorithm(encryption).encryption_iterations(iterations);
-    writer.mac_algorithm(mac).mac_iterations(iterations).write().map_err(KeyError::because)
+    write::bundle(flavor, key, chain, friendly_name, password)
 }
 
 /// Opens a bundle. One try, no guessing: what vendors produce (PBES2, 3DES, RC2-40, chains in any order).
@@ -99,26 +87,26 @@ pub fn read(bytes: &[u8], password: &str) -> Result<Bundle, BundleError> {
 fn open(bytes: &[u8], password: &str) -> Result<Pkcs12Archive, BundleError> {
     let damaged = |problem: &str| BundleError::Unreadable(problem.to_owned());
     let envelope = Envelope::read(bytes).map_err(damaged)?;
-    let (has_checksum, is_unprotected) = (envelope.has_checksum(), envelope.is_unprotected());
+    let password_is_checked = envelope.has_checksum() || envelope.is_unprotected();
     let as_written = envelope.as_written().ok_or_else(|| damaged("it cannot be written as DER"))?;
     match Pkcs12Archive::from_pkcs12(&as_written, password) {
+        Ok(archive) => Ok(archive),
         Err(Error::MacError(_)) => Err(BundleError::WrongPassword),
         Err(problem) => match envelope.rewritten() {
             // The checksum is over BER, and was found to fit; what follows it is read only now that it is DER.
-            Some(rewritten) => Pkcs12Archive::from_pkcs12(&rewritten, password).map_err(|problem| refusal(&problem, has_checksum)),
-            None => Err(refusal(&problem, has_checksum || is_unprotected)),
+            Some(rewritten) => Pkcs12Archive::from_pkcs12(&rewritten, password).map_err(|problem| refusal(&problem, password_is_checked)),
+            None => Err(refusal(&problem, password_is_checked)),
         },
-        Ok(archive) => Ok(archive),
     }
 }
 
 /// Without a checksum a wrong password shows only in that nothing sensible comes out.
-fn refusal(problem: &Error, password_was_checked: bool) -> BundleError {
+fn refusal(problem: &Error, password_is_checked: bool) -> BundleError {
     match problem {
         Error::UnsupportedEncryptionScheme | Error::UnsupportedContentType | Error::UnsupportedCertificateType => {
             BundleError::Unreadable(problem.to_string())
         }
-        _ if password_was_checked => BundleError::Unreadable(problem.to_string()),
+        _ if password_is_checked => BundleError::Unreadable(problem.to_string()),
         _ => BundleError::WrongPassword,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Java tools and NSS write PKCS#12 with lengths left open and byte strings in pieces, which readers of DER refuse.
 
-use x509_parser::asn1_rs::{Class, FromBer as _, Header, Length, Tag, ToDer as _};
+use x509_parser::asn1_rs::{Class, FromBer as _, Header, Length, Oid, Tag, ToDer as _};
 
 /// How deep objects may be nested. A bundle needs about 12.
 const DEPTH_MAX: usize = 32;
@@ -36,6 +36,58 @@ pub(super) fn read(bytes: &[u8]) -> Option<Node> {
     }
 }
 
+/// Putting objects together.
+impl Node {
+    fn new(class: Class, tag: Tag, content: Content) -> Self {
+        Self { class, tag, content }
+    }
+
+    pub(super) fn sequence(parts: Vec<Node>) -> Self {
+        Self::new(Class::Universal, Tag::Sequence, Content::Parts(parts))
+    }
+
+    /// SET OF: its parts are sorted by what they are written as (X.690, section 11.6).
+    pub(super) fn set(mut parts: Vec<Node>) -> Self {
+        parts.sort_by_cached_key(Node::to_der);
+        Self::new(Class::Universal, Tag::Set, Content::Parts(parts))
+    }
+
+    /// [0] EXPLICIT.
+    pub(super) fn surrounding(parts: Vec<Node>) -> Self {
+        Self::new(Class::ContextSpecific, Tag(0), Content::Parts(parts))
+    }
+
+    /// [0] IMPLICIT OCTET STRING.
+    pub(super) fn implicit(bytes: &[u8]) -> Self {
+        Self::new(Class::ContextSpecific, Tag(0), Content::Bytes(bytes.to_vec()))
+    }
+
+    pub(super) fn octets(bytes: &[u8]) -> Self {
+        Self::new(Class::Universal, Tag::OctetString, Content::Bytes(bytes.to_vec()))
+    }
+
+    pub(super) fn oid(oid: &Oid<'_>) -> Self {
+        Self::new(Class::Universal, Tag::Oid, Content::Bytes(oid.as_bytes().to_vec()))
+    }
+
+    pub(super) fn null() -> Self {
+        Self::new(Class::Universal, Tag::Null, Content::Bytes(Vec::new()))
+    }
+
+    pub(super) fn bmp_string(text: &str) -> Self {
+        let bytes = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        Self::new(Class::Universal, Tag::BmpString, Content::Bytes(bytes))
+    }
+
+    /// A number, in as few bytes as keep it positive.
+    pub(super) fn integer(number: u32) -> Self {
+        let bytes = i64::from(number).to_be_bytes();
+        let needed = bytes.len() - 1 - bytes.windows(2).take_while(|pair| pair[0] == 0 && pair[1] < 0x80).count();
+        Self::new(Class::Universal, Tag::Integer, Content::Bytes(bytes[bytes.len() - 1 - needed..].to_vec()))
+    }
+}
+
+/// Looking into objects, and writing them.
 impl Node {
     /// Its parts; none if it is primitive.
     pub(super) fn parts(&self) -> &[Node] {
@@ -164,6 +216,18 @@ mod tests {
         assert_eq!(der(&long).unwrap(), long);
         let tagged = [0xa0, 4, 0x9f, 0x81, 0x01, 0];
         assert_eq!(der(&tagged).unwrap(), tagged);
+    }
+
+    #[test]
+    fn numbers_are_short_and_positive() {
+        for (number, written) in [(0, &[2, 1, 0][..]), (127, &[2, 1, 127]), (128, &[2, 2, 0, 128]), (10_000, &[2, 2, 0x27, 0x10])] {
+            assert_eq!(Node::integer(number).to_der().unwrap(), written, "{number}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_set_are_in_order() {
+        assert_eq!(Node::set(vec![Node::integer(300), Node::integer(3)]).to_der().unwrap(), [0x31, 7, 2, 1, 3, 2, 2, 1, 44]);
     }
 
     #[test]

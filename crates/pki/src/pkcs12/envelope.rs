@@ -1,7 +1,6 @@
 //! The outside of a bundle: what can be seen of it without the password.
 
-use x509_parser::asn1_rs::{Oid, Tag};
-use x509_parser::oid_registry::asn1_rs::oid;
+use x509_parser::asn1_rs::{Oid, Tag, oid};
 
 use super::ber::{self, Content, Node};
 
@@ -123,5 +122,70 @@ fn number(node: &Node) -> u64 {
             bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
         }
         _ => u64::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tegata_core::policy::KeyAlgorithm;
+    use tegata_core::time::{DAY, Timestamp};
+
+    use super::*;
+    use crate::authority::{Authority, Purpose, new_serial};
+    use crate::key::PrivateKey;
+    use crate::pkcs12::{self, BundleError, Flavor};
+
+    fn bundle() -> Vec<u8> {
+        let now = Timestamp::from_unix(1_800_000_000);
+        let root = Authority::new_root("Aozora Root", "aozora", now, now.after(DAY * 10)).unwrap();
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let purpose = Purpose::Identity { common_name: "a".into(), organization: "b".into() };
+        let tbs = root.draft(&purpose, &key.public_key(), new_serial(), now, now.after(DAY)).unwrap();
+        pkcs12::write(Flavor::Modern, &key, &[root.sign(&tbs).unwrap()], "a", "pw").unwrap()
+    }
+
+    /// Replaces what is 10,000 iterations, wherever it stands.
+    fn with_iterations(bundle: &[u8], iterations: [u8; 2], place: usize) -> Vec<u8> {
+        let written = [0x02, 0x02, 0x27, 0x10];
+        let places: Vec<_> = (0..bundle.len()).filter(|at| bundle[*at..].starts_with(&written)).collect();
+        assert_eq!(places.len(), 3, "certificates, key, checksum");
+        let mut changed = bundle.to_vec();
+        changed[places[place] + 2..places[place] + 4].copy_from_slice(&iterations);
+        changed
+    }
+
+    #[test]
+    fn the_work_of_all_places_is_added_up() {
+        let bundle = bundle();
+        assert_eq!(Envelope::read(&bundle).unwrap().iterations, 30_000);
+        for place in 0..3 {
+            assert_eq!(Envelope::read(&with_iterations(&bundle, [0x7f, 0xff], place)).unwrap().iterations, 52_767, "place {place}");
+            let negative = pkcs12::read(&with_iterations(&bundle, [0xff, 0xff], place), "pw").err().unwrap();
+            assert!(matches!(&negative, BundleError::Unreadable(said) if said.contains("too much work")), "place {place}: {negative}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_that_asks_for_too_much_is_refused_before_any_of_it_is_done() {
+        // { PBKDF2, { salt, 3,000,001 } } and { scrypt, … }.
+        let pbkdf2 = [0x30, 0x14, 0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 12, 0x30, 7, 4, 0, 2, 3, 0x2d, 0xc6, 0xc1];
+        assert_eq!(work(&ber::read(&pbkdf2).unwrap()), ITERATIONS_MAX + 1);
+        let scrypt = [0x30, 0x0d, 0x06, 9, 0x2b, 6, 1, 4, 1, 0xda, 0x47, 4, 11, 0x30, 0];
+        assert_eq!(work(&ber::read(&scrypt).unwrap()), u64::MAX);
+    }
+
+    #[test]
+    fn a_bundle_in_der_needs_no_rewriting() {
+        let bundle = bundle();
+        let envelope = Envelope::read(&bundle).unwrap();
+        assert_eq!(envelope.as_written().unwrap(), bundle);
+        assert!(envelope.has_checksum() && !envelope.is_unprotected());
+        assert!(envelope.rewritten().is_none());
+    }
+
+    #[test]
+    fn other_files_are_refused_in_words() {
+        assert!(Envelope::read(b"not a bundle").is_err());
+        assert!(Envelope::read(&[0x30, 3, 2, 1, 3]).err().unwrap().contains("another structure"));
     }
 }

@@ -1,9 +1,13 @@
-//! What Tegata makes is accepted by OpenSSL, and what OpenSSL makes is read by Tegata.
+//! What Tegata makes is accepted by OpenSSL, NSS and rustls, and what OpenSSL and NSS make is read by Tegata.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::Duration;
 
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
 use tegata_core::name::Serial;
 use tegata_core::policy::KeyAlgorithm;
 use tegata_core::time::{DAY, Timestamp};
@@ -39,24 +43,28 @@ impl Desk {
         fs::read(self.path(name)).expect("a file that openssl wrote")
     }
 
-    /// Runs `openssl` with arguments that are separated by blanks.
-    fn run(&self, arguments: &str) -> Output {
-        let output = Command::new("openssl").args(arguments.split_whitespace()).current_dir(self.folder.path()).output();
-        output.expect("these tests need the command `openssl` (Debian: apt-get install openssl)")
+    /// Runs a command whose arguments are separated by blanks.
+    fn run(&self, command: &str) -> Output {
+        let mut words = command.split_whitespace();
+        let program = words.next().expect("a command");
+        let output = Command::new(program).args(words).current_dir(self.folder.path()).output();
+        output.unwrap_or_else(|problem| {
+            panic!("these tests need the command `{program}` (Debian: apt-get install openssl libnss3-tools): {problem}")
+        })
     }
 
     /// Runs it, and gives what it says on both streams.
-    fn accepts(&self, arguments: &str) -> String {
-        let output = self.run(arguments);
+    fn accepts(&self, command: &str) -> String {
+        let output = self.run(command);
         let said = said(&output);
-        assert!(output.status.success(), "openssl {arguments}\n{said}");
+        assert!(output.status.success(), "{command}\n{said}");
         said
     }
 
-    fn refuses(&self, arguments: &str) -> String {
-        let output = self.run(arguments);
+    fn refuses(&self, command: &str) -> String {
+        let output = self.run(command);
         let said = said(&output);
-        assert!(!output.status.success(), "openssl {arguments} should have failed\n{said}");
+        assert!(!output.status.success(), "{command} should have failed\n{said}");
         said
     }
 }
@@ -107,7 +115,7 @@ fn client() -> Purpose {
     }
 }
 
-const VERIFY: &str = "verify -x509_strict -check_ss_sig -CAfile root.pem -untrusted issuing.pem";
+const VERIFY: &str = "openssl verify -x509_strict -check_ss_sig -CAfile root.pem -untrusted issuing.pem";
 
 #[test]
 fn chains_hold_strictly_for_every_kind_of_key_and_purpose() {
@@ -147,29 +155,31 @@ fn an_authority_that_openssl_made_issues_certificates() {
     for (new_key, name) in
         [("ec -pkeyopt ec_paramgen_curve:P-256", "p256"), ("ec -pkeyopt ec_paramgen_curve:P-384", "p384"), ("rsa:2048", "rsa")]
     {
-        desk.accepts(&format!("req -x509 -newkey {new_key} -noenc -keyout ca.key -out root.pem -days 30 -subj /C=JP/O=Vendor/CN={name}"));
-        desk.accepts("pkcs8 -topk8 -nocrypt -in ca.key -outform DER -out ca.der");
+        desk.accepts(&format!(
+            "openssl req -x509 -newkey {new_key} -noenc -keyout ca.key -out root.pem -days 30 -subj /C=JP/O=Vendor/CN={name}"
+        ));
+        desk.accepts("openssl pkcs8 -topk8 -nocrypt -in ca.key -outform DER -out ca.der");
         let root = certificate::read_pem(std::str::from_utf8(&desk.take("root.pem")).unwrap()).unwrap().remove(0);
         let authority = Authority::load(&root.der, PrivateKey::from_pkcs8(&desk.take("ca.der")).unwrap());
         // `openssl req -x509` writes no key usage: an authority says what it may do.
         assert!(authority.err().unwrap().problem.contains("not that of an authority"));
         desk.accepts(&format!(
-            "req -x509 -key ca.key -out root.pem -days 30 -subj /C=JP/O=Vendor/CN={name} -addext keyUsage=critical,keyCertSign,cRLSign"
+            "openssl req -x509 -key ca.key -out root.pem -days 30 -subj /C=JP/O=Vendor/CN={name} -addext keyUsage=critical,keyCertSign,cRLSign"
         ));
         let root = certificate::read_pem(std::str::from_utf8(&desk.take("root.pem")).unwrap()).unwrap().remove(0);
         let authority = Authority::load(&root.der, PrivateKey::from_pkcs8(&desk.take("ca.der")).unwrap()).unwrap();
         let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap().public_key();
         let tbs = authority.draft(&client(), &key, new_serial(), now(), now().after(DAY)).unwrap();
         desk.put("leaf.pem", certificate::to_pem(&authority.sign(&tbs).unwrap()));
-        desk.accepts("verify -x509_strict -CAfile root.pem -purpose sslclient leaf.pem");
+        desk.accepts("openssl verify -x509_strict -CAfile root.pem -purpose sslclient leaf.pem");
     }
 }
 
 #[test]
 fn an_authority_whose_name_cannot_be_repeated_is_refused() {
     let desk = Desk::new();
-    desk.accepts("req -x509 -newkey rsa:2048 -noenc -keyout ca.key -out root.pem -subj /DC=jp/DC=example/CN=AD -addext keyUsage=critical,keyCertSign");
-    desk.accepts("pkcs8 -topk8 -nocrypt -in ca.key -outform DER -out ca.der");
+    desk.accepts("openssl req -x509 -newkey rsa:2048 -noenc -keyout ca.key -out root.pem -subj /DC=jp/DC=example/CN=AD -addext keyUsage=critical,keyCertSign");
+    desk.accepts("openssl pkcs8 -topk8 -nocrypt -in ca.key -outform DER -out ca.der");
     let root = certificate::read_pem(std::str::from_utf8(&desk.take("root.pem")).unwrap()).unwrap().remove(0);
     let refused = Authority::load(&root.der, PrivateKey::from_pkcs8(&desk.take("ca.der")).unwrap()).err().unwrap();
     assert!(refused.problem.contains("two parts of the same kind"), "{refused}");
@@ -183,7 +193,7 @@ fn requests_travel_both_ways() {
         let request = csr::create(&key).unwrap();
         assert_eq!(csr::check(&request).unwrap(), csr::RequestedKey { public_key: key.public_key(), algorithm });
         desk.put("a.csr", &request);
-        let said = desk.accepts("req -verify -in a.csr -noout -text");
+        let said = desk.accepts("openssl req -verify -in a.csr -noout -text");
         assert!(said.contains("verify OK") && said.contains("Subject: \n"), "{said}");
     }
     for (new_key, algorithm) in [
@@ -201,10 +211,10 @@ fn requests_travel_both_ways() {
 /// Lets openssl make a request that asks for far too much, and reads it.
 fn openssl_request(desk: &Desk, new_key: &str) -> Result<csr::RequestedKey, CsrError> {
     desk.put("greedy.cnf", GREEDY);
-    desk.accepts(&format!("req -new -newkey {new_key} -noenc -keyout a.key -out a.csr -config greedy.cnf"));
+    desk.accepts(&format!("openssl req -new -newkey {new_key} -noenc -keyout a.key -out a.csr -config greedy.cnf"));
     let checked = csr::check(std::str::from_utf8(&desk.take("a.csr")).unwrap());
     if let Ok(requested) = &checked {
-        desk.accepts("pkey -in a.key -pubout -outform DER -out a.pub");
+        desk.accepts("openssl pkey -in a.key -pubout -outform DER -out a.pub");
         assert_eq!(requested.public_key, desk.take("a.pub"));
     }
     checked
@@ -236,7 +246,7 @@ subjectKeyIdentifier = hash
 #[test]
 fn requests_for_other_keys_are_refused() {
     let desk = Desk::new();
-    desk.accepts("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3 -out e3.pem");
+    desk.accepts("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3 -out e3.pem");
     for (new_key, reason) in [
         ("rsa:1024", "1024 bits"),
         ("rsa:4104", "4104 bits"),
@@ -250,7 +260,7 @@ fn requests_for_other_keys_are_refused() {
             other => panic!("{new_key}: {other:?}"),
         }
     }
-    desk.accepts("req -new -key e3.pem -out e3.csr -subj /CN=a");
+    desk.accepts("openssl req -new -key e3.pem -out e3.csr -subj /CN=a");
     let refused = csr::check(std::str::from_utf8(&desk.take("e3.csr")).unwrap()).unwrap_err();
     assert!(refused.to_string().contains("exponent"), "{refused}");
 }
@@ -272,10 +282,10 @@ fn revocation_lists_are_understood() {
     for (number, revoked) in [(1, vec![]), (4097, vec![Revoked { serial, at: now().before(DAY) }])] {
         let list = crl::create(&house.issuing, number, &revoked, now(), now().after(DAY)).unwrap();
         house.desk.put("a.crl", list);
-        let said = house.desk.accepts("crl -inform DER -in a.crl -CAfile issuing.pem -noout -text");
+        let said = house.desk.accepts("openssl crl -inform DER -in a.crl -CAfile issuing.pem -noout -text");
         assert!(said.contains("verify OK"), "{said}");
         assert!(said.contains(&format!("X509v3 CRL Number: \n                {number}\n")), "{said}");
-        house.desk.accepts("crl -inform DER -in a.crl -out crl.pem");
+        house.desk.accepts("openssl crl -inform DER -in a.crl -out crl.pem");
         house.desk.accepts(&format!("{VERIFY} -crl_check -CRLfile crl.pem kept.pem"));
         if revoked.is_empty() {
             house.desk.accepts(&format!("{VERIFY} -crl_check -CRLfile crl.pem lost.pem"));
@@ -292,7 +302,7 @@ fn a_list_is_not_accepted_from_another_authority() {
     let house = House::new();
     let list = crl::create(&house.root, 1, &[], now(), now().after(DAY)).unwrap();
     house.desk.put("a.crl", list);
-    house.desk.refuses("crl -inform DER -in a.crl -CAfile issuing.pem -noout");
+    house.desk.refuses("openssl crl -inform DER -in a.crl -CAfile issuing.pem -noout");
     assert!(crl::create(&house.root, 1, &[], now(), now()).is_err(), "a list that is never current");
 }
 
@@ -300,7 +310,7 @@ const PASSWORD: &str = "受付のパスワード";
 const NAME: &str = "受付1番（1階）";
 
 fn openssl_reads(desk: &Desk, password: &str) -> Output {
-    let command = format!("pkcs12 -in a.p12 -info -noenc -passin pass:{password}");
+    let command = format!("openssl pkcs12 -in a.p12 -info -noenc -passin pass:{password}");
     desk.run(&command)
 }
 
@@ -337,11 +347,11 @@ fn openssl_bundle(house: &House, arguments: &str) -> (Vec<u8>, Vec<Vec<u8>>) {
     let chain = house.chain(house.issue(&client(), &key.public_key()).1);
     let desk = &house.desk;
     desk.put("key.der", key.to_pkcs8());
-    desk.accepts("pkcs8 -inform DER -in key.der -nocrypt -out key.pem");
+    desk.accepts("openssl pkcs8 -inform DER -in key.der -nocrypt -out key.pem");
     desk.put("leaf.pem", certificate::to_pem(&chain[0]));
     // The issuers in an order that nobody wants.
     desk.put("above.pem", [certificate::to_pem(&chain[2]), certificate::to_pem(&chain[1])].concat());
-    desk.accepts(&format!("pkcs12 -export -in leaf.pem -inkey key.pem -certfile above.pem -name {NAME} -out a.p12 {arguments}"));
+    desk.accepts(&format!("openssl pkcs12 -export -in leaf.pem -inkey key.pem -certfile above.pem -name {NAME} -out a.p12 {arguments}"));
     (desk.take("a.p12"), chain)
 }
 
@@ -407,7 +417,7 @@ fn a_wrong_password_is_told_apart_even_without_a_checksum() {
 fn exactly_one_key_is_needed() {
     let house = House::new();
     house.desk.put("root.pem", certificate::to_pem(house.root.certificate()));
-    house.desk.accepts("pkcs12 -export -nokeys -in root.pem -out none.p12 -passout pass:pw");
+    house.desk.accepts("openssl pkcs12 -export -nokeys -in root.pem -out none.p12 -passout pass:pw");
     assert!(matches!(pkcs12::read(&house.desk.take("none.p12"), "pw"), Err(BundleError::Keys(0))));
 }
 
@@ -415,14 +425,60 @@ fn exactly_one_key_is_needed() {
 fn a_bundle_needs_the_certificate_of_its_key() {
     let house = House::new();
     openssl_bundle(&house, "-passout pass:pw");
-    house.desk.accepts("pkcs12 -export -nocerts -inkey key.pem -out only.p12 -passout pass:pw");
+    house.desk.accepts("openssl pkcs12 -export -nocerts -inkey key.pem -out only.p12 -passout pass:pw");
     let refused = pkcs12::read(&house.desk.take("only.p12"), "pw").err().unwrap();
     assert!(refused.to_string().contains("no certificate for its private key"), "{refused}");
 }
 
 #[test]
-fn the_openssl_that_is_tested_against_is_named() {
-    let version = Desk::new().accepts("version");
-    assert!(version.starts_with("OpenSSL 3"), "these tests were written for OpenSSL 3, and this is {version}");
-    assert!(Path::new("Cargo.toml").exists(), "tests run in the folder of their crate");
+fn bundles_travel_to_nss_and_back() {
+    let house = House::new();
+    let desk = &house.desk;
+    for flavor in [Flavor::Modern, Flavor::Legacy] {
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let chain = house.chain(house.issue(&client(), &key.public_key()).1);
+        let database = format!("{flavor:?}");
+        fs::create_dir(desk.path(&database)).unwrap();
+        desk.accepts(&format!("certutil -N -d {database} --empty-password"));
+        desk.put("a.p12", pkcs12::write(flavor, &key, &chain, NAME, PASSWORD).unwrap());
+        desk.accepts(&format!("pk12util -i a.p12 -d {database} -W {PASSWORD}"));
+        // NSS writes BER: lengths left open, byte strings in pieces, inside and outside.
+        desk.accepts(&format!("pk12util -o b.p12 -n {NAME} -d {database} -W {PASSWORD}"));
+        let bundle = desk.take("b.p12");
+        assert_eq!(bundle[..2], [0x30, 0x80], "NSS left the length open");
+        let opened = opens(&bundle, PASSWORD, &chain, &database);
+        assert_eq!(opened.friendly_name.as_deref(), Some(NAME));
+        assert!(matches!(pkcs12::read(&bundle, "wrong"), Err(BundleError::WrongPassword)));
+    }
+}
+
+/// What a server that lets clients in by certificate says of this chain, with this revocation list.
+fn rustls_accepts(house: &House, leaf: &[u8], list: Vec<u8>) -> Result<(), rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(house.root.certificate())).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .with_crls([CertificateRevocationListDer::from(list)])
+        .only_check_end_entity_revocation()
+        .build()
+        .unwrap();
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now().unix()).unwrap()));
+    let issuing = CertificateDer::from(house.issuing.certificate());
+    verifier.verify_client_cert(&CertificateDer::from(leaf), &[issuing], now).map(|_| ())
+}
+
+#[test]
+fn rustls_lets_clients_in_that_are_not_revoked() {
+    let house = House::new();
+    for algorithm in ALGORITHMS {
+        let key = PrivateKey::generate(algorithm).unwrap().public_key();
+        let (serial, leaf) = house.issue(&client(), &key);
+        let list = |revoked: &[Revoked]| crl::create(&house.issuing, 1, revoked, now(), now().after(DAY)).unwrap();
+        rustls_accepts(&house, &leaf, list(&[])).unwrap();
+        let refused = rustls_accepts(&house, &leaf, list(&[Revoked { serial, at: now() }])).unwrap_err();
+        assert_eq!(refused, rustls::Error::InvalidCertificate(rustls::CertificateError::Revoked));
+        let server = house.issue(&Purpose::Server { names: vec!["tegata.example.jp".into()] }, &key).1;
+        let refused = rustls_accepts(&house, &server, list(&[])).unwrap_err().to_string();
+        assert!(refused.contains("purpose") || refused.contains("Purpose") || refused.contains("extended key usage"), "{refused}");
+    }
 }
