@@ -1,0 +1,294 @@
+//! `tegata-agent run`: works, tells the server, waits; for ever.
+
+use std::fs::File;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use tegata_api::client::ClientError;
+use tegata_api::v1::device::{Facts, InstallerSeen, Note, Report};
+use tegata_core::name::DeviceId;
+use tegata_core::time::Timestamp;
+use tokio::time::{Duration, Instant, sleep_until};
+
+use crate::backoff::Backoff;
+use crate::chance;
+use crate::converge::{Device, Retries};
+use crate::disk::{self, DiskError};
+use crate::facts;
+use crate::identity::{Identity, IdentityError};
+use crate::inventory::Inventory;
+use crate::journal::Journal;
+use crate::keystore::{self, KeystoreError};
+use crate::limit::Limit;
+use crate::link::{Heard, Link, Refusal};
+use crate::probe;
+use crate::receipts::{ReceiptError, Receipts, SendError};
+use crate::server::{Online, retry_after};
+use crate::settings::Settings;
+use crate::state::State;
+use crate::sweep::{SweepError, Sweeper};
+
+/// How often everything is looked at and reported although nothing has happened.
+const LOOK_EVERY: Duration = Duration::from_secs(3_600);
+/// How often it is looked whether a browser that holds an old decision has ended.
+const BROWSER_EVERY: Duration = Duration::from_secs(60);
+
+/// Why the agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no identity.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The agent's folder cannot be worked in.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Another agent works in the folder.
+    #[error("another tegata-agent works in {0}; only one may")]
+    Taken(String),
+    /// The receipts cannot be read.
+    #[error(transparent)]
+    Receipts(#[from] ReceiptError),
+    /// A keystore is not there.
+    #[error(transparent)]
+    Keystore(#[from] KeystoreError),
+    /// The kept manifest cannot be read.
+    #[error("manifest.json cannot be followed")]
+    Manifest(#[from] Refusal),
+    /// The connection cannot be prepared.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// `agent.json` names a device in a way that is none.
+    #[error("agent.json is damaged; enrol this PC again")]
+    Settings,
+}
+
+/// Takes the folder for this process; given back when dropped, or when the process ends in whatever way.
+pub fn lock(state: &State) -> Result<File, RunError> {
+    let path = state.lock();
+    let file = File::create(&path).map_err(disk::failing("open", &path))?;
+    file.try_lock().map_err(|_| RunError::Taken(state.root().display().to_string()))?;
+    Ok(file)
+}
+
+/// The running agent.
+pub struct Agent {
+    settings: Settings,
+    identity: Identity,
+    device: Device,
+    link: Link,
+    retries: Retries,
+    installer_limit: Limit,
+    facts: Facts,
+    seen: Seen,
+    telling: Telling,
+    look_at: Instant,
+}
+
+/// What the last pass has seen.
+#[derive(Default)]
+struct Seen {
+    installers: Vec<InstallerSeen>,
+    installers_limited: bool,
+    certificates_limited: bool,
+    holds_old: bool,
+}
+
+/// What the server was told last, and when it is told again.
+struct Telling {
+    last: Option<Report>,
+    backoff: Backoff,
+    at: Instant,
+    contact: Option<Contact>,
+}
+
+/// Whether the server answers, as `status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contact {
+    /// Since when, by the device's clock.
+    pub since: i64,
+    /// Why it does not answer; absent if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl Agent {
+    /// Puts the agent of an enrolled PC together, with the real server, stores and browsers.
+    pub fn open(state: &State) -> Result<Self, RunError> {
+        let absent = || IdentityError::NotEnrolled(state.root().display().to_string());
+        let settings = Settings::read(state)?.ok_or_else(absent)?;
+        let identity = Identity::load(state)?;
+        let keystores = keystore::available(state, &settings.home, settings.keystore)?;
+        let device = Device {
+            state: state.clone(),
+            journal: Journal::open(state)?,
+            inventory: Inventory::open(state)?,
+            receipts: Receipts::open(state, &settings.device, Rc::clone(&identity.key))?,
+            limit: Limit::open(&state.removals())?,
+            keystores,
+            browser: Box::new(crate::browser::Chromium::new(state, &settings.home, settings.browser_policies.as_deref())),
+            prober: Box::new(probe::Online::new(state, &settings.resolve)),
+            server: Rc::new(Online::new(&settings.server, &identity)?),
+        };
+        Self::with(settings, identity, device)
+    }
+
+    /// The same of parts that are already there.
+    pub fn with(settings: Settings, identity: Identity, device: Device) -> Result<Self, RunError> {
+        let name: DeviceId = settings.device.parse().map_err(|_| RunError::Settings)?;
+        let now = Instant::now();
+        Ok(Self {
+            link: Link::open(&device.state, name)?,
+            installer_limit: Limit::open(&device.state.installer_removals())?,
+            facts: facts::gather(device.keystores.names()),
+            telling: Telling { last: None, backoff: Backoff::default(), at: now, contact: None },
+            retries: Retries::default(),
+            seen: Seen::default(),
+            look_at: now,
+            settings,
+            identity,
+            device,
+        })
+    }
+
+    /// Works until the process is ended. That may happen at any moment: everything is resumed from disk.
+    pub async fn run(mut self) {
+        loop {
+            self.work().await;
+            self.wait().await;
+        }
+    }
+
+    /// One pass over everything that can be done now.
+    pub async fn work(&mut self) {
+        let looks = Instant::now() >= self.look_at;
+        if let Some(manifest) = self.link.manifest().cloned() {
+            self.seen.certificates_limited = self.device.converge(&manifest, &mut self.retries).await.limited;
+            if looks {
+                complain("settled certificates cannot be looked after", self.device.look_after_settled(&manifest).await);
+            }
+        }
+        if looks {
+            complain("installer files cannot be swept", self.sweep());
+            self.look_at = Instant::now() + LOOK_EVERY;
+        }
+        complain("the time of removals cannot be kept", self.device.limit.keep_time().and(self.installer_limit.keep_time()));
+        self.seen.holds_old = self.device.browser.holds_old().unwrap_or(self.seen.holds_old);
+        self.tell(looks).await;
+    }
+
+    /// Waits for the server, for a retry, or for the hour, whichever comes first.
+    async fn wait(&mut self) {
+        let wake_at = self.wake_at();
+        let heard = tokio::select! {
+            heard = self.link.hear(&*self.device.server) => Some(heard),
+            () = sleep_until(wake_at) => None,
+        };
+        match heard {
+            Some(Heard::Manifest) => {
+                self.retries.forget();
+                self.look_at = Instant::now();
+            }
+            Some(Heard::Reconnected) => {}
+            None => return,
+        }
+        self.telling.at = Instant::now();
+        self.telling.backoff.succeeded();
+    }
+
+    fn wake_at(&self) -> Instant {
+        let now = Instant::now();
+        let telling = self.is_telling_due().then_some(self.telling.at);
+        let browser = self.seen.holds_old.then(|| now + BROWSER_EVERY);
+        [Some(self.look_at), self.retries.next(), telling, browser].into_iter().flatten().min().unwrap_or(self.look_at)
+    }
+
+    fn is_telling_due(&self) -> bool {
+        self.device.receipts.is_waiting() || self.telling.last.is_none() || self.telling.backoff.is_failing()
+    }
+
+    fn sweep(&mut self) -> Result<(), SweepError> {
+        let Some(manifest) = self.link.manifest() else { return Ok(()) };
+        let mut sweeper = Sweeper {
+            state: &self.device.state,
+            home: &self.settings.home,
+            receipts: &mut self.device.receipts,
+            limit: &mut self.installer_limit,
+        };
+        let swept = sweeper.sweep(&manifest.folders, &manifest.remove_installers)?;
+        self.seen.installers = swept.left;
+        self.seen.installers_limited = swept.limited;
+        Ok(())
+    }
+
+    /// Sends receipts, then what is to be seen if that has changed or the hour is over. Failures wait and come back.
+    async fn tell(&mut self, hourly: bool) {
+        if self.telling.backoff.is_failing() && Instant::now() < self.telling.at {
+            return;
+        }
+        let result = self.try_to_tell(hourly).await;
+        match &result {
+            Ok(()) => self.telling.backoff.succeeded(),
+            Err(problem) => {
+                let at_least = match problem {
+                    SendError::Server(problem) => retry_after(problem),
+                    _ => None,
+                };
+                self.telling.at = Instant::now() + self.telling.backoff.failed(chance::number(), at_least);
+            }
+        }
+        self.note_contact(result.err().map(|problem| crate::told(&problem)));
+    }
+
+    async fn try_to_tell(&mut self, hourly: bool) -> Result<(), SendError> {
+        self.device.receipts.send(&*self.device.server).await?;
+        let report = self.report();
+        let is_news = self.telling.last.as_ref().is_none_or(|last| Report { clock: last.clock, ..report.clone() } != *last);
+        if hourly || is_news {
+            let answer = self.device.server.report(&report).await?;
+            self.telling.last = Some(report);
+            self.renew_identity(Timestamp::from_unix(answer.clock)).await;
+        }
+        Ok(())
+    }
+
+    /// What is to be seen on this PC.
+    pub fn report(&self) -> Report {
+        let limited = self.seen.certificates_limited || self.seen.installers_limited;
+        let notes = [(self.seen.holds_old, Note::BrowserHoldsOld), (limited, Note::RemovalLimit)];
+        Report {
+            clock: crate::wall_clock(),
+            facts: self.facts.clone(),
+            generation: self.link.generation(),
+            slots: self.device.journal.entries().map(crate::journal::Entry::report).collect(),
+            installers: self.seen.installers.clone(),
+            notes: notes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect(),
+        }
+    }
+
+    async fn renew_identity(&mut self, server_time: Timestamp) {
+        if self.identity.is_due(server_time) {
+            complain("the identity is not renewed yet", self.identity.renew(&self.device.state, &*self.device.server).await);
+        }
+    }
+
+    /// Written when it changes only: an idle agent does not touch the disk.
+    fn note_contact(&mut self, problem: Option<String>) {
+        if self.telling.contact.as_ref().is_some_and(|contact| contact.problem == problem) {
+            return;
+        }
+        let contact = Contact { since: crate::wall_clock(), problem };
+        complain("the state of the link cannot be kept", disk::write_json(&self.device.state.contact(), &contact));
+        self.telling.contact = Some(contact);
+    }
+}
+
+/// Says that something did not go well. It is tried again; nothing else stops for it.
+fn complain<E: std::error::Error>(what: &str, result: Result<(), E>) {
+    if let Err(problem) = result {
+        tracing::warn!(problem = crate::told(&problem), "{what}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! The whole agent against a pretended server: what it does when, and that no clock can hurry it.
+
+use tegata_api::v1::device::{self as wire, Deed};
+use tegata_core::name::OrderId;
+
+use super::*;
+use crate::pretend::World;
+
+fn agent(world: &World) -> Agent {
+    let identity = Identity::load(&world.state).unwrap();
+    Agent::with(world.settings.clone(), identity, world.parts()).unwrap()
+}
+
+fn order(world: &World, number: u8) {
+    let mut manifest = world.server.manifest.borrow_mut();
+    manifest.generation += 1;
+    let replaces = manifest.slots.first().and_then(|slot| slot.order.clone()).and_then(|order| world.server.issued(order.parse().unwrap()));
+    manifest.slots = vec![wire::SlotManifest {
+        slot: "sakura/uketsuke-1/karte".into(),
+        order: Some(OrderId([number; 16]).to_string()),
+        key: "ecdsa-p256".into(),
+        label: "Karte".into(),
+        stores: vec!["file".into()],
+        select: vec![],
+        probe: None,
+        replaces: replaces.into_iter().map(|fingerprint| fingerprint.to_string()).collect(),
+    }];
+}
+
+async fn run_for(agent: Agent, span: Duration) {
+    let _ = tokio::time::timeout(span, agent.run()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_reports_at_start_after_a_change_and_each_hour() {
+    let world = World::new();
+    run_for(agent(&world), Duration::from_secs(60)).await;
+    assert_eq!(world.server.reports.borrow().len(), 1);
+    order(&world, 1);
+    run_for(agent(&world), Duration::from_secs(60)).await;
+    let last = world.server.reports.borrow().last().unwrap().clone();
+    assert_eq!((last.generation, last.slots[0].stage.as_str()), (1, "settled"));
+    let before = world.server.reports.borrow().len();
+    run_for(agent(&world), Duration::from_secs(5 * 3_600 + 60)).await;
+    assert_eq!(world.server.reports.borrow().len() - before, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_is_carried_out_and_receipted_by_the_running_agent() {
+    let world = World::new();
+    order(&world, 1);
+    run_for(agent(&world), Duration::from_secs(60)).await;
+    let deeds = world.server.deeds(&world.identity.key);
+    assert!(matches!(deeds[..], [Deed::Installed { .. }, Deed::Proven { status: 0, .. }]), "{deeds:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_done_during_an_outage_is_told_after_it() {
+    let world = World::new();
+    order(&world, 1);
+    run_for(agent(&world), Duration::from_secs(60)).await;
+    let mut cut_off = agent(&world);
+    world.server.down_for(Duration::from_secs(86_400));
+    cut_off.device.receipts.record(world.retired(9), 0).unwrap();
+    run_for(cut_off, Duration::from_secs(2 * 86_400)).await;
+    assert_eq!(world.server.deeds(&world.identity.key).len(), 3);
+    let contact: Contact = disk::read_json(&world.state.contact()).unwrap().unwrap();
+    assert_eq!(contact.problem, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t3_ten_years_by_any_clock_delete_nothing_and_renew_once() {
+    let world = World::new();
+    order(&world, 1);
+    run_for(agent(&world), Duration::from_secs(60)).await;
+    // The server's clock is believed, so the identity is renewed; what is installed waits for an order, whatever any clock says.
+    world.server.clock_ahead.set(Duration::from_secs(10 * 365 * 86_400));
+    run_for(agent(&world), Duration::from_secs(60)).await;
+    assert_eq!(world.server.presented.borrow().len(), 1);
+    assert_eq!(world.server.deeds(&world.identity.key).len(), 2);
+    assert_eq!(world.parts().keystores.file.list().await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_refused_goes_on_asking_and_deletes_nothing() {
+    let world = World::new();
+    order(&world, 1);
+    run_for(agent(&world), Duration::from_secs(60)).await;
+    world.server.refuse_with(crate::pretend::problem(tegata_api::v1::problem::Code::Unauthorized));
+    let before = world.server.asked();
+    run_for(agent(&world), Duration::from_secs(30 * 86_400)).await;
+    let asked = world.server.asked() - before;
+    assert!(asked > 8_640 && asked < 60_000, "{asked} questions in thirty days");
+    Identity::load(&world.state).unwrap();
+    assert_eq!(world.parts().keystores.file.list().await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_browser_that_holds_an_old_decision_is_reported_until_it_ends() {
+    let world = World::new();
+    world.browser.holds_old.set(true);
+    run_for(agent(&world), Duration::from_secs(30)).await;
+    assert_eq!(world.server.reports.borrow().last().unwrap().notes, [Note::BrowserHoldsOld]);
+    let running = agent(&world);
+    let browser = Rc::clone(&world.browser);
+    let ended = async {
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        browser.holds_old.set(false);
+        std::future::pending::<()>().await;
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(180), async { tokio::join!(running.run(), ended) }).await;
+    assert!(world.server.reports.borrow().last().unwrap().notes.is_empty());
+}
+
+#[test]
+fn only_one_agent_works_in_a_folder() {
+    let world = World::new();
+    let held = lock(&world.state).unwrap();
+    assert!(matches!(lock(&world.state), Err(RunError::Taken(_))));
+    drop(held);
+    lock(&world.state).unwrap();
+}

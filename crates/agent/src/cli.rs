@@ -1,0 +1,273 @@
+//! The command line of the agent.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use tegata_core::name::{DeviceId, Sha256};
+
+use crate::agent::{self, Agent};
+use crate::enroll::{self, Enrolment, EnrollmentCode};
+use crate::identity::IdentityError;
+use crate::settings::{KeystoreChoice, Resolve};
+use crate::state::State;
+use crate::status::Status;
+use crate::words::{self, Phrase, say};
+
+/// Keeps the client certificates of this PC right: fetches them, installs them, proves them, renews them, removes what is old.
+#[derive(Parser)]
+#[command(name = "tegata-agent", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes this PC a device, with a code from your administrator.
+    #[command(after_help = "Example:\n  tegata-agent enroll --server https://tegata.example.jp:8443 --code 7QK2MX-493027 --authority-sha256 5E1C…")]
+    Enroll(Box<EnrollArguments>),
+    /// Works until it is ended; can be ended at any moment.
+    #[command(after_help = "Example:\n  tegata-agent run --state ~/.local/state/tegata-agent")]
+    Run(Place),
+    /// Shows what is installed, and whether anything needs attention (exit code 1).
+    #[command(after_help = "Example:\n  tegata-agent status\n  tegata-agent status -o json")]
+    Status(StatusArguments),
+    /// Removes one certificate from an NSS database; its DER is read from standard input.
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    NssRemove {
+        /// The database, `sql:/folder`.
+        #[arg(long)]
+        database: std::ffi::OsString,
+    },
+    /// Prints this reference as Markdown.
+    #[command(hide = true)]
+    Reference,
+}
+
+#[derive(Args)]
+struct Place {
+    /// The agent's own folder.
+    #[arg(long, value_name = "DIR", env = "TEGATA_AGENT_STATE")]
+    state: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct EnrollArguments {
+    /// The server, https://host:port.
+    #[arg(long, value_name = "URL")]
+    server: String,
+    /// The code: HANDLE-123456 as it was mailed, or a join code (tgj1.…); `-` reads it from standard input.
+    #[arg(long)]
+    code: String,
+    /// SHA-256 of the server's authority, as it was printed with the code; join codes carry it.
+    #[arg(long, value_name = "HEX")]
+    authority_sha256: Option<Sha256>,
+    /// Which device this PC is believed to be; refused if the code is for another one.
+    #[arg(long, value_name = "CLINIC/DEVICE")]
+    device: Option<DeviceId>,
+    #[command(flatten)]
+    place: Place,
+    /// The home folder of the user whose browser gets the certificates.
+    #[arg(long, value_name = "DIR", env = "HOME", hide_env_values = true)]
+    home: PathBuf,
+    /// The folder for browser policies, instead of those of Chromium and Chrome below /etc.
+    #[arg(long, value_name = "DIR")]
+    browser_policies: Option<PathBuf>,
+    /// What `browser` means in a profile: the browser's own store, or files on PCs without a browser.
+    #[arg(long, value_enum, default_value = "auto")]
+    keystore: KeystoreChoice,
+    /// Reaches a probed site at another address. Can be given several times.
+    #[arg(long, value_name = "HOST:PORT=ADDRESS:PORT")]
+    resolve: Vec<Resolve>,
+    /// Further roots (PEM) that probed sites may come from, beside those of the operating system.
+    #[arg(long, value_name = "FILE")]
+    probe_roots: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct StatusArguments {
+    #[command(flatten)]
+    place: Place,
+    /// How it is told.
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Enroll(arguments) => run_enroll(*arguments),
+        Command::Run(place) => run_agent(&place),
+        Command::Status(arguments) => run_status(&arguments),
+        #[cfg(target_os = "linux")]
+        Command::NssRemove { database } => run_nss_remove(&database),
+        Command::Reference => {
+            print(&clap_markdown::help_markdown_command(&Cli::command()));
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    outcome.unwrap_or_else(|problem| {
+        eprintln!("tegata-agent: {problem:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run_enroll(arguments: EnrollArguments) -> Result<ExitCode> {
+    start_logging("warn");
+    let language = words::language();
+    let enrolled = try_to_enroll(arguments);
+    match enrolled {
+        Ok(device) => {
+            print(&format!("{}\n{}\n", say(language, &Phrase::Enrolled(device)), say(language, &Phrase::EnrolledNext)));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problem) => {
+            eprintln!("{}", say(language, &Phrase::NotEnrolled(format!("{problem:#}"))));
+            eprintln!("{}", say(language, &Phrase::NotEnrolledNext));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn try_to_enroll(arguments: EnrollArguments) -> Result<String> {
+    let code: EnrollmentCode = read_code(&arguments.code)?.parse()?;
+    check_owner(&arguments.home)?;
+    let state = State::open(&state_folder(&arguments.place)?)?;
+    let _lock = agent::lock(&state)?;
+    let asked = Enrolment {
+        server: arguments.server,
+        code,
+        authority: arguments.authority_sha256,
+        device: arguments.device,
+        home: std::path::absolute(&arguments.home).context("the home folder")?,
+        browser_policies: arguments.browser_policies.map(std::path::absolute).transpose().context("the folder for browser policies")?,
+        keystore: arguments.keystore,
+        resolve: arguments.resolve,
+        probe_roots: arguments.probe_roots,
+    };
+    Ok(runtime()?.block_on(enroll::enroll(&state, asked))?.device)
+}
+
+fn read_code(given: &str) -> Result<zeroize::Zeroizing<String>> {
+    let mut code = zeroize::Zeroizing::new(given.to_owned());
+    if given == "-" {
+        code.clear();
+        std::io::stdin().take(1024).read_to_string(&mut code).context("cannot read the code from standard input")?;
+    }
+    Ok(code)
+}
+
+fn run_agent(place: &Place) -> Result<ExitCode> {
+    start_logging("info");
+    let state = State::open(&state_folder(place)?)?;
+    let _lock = agent::lock(&state)?;
+    runtime()?.block_on(async {
+        let agent = Agent::open(&state)?;
+        // Nothing has to be wound up: everything is resumed from disk, as after a power cut.
+        tokio::select! {
+            () = agent.run() => {}
+            stopped = stop_signal() => stopped?,
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+#[cfg(unix)]
+async fn stop_signal() -> Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+    }
+}
+
+fn run_status(arguments: &StatusArguments) -> Result<ExitCode> {
+    let language = words::language();
+    let status = match Status::read(&State::at(&state_folder(&arguments.place)?)) {
+        Err(IdentityError::NotEnrolled(_)) => {
+            eprintln!("{}", say(language, &Phrase::NeverEnrolled));
+            return Ok(ExitCode::FAILURE);
+        }
+        other => other?,
+    };
+    match arguments.output {
+        Output::Text => print(&status.tell(language)),
+        Output::Json => print(&(serde_json::to_string_pretty(&status)? + "\n")),
+    }
+    Ok(if status.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(target_os = "linux")]
+fn run_nss_remove(database: &std::ffi::OsStr) -> Result<ExitCode> {
+    let mut der = Vec::new();
+    std::io::stdin().take(1024 * 1024).read_to_end(&mut der).context("cannot read the certificate from standard input")?;
+    crate::keystore::nss::library::remove(database, &der)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The folder that was named, or the usual one of this user.
+fn state_folder(place: &Place) -> Result<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let usual = || Some(named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))?.join("tegata-agent"));
+    let folder = place.state.clone().or_else(usual).context("say where the agent's folder is: --state DIR")?;
+    std::path::absolute(folder).context("the agent's folder")
+}
+
+/// Files that belong to another user than the browser's would be of no use to the browser.
+#[cfg(unix)]
+fn check_owner(home: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let owner = std::fs::metadata(home).with_context(|| format!("the home folder {} cannot be looked at", home.display()))?.uid();
+    let own = rustix::process::geteuid().as_raw();
+    if owner != own {
+        bail!("{} belongs to another user (number {owner}, this is {own}); run tegata-agent as that user", home.display());
+    }
+    Ok(())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")
+}
+
+/// `TEGATA_LOG` says how much is told, as in `TEGATA_LOG=debug`.
+fn start_logging(usual: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TEGATA_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// A reader that has gone away (`| head`) is no failure.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_people_see_has_an_example() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("tegata-agent "), "{}", command.get_name());
+        }
+    }
+}

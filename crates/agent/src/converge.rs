@@ -1,0 +1,262 @@
+//! Leads every slot to what the manifest says: one order at a time, one step at a time, each stage written down before its step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use tegata_api::v1::device::BrowserRule;
+use tegata_core::install::{self, Event, Stage, Step};
+use tegata_core::name::{Sha256, SlotId};
+use tokio::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+use crate::browser::Browser;
+use crate::chance;
+use crate::disk;
+use crate::inventory::Inventory;
+use crate::journal::{Entry, Journal};
+use crate::keystore::Keystores;
+use crate::limit::Limit;
+use crate::manifest::{Manifest, Slot};
+use crate::probe::Prober;
+use crate::receipts::Receipts;
+use crate::server::{self, Server};
+use crate::state::State;
+
+mod steps;
+#[cfg(test)]
+mod tests;
+
+pub use steps::StepError;
+
+/// More steps than any order can need in one go; whoever wants more has gone round in a circle and waits for the next look.
+const STEPS_MAX: usize = 16;
+
+/// Everything on this PC that a step can touch.
+pub struct Device {
+    /// The agent's own folder.
+    pub state: State,
+    /// How far each slot has come.
+    pub journal: Journal,
+    /// Which certificates are ours.
+    pub inventory: Inventory,
+    /// What was done and is not on record yet.
+    pub receipts: Receipts,
+    /// The local limit on removing certificates.
+    pub limit: Limit,
+    /// The stores.
+    pub keystores: Keystores,
+    /// The browsers.
+    pub browser: Box<dyn Browser>,
+    /// Makes handshakes.
+    pub prober: Box<dyn Prober>,
+    /// The server.
+    pub server: Rc<dyn Server>,
+}
+
+/// When things that failed are tried again. In memory only: a restarted agent tries at once.
+#[derive(Default)]
+pub struct Retries {
+    slots: BTreeMap<SlotId, (Backoff, Instant)>,
+    rest: Backoff,
+    rest_at: Option<Instant>,
+}
+
+impl Retries {
+    /// When the next try is due, if anything failed.
+    pub fn next(&self) -> Option<Instant> {
+        self.slots.values().map(|(_, at)| *at).chain(self.rest_at).min()
+    }
+
+    /// Forgets all failures: a new manifest deserves a fresh try.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    fn is_due(&self, slot: &SlotId) -> bool {
+        self.slots.get(slot).is_none_or(|(_, at)| *at <= Instant::now())
+    }
+
+    fn slot_failed(&mut self, slot: &SlotId, at_least: Option<Duration>) {
+        let (backoff, at) = self.slots.entry(slot.clone()).or_insert((Backoff::default(), Instant::now()));
+        *at = Instant::now() + backoff.failed(chance::number(), at_least);
+    }
+
+    fn slot_succeeded(&mut self, slot: &SlotId) {
+        self.slots.remove(slot);
+    }
+
+    fn rest_ended(&mut self, well: bool) {
+        if well {
+            self.rest.succeeded();
+            self.rest_at = None;
+        } else {
+            self.rest_at = Some(Instant::now() + self.rest.failed(chance::number(), None));
+        }
+    }
+}
+
+/// What a pass has shown.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// True if the local limit kept a certificate from being removed.
+    pub limited: bool,
+}
+
+impl Device {
+    /// Takes every slot as far as it can go now. A slot in trouble waits for its own retry and stops no other.
+    pub async fn converge(&mut self, manifest: &Manifest, retries: &mut Retries) -> Outcome {
+        let mut outcome = Outcome::default();
+        for slot in &manifest.slots {
+            if retries.is_due(&slot.id) {
+                self.lead(manifest, slot, retries, &mut outcome).await;
+            }
+        }
+        let rest = self.tidy(manifest, &mut outcome).await;
+        if let Err(problem) = &rest {
+            tracing::warn!(problem = crate::told(problem), "not everything is as the manifest says");
+        }
+        retries.rest_ended(rest.is_ok() && !outcome.limited);
+        outcome
+    }
+
+    /// Looks whether what was settled is still where it was put. Says so in the report; only the server can order a new one.
+    pub async fn look_after_settled(&mut self, manifest: &Manifest) -> Result<(), StepError> {
+        let mut listed = BTreeMap::new();
+        for slot in &manifest.slots {
+            let Some(entry) = self.journal.entry(&slot.id).filter(|entry| entry.stage == Stage::Settled).cloned() else { continue };
+            let Some(item) = entry.fingerprint.and_then(|fingerprint| self.inventory.item(fingerprint)).cloned() else { continue };
+            let mut missing = Vec::new();
+            for name in &item.stores {
+                let store = self.keystores.of(name)?;
+                if !listed.contains_key(store.name()) {
+                    listed.insert(store.name(), store.list().await?);
+                }
+                let is_there = |fingerprint| listed[store.name()].contains(&fingerprint);
+                if !entry.fingerprint.is_some_and(is_there) {
+                    missing.push(name.as_str());
+                }
+            }
+            let trouble = (!missing.is_empty()).then(|| format!("the certificate is no longer in its store ({})", missing.join(", ")));
+            self.journal.save(&Entry { trouble, ..entry })?;
+        }
+        Ok(())
+    }
+
+    async fn lead(&mut self, manifest: &Manifest, slot: &Slot, retries: &mut Retries, outcome: &mut Outcome) {
+        let Some(mut entry) = self.entry_for(slot) else { return };
+        let was_settled = entry.stage == Stage::Settled;
+        let result = self.walk(manifest, slot, &mut entry).await;
+        match &result {
+            Ok(()) => retries.slot_succeeded(&slot.id),
+            Err(problem) => {
+                tracing::warn!(slot = %slot.id, problem = crate::told(problem), "a step failed and will be tried again");
+                outcome.limited |= matches!(problem, StepError::Limited);
+                retries.slot_failed(&slot.id, problem.server().and_then(server::retry_after));
+            }
+        }
+        // What look_after_settled has found stands until something is done about it.
+        if !(was_settled && result.is_ok()) {
+            entry.trouble = result.err().map(|problem| crate::told(&problem));
+        }
+        if entry.stage == Stage::Settled {
+            entry.proven_rules = slot.select.clone();
+        }
+        if let Err(problem) = self.journal.save(&entry) {
+            tracing::error!(slot = %slot.id, problem = crate::told(&problem), "the journal cannot be written");
+        }
+    }
+
+    /// The slot's entry, turned to the order that the manifest names. Nothing if there is nothing to do yet.
+    fn entry_for(&self, slot: &Slot) -> Option<Entry> {
+        let order = slot.order?;
+        let mut entry = self.journal.entry(&slot.id).cloned().unwrap_or_else(|| Entry::wanted(slot.id.clone(), order));
+        if entry.order != order {
+            entry.turn_to(order);
+        }
+        Some(entry)
+    }
+
+    /// Step by step, until there is nothing to do or a step fails.
+    async fn walk(&mut self, manifest: &Manifest, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
+        let mut event = Event::Look;
+        for _ in 0..STEPS_MAX {
+            let (stage, step) = install::next(entry.stage, event);
+            entry.stage = stage;
+            self.journal.save(entry)?;
+            if matches!(step, Step::Wait | Step::Rest) {
+                return Ok(());
+            }
+            tracing::debug!(slot = %slot.id, ?stage, ?step, "next step");
+            let result = self.take(step, manifest, slot, entry).await;
+            event = match &result {
+                Ok(()) => Event::Done,
+                Err(problem) => problem.event(),
+            };
+            if matches!(event, Event::Failed | Event::Mismatch) {
+                entry.stage = install::next(entry.stage, event).0;
+                self.journal.save(entry)?;
+                return result;
+            }
+        }
+        Err(StepError::Circle)
+    }
+
+    /// What does not belong to one slot: certificates that go at once, slots that are no more, and the browser's rules.
+    async fn tidy(&mut self, manifest: &Manifest, outcome: &mut Outcome) -> Result<(), StepError> {
+        let mut result = Ok(());
+        for fingerprint in &manifest.retire {
+            match self.retire(*fingerprint).await {
+                Err(StepError::Limited) => outcome.limited = true,
+                other => result = result.and(other),
+            }
+        }
+        result.and(self.forget_slots(manifest)).and(self.tell_browser(manifest, None))?;
+        self.inventory.forget_gone_except(&asked_about(manifest))?;
+        Ok(())
+    }
+
+    /// Slots that policy does not name any more: nothing is begun for them. What is installed stays until its removal is ordered.
+    fn forget_slots(&mut self, manifest: &Manifest) -> Result<(), StepError> {
+        let wanted: BTreeSet<&SlotId> = manifest.slots.iter().map(|slot| &slot.id).collect();
+        let gone: Vec<SlotId> = self.journal.entries().map(|entry| entry.slot.clone()).filter(|slot| !wanted.contains(slot)).collect();
+        for slot in gone.iter().filter(|slot| !self.inventory.holds(slot)).cloned().collect::<Vec<_>>() {
+            self.journal.forget(&slot)?;
+        }
+        let in_work = |order: &str| self.journal.entries().any(|entry| wanted.contains(&entry.slot) && entry.order.to_string() == order);
+        for folder in disk::entries(&self.state.staged())? {
+            if !folder.file_name().and_then(|name| name.to_str()).is_some_and(in_work) {
+                disk::wipe_folder(&folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the browser the rules of all slots. Until a slot's newest order is proven, the rules of what was proven before stay too.
+    fn tell_browser(&mut self, manifest: &Manifest, installing: Option<&SlotId>) -> Result<(), StepError> {
+        let rules = self.rules(manifest, installing);
+        self.browser.select(&rules).map_err(StepError::Browser)?;
+        Ok(())
+    }
+
+    fn rules(&self, manifest: &Manifest, installing: Option<&SlotId>) -> BTreeSet<BrowserRule> {
+        let mut rules = BTreeSet::new();
+        for slot in &manifest.slots {
+            let entry = self.journal.entry(&slot.id);
+            let is_proven = entry.is_none_or(|entry| entry.stage >= Stage::Proven && entry.stage <= Stage::Settled);
+            let is_installed = is_proven || installing == Some(&slot.id) || entry.is_some_and(|entry| entry.stage == Stage::Installed);
+            let before = entry.map(|entry| entry.proven_rules.clone()).unwrap_or_default();
+            if is_installed || before.is_empty() {
+                rules.extend(slot.select.iter().cloned());
+            }
+            if !is_proven {
+                rules.extend(before);
+            }
+        }
+        rules
+    }
+}
+
+/// Every certificate whose removal the manifest asks for, now or later.
+fn asked_about(manifest: &Manifest) -> BTreeSet<Sha256> {
+    manifest.slots.iter().flat_map(|slot| slot.replaces.iter()).chain(&manifest.retire).copied().collect()
+}

@@ -1,0 +1,256 @@
+//! The steps themselves. Each can be repeated: a crash may come before, within or after any of them.
+
+use tegata_api::client::ClientError;
+use tegata_api::v1::device::Deed;
+use tegata_api::v1::problem::Code;
+use tegata_core::install::{Event, Step};
+use tegata_core::name::Sha256;
+use tegata_pki::certificate::{self, Certificate, CertificateError};
+use tegata_pki::csr;
+use tegata_pki::key::{KeyError, PrivateKey};
+use zeroize::Zeroizing;
+
+use super::Device;
+use crate::disk::{self, DiskError, Readers};
+use crate::inventory::Item;
+use crate::journal::Entry;
+use crate::keystore::{KeystoreError, Pair};
+use crate::manifest::{Manifest, Slot};
+use crate::probe::ProbeError;
+use crate::receipts::ReceiptError;
+
+/// The staged private key, PKCS#8.
+const KEY: &str = "key.der";
+/// The staged certificate and its intermediates.
+const CHAIN: &str = "chain.pem";
+
+/// Why a step was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The disk is in the way.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A key cannot be made or used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The profile asks for a kind of key that this agent cannot make.
+    #[error("this agent cannot make the kind of key that the profile asks for; update the agent")]
+    UnknownKey,
+    /// The server did not answer, or said no.
+    #[error("the certificate could not be fetched")]
+    Server(#[source] ClientError),
+    /// What the server gave is not a certificate.
+    #[error("the server's answer cannot be used")]
+    NoCertificate(#[source] CertificateError),
+    /// The certificate is for another key than the one on disk.
+    #[error("the certificate does not belong to the key on this device; starting over with a new key")]
+    OtherKey,
+    /// What was staged is not there any more.
+    #[error("what was prepared for this order is gone from the agent's folder; starting over with a new key")]
+    NothingStaged,
+    /// A store is in the way.
+    #[error(transparent)]
+    Keystore(#[from] KeystoreError),
+    /// The browser could not be told.
+    #[error("the browser could not be told which certificate to use")]
+    Browser(#[source] DiskError),
+    /// The certificate in the store does not work.
+    #[error("the certificate in the store cannot sign for itself")]
+    CannotSign,
+    /// The site did not accept it.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// The receipt could not be written.
+    #[error(transparent)]
+    Receipt(#[from] ReceiptError),
+    /// The local limit on removals.
+    #[error("the limit of {} removals an hour is reached; the rest waits", crate::limit::REMOVALS_MAX)]
+    Limited,
+    /// A certificate that this agent did not install.
+    #[error("certificate {0} was not installed by this agent and is left alone")]
+    NotOurs(Sha256),
+    /// The certificate that is to replace others is among those to be replaced.
+    #[error("certificate {0} is the one that was just installed and is left alone")]
+    Newest(Sha256),
+    /// The steps do not come to an end.
+    #[error("the steps for this order go round in a circle")]
+    Circle,
+}
+
+impl StepError {
+    /// What the second brain is told.
+    pub(super) fn event(&self) -> Event {
+        match self {
+            Self::OtherKey | Self::NothingStaged => Event::Mismatch,
+            Self::Server(ClientError::Refused(problem)) if problem.code == Code::OrderClosed => Event::Withdrawn,
+            _ => Event::Failed,
+        }
+    }
+
+    /// The server's refusal, if it was one.
+    pub(super) fn server(&self) -> Option<&ClientError> {
+        match self {
+            Self::Server(problem) => Some(problem),
+            _ => None,
+        }
+    }
+}
+
+impl Device {
+    pub(super) async fn take(&mut self, step: Step, manifest: &Manifest, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
+        match step {
+            Step::MakeKey => self.make_key(slot, entry),
+            Step::Request => self.request(entry).await,
+            Step::Install => self.install(manifest, slot, entry).await,
+            Step::Prove => self.prove(slot, entry).await,
+            Step::RetireOld => self.retire_old(slot, entry).await,
+            Step::Discard => self.discard(entry).await,
+            Step::Wait | Step::Rest => Ok(()),
+        }
+    }
+
+    fn make_key(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
+        entry.fingerprint = None;
+        let key = PrivateKey::generate(slot.key.ok_or(StepError::UnknownKey)?)?;
+        let folder = self.state.staged_of(entry.order);
+        disk::make_folder(&folder)?;
+        disk::clear_temporary(&folder)?;
+        disk::write(&folder.join(KEY), &key.to_pkcs8(), Readers::Owner)?;
+        Ok(())
+    }
+
+    async fn request(&mut self, entry: &mut Entry) -> Result<(), StepError> {
+        let key = PrivateKey::from_pkcs8(&self.staged_key(entry)?)?;
+        let issued = self.server.certificate(entry.order, csr::create(&key)?).await.map_err(StepError::Server)?;
+        let pem = format!("{}\n{}", issued.certificate.trim_end(), issued.chain);
+        let own = first(certificate::read_pem(&pem).map_err(StepError::NoCertificate)?)?;
+        if own.public_key != key.public_key() {
+            return Err(StepError::OtherKey);
+        }
+        disk::write(&self.state.staged_of(entry.order).join(CHAIN), pem.as_bytes(), Readers::Owner)?;
+        entry.fingerprint = Some(own.fingerprint);
+        Ok(())
+    }
+
+    async fn install(&mut self, manifest: &Manifest, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
+        let pair = self.staged_pair(entry)?;
+        let fingerprint = pair.fingerprint().ok_or(StepError::NothingStaged)?;
+        entry.fingerprint = Some(fingerprint);
+        self.inventory.claim(fingerprint, Item { slot: slot.id.to_string(), stores: slot.stores.clone() })?;
+        for store in &slot.stores {
+            self.keystores.of(store)?.install(&slot.id, &pair, &slot.label).await?;
+        }
+        if !slot.select.is_empty() {
+            self.browser.certificates_changed().map_err(StepError::Browser)?;
+        }
+        self.tell_browser(manifest, Some(&slot.id))?;
+        self.record(Deed::Installed {
+            slot: slot.id.to_string(),
+            order: entry.order.to_string(),
+            fingerprint: fingerprint.to_string(),
+            stores: slot.stores.clone(),
+        })
+    }
+
+    /// Takes the pair out of every store, has each key sign, and shows the first to the site.
+    async fn prove(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
+        let fingerprint = entry.fingerprint.ok_or(StepError::NothingStaged)?;
+        let mut proving = None;
+        for store in &slot.stores {
+            let pair = self.keystores.of(store)?.open(fingerprint).await?;
+            if !pair.can_sign()? {
+                return Err(StepError::CannotSign);
+            }
+            proving.get_or_insert(pair);
+        }
+        let status = match (&slot.probe, &proving) {
+            (Some(url), Some(pair)) => self.prober.ask(url, pair).await?,
+            _ => 0,
+        };
+        self.record(Deed::Proven {
+            slot: slot.id.to_string(),
+            order: entry.order.to_string(),
+            fingerprint: fingerprint.to_string(),
+            url: slot.probe.clone().unwrap_or_default(),
+            status,
+        })
+    }
+
+    /// From here on the only copy of the key is in the store. Then goes what was replaced.
+    async fn retire_old(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
+        disk::wipe_folder(&self.state.staged_of(entry.order))?;
+        entry.proven_rules = slot.select.clone();
+        for fingerprint in &slot.replaces {
+            if Some(*fingerprint) == entry.fingerprint {
+                return Err(StepError::Newest(*fingerprint));
+            }
+            self.retire(*fingerprint).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was made for an order that is not wanted any more.
+    async fn discard(&mut self, entry: &mut Entry) -> Result<(), StepError> {
+        disk::wipe_folder(&self.state.staged_of(entry.order))?;
+        match entry.fingerprint {
+            Some(fingerprint) if self.inventory.item(fingerprint).is_some() => self.retire(fingerprint).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes one certificate from every store it was put into, if it is ours and the local limit allows it.
+    pub(super) async fn retire(&mut self, fingerprint: Sha256) -> Result<(), StepError> {
+        if self.inventory.was_said_gone(fingerprint) {
+            return Ok(());
+        }
+        match self.inventory.item(fingerprint).cloned() {
+            Some(item) => self.remove_ours(fingerprint, &item).await?,
+            None => self.make_sure_it_is_absent(fingerprint).await?,
+        }
+        self.record(Deed::Retired { fingerprint: fingerprint.to_string() })?;
+        self.inventory.mark_gone(fingerprint)?;
+        Ok(())
+    }
+
+    async fn remove_ours(&mut self, fingerprint: Sha256, item: &Item) -> Result<(), StepError> {
+        if !self.limit.take(&fingerprint.to_string())? {
+            return Err(StepError::Limited);
+        }
+        for store in &item.stores {
+            self.keystores.of(store)?.remove(fingerprint).await?;
+        }
+        Ok(())
+    }
+
+    /// A certificate that was issued but never came to be installed is gone already, and the server may know.
+    async fn make_sure_it_is_absent(&self, fingerprint: Sha256) -> Result<(), StepError> {
+        for store in self.keystores.all() {
+            if store.list().await?.contains(&fingerprint) {
+                return Err(StepError::NotOurs(fingerprint));
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, deed: Deed) -> Result<(), StepError> {
+        Ok(self.receipts.record(deed, crate::wall_clock())?)
+    }
+
+    fn staged_key(&self, entry: &Entry) -> Result<Zeroizing<Vec<u8>>, StepError> {
+        disk::read_secret(&self.state.staged_of(entry.order).join(KEY))?.ok_or(StepError::NothingStaged)
+    }
+
+    fn staged_pair(&self, entry: &Entry) -> Result<Pair, StepError> {
+        let key = self.staged_key(entry)?;
+        let path = self.state.staged_of(entry.order).join(CHAIN);
+        let pem = disk::read_text(&path)?.ok_or(StepError::NothingStaged)?;
+        let chain = certificate::read_pem(&pem).map_err(StepError::NoCertificate)?;
+        let pair = Pair { chain: chain.into_iter().map(|one| one.der).collect(), key };
+        if pair.can_sign()? { Ok(pair) } else { Err(StepError::OtherKey) }
+    }
+}
+
+fn first(chain: Vec<Certificate>) -> Result<Certificate, StepError> {
+    let none = || CertificateError { problem: "the answer holds no certificate".into() };
+    chain.into_iter().next().ok_or_else(|| StepError::NoCertificate(none()))
+}

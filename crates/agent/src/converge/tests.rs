@@ -1,0 +1,372 @@
+//! Orders led through a PC: as they should go, as they can fail, and with the plug pulled between any two effects.
+
+use std::panic::AssertUnwindSafe;
+
+use tegata_api::v1::device::{self as wire, Deed, SignedReceipt};
+use tegata_core::name::OrderId;
+
+use super::*;
+use crate::crash::{self, Unplugged};
+use crate::limit::REMOVALS_MAX;
+use crate::pretend::World;
+
+const SLOT: &str = "sakura/uketsuke-1/karte";
+
+fn order(number: u8) -> OrderId {
+    OrderId([number; 16])
+}
+
+fn rule(pattern: &str) -> BrowserRule {
+    BrowserRule { pattern: pattern.into(), issuer_common_name: "Sakura Issuing CA".into(), subject_organization: "sakura".into() }
+}
+
+fn slot(order: Option<OrderId>, replaces: &[Sha256]) -> wire::SlotManifest {
+    wire::SlotManifest {
+        slot: SLOT.into(),
+        order: order.map(|order| order.to_string()),
+        key: "ecdsa-p256".into(),
+        label: "受付1番".into(),
+        stores: vec!["browser".into(), "file".into()],
+        select: vec![rule("https://karte.example.jp")],
+        probe: Some("https://karte.example.jp/".into()),
+        replaces: replaces.iter().map(Sha256::to_string).collect(),
+    }
+}
+
+fn manifest(slots: Vec<wire::SlotManifest>) -> Manifest {
+    Manifest::try_from(&wire::Manifest { generation: 1, device: "sakura/uketsuke-1".into(), slots, ..Default::default() }).unwrap()
+}
+
+async fn pass(world: &World, manifest: &Manifest) -> Outcome {
+    world.parts().converge(manifest, &mut Retries::default()).await
+}
+
+fn stage(world: &World) -> Stage {
+    world.parts().journal.entry(&SLOT.parse().unwrap()).unwrap().stage
+}
+
+fn trouble(world: &World) -> String {
+    world.parts().journal.entry(&SLOT.parse().unwrap()).unwrap().trouble.clone().unwrap_or_default()
+}
+
+async fn held(world: &World) -> BTreeSet<Sha256> {
+    world.parts().keystores.file.list().await.unwrap()
+}
+
+async fn deeds(world: &World) -> Vec<Deed> {
+    world.receipts().send(&*world.server).await.unwrap();
+    world.server.deeds(&world.identity.key)
+}
+
+fn kinds(deeds: &[Deed]) -> Vec<&'static str> {
+    deeds
+        .iter()
+        .map(|deed| match deed {
+            Deed::Installed { .. } => "installed",
+            Deed::Proven { .. } => "proven",
+            Deed::Retired { .. } => "retired",
+            Deed::InstallerRemoved { .. } => "installer",
+        })
+        .collect()
+}
+
+/// A PC with one settled certificate.
+async fn settled() -> (World, Sha256) {
+    let world = World::new();
+    pass(&world, &manifest(vec![slot(Some(order(1)), &[])])).await;
+    assert_eq!((stage(&world), trouble(&world).as_str()), (Stage::Settled, ""));
+    let fingerprint = world.server.issued(order(1)).unwrap();
+    (world, fingerprint)
+}
+
+#[tokio::test]
+async fn an_order_goes_all_the_way_in_one_pass() {
+    let (world, fingerprint) = settled().await;
+    assert_eq!(held(&world).await, [fingerprint].into());
+    assert_eq!(*world.site.accepted.borrow(), [fingerprint]);
+    assert_eq!(kinds(&deeds(&world).await), ["installed", "proven"]);
+    assert_eq!(*world.browser.rules.borrow(), [rule("https://karte.example.jp")].into());
+    assert!(disk::entries(&world.state.staged()).unwrap().is_empty(), "the only copy of the key is in the store");
+}
+
+#[tokio::test]
+async fn what_is_settled_is_left_alone() {
+    let (world, _) = settled().await;
+    let before = world.server.asked();
+    pass(&world, &manifest(vec![slot(Some(order(1)), &[])])).await;
+    assert_eq!((world.server.asked(), kinds(&deeds(&world).await).len()), (before, 2));
+}
+
+#[tokio::test]
+async fn the_old_certificate_goes_only_after_the_new_one_has_answered() {
+    let (world, old) = settled().await;
+    world.site.refuses.set(400);
+    let renewal = manifest(vec![slot(Some(order(2)), &[old])]);
+    pass(&world, &renewal).await;
+    let new = world.server.issued(order(2)).unwrap();
+    assert_eq!(stage(&world), Stage::Installed);
+    assert_eq!(held(&world).await, [old, new].into());
+    assert!(trouble(&world).contains("answered with status 400"), "{}", trouble(&world));
+    world.site.refuses.set(0);
+    pass(&world, &renewal).await;
+    assert_eq!((stage(&world), trouble(&world).as_str()), (Stage::Settled, ""));
+    assert_eq!(held(&world).await, [new].into());
+    assert_eq!(kinds(&deeds(&world).await), ["installed", "proven", "installed", "proven", "retired"]);
+}
+
+#[tokio::test]
+async fn the_browser_keeps_the_old_rules_until_the_new_certificate_is_proven() {
+    let (world, old) = settled().await;
+    let mut renewed = slot(Some(order(2)), &[old]);
+    renewed.select = vec![rule("https://new.example.jp")];
+    let renewal = manifest(vec![renewed]);
+    world.site.refuses.set(503);
+    pass(&world, &renewal).await;
+    let both: BTreeSet<_> = [rule("https://karte.example.jp"), rule("https://new.example.jp")].into();
+    assert_eq!(*world.browser.rules.borrow(), both);
+    world.site.refuses.set(0);
+    pass(&world, &renewal).await;
+    assert_eq!(*world.browser.rules.borrow(), [rule("https://new.example.jp")].into());
+}
+
+#[tokio::test]
+async fn an_order_that_the_server_took_back_leaves_nothing_behind() {
+    let (world, old) = settled().await;
+    world.server.closed.borrow_mut().insert(order(2));
+    pass(&world, &manifest(vec![slot(Some(order(2)), &[old])])).await;
+    assert_eq!(stage(&world), Stage::Abandoned);
+    assert_eq!(held(&world).await, [old].into(), "the old one stays");
+    assert!(disk::entries(&world.state.staged()).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_key_is_never_installed() {
+    let world = World::new();
+    world.server.wrong_certificates.set(1);
+    let wanted = manifest(vec![slot(Some(order(1)), &[])]);
+    pass(&world, &wanted).await;
+    assert_eq!(stage(&world), Stage::Wanted);
+    assert!(held(&world).await.is_empty());
+    pass(&world, &wanted).await;
+    assert_eq!(stage(&world), Stage::Settled);
+}
+
+#[tokio::test]
+async fn one_slots_trouble_does_not_stop_another() {
+    let world = World::new();
+    let mut stuck = slot(Some(order(1)), &[]);
+    stuck.slot = "sakura/uketsuke-1/aaa".into();
+    stuck.stores = vec!["smartcard".into()];
+    let mut unknown = slot(Some(order(3)), &[]);
+    unknown.slot = "sakura/uketsuke-1/bbb".into();
+    unknown.key = "ml-dsa-65".into();
+    pass(&world, &manifest(vec![stuck, unknown, slot(Some(order(2)), &[])])).await;
+    assert_eq!(stage(&world), Stage::Settled);
+    let parts = world.parts();
+    let troubles: Vec<String> = parts.journal.entries().filter_map(|entry| entry.trouble.clone()).collect();
+    assert_eq!(troubles.len(), 2);
+    assert!(troubles[0].contains("'smartcard'") && troubles[1].contains("update the agent"), "{troubles:?}");
+}
+
+#[tokio::test]
+async fn f1_only_what_this_agent_installed_is_ever_removed() {
+    let (world, ours) = settled().await;
+    // Somebody else's certificate in the same store.
+    let theirs = World::new();
+    pass(&theirs, &manifest(vec![slot(Some(order(9)), &[])])).await;
+    let foreign = theirs.server.issued(order(9)).unwrap();
+    let pair = theirs.parts().keystores.file.open(foreign).await.unwrap();
+    world.parts().keystores.file.install(&"other/vendor/cert".parse().unwrap(), &pair, "theirs").await.unwrap();
+    let mut hostile = manifest(vec![slot(Some(order(2)), &[foreign])]);
+    hostile.retire = [foreign].into();
+    pass(&world, &hostile).await;
+    assert!(held(&world).await.contains(&foreign));
+    assert!(held(&world).await.contains(&ours));
+    assert!(trouble(&world).contains("was not installed by this agent"), "{}", trouble(&world));
+    assert!(!kinds(&deeds(&world).await).contains(&"retired"));
+}
+
+#[tokio::test]
+async fn the_newest_certificate_never_retires_itself() {
+    let (world, _) = settled().await;
+    let renewal = manifest(vec![slot(Some(order(2)), &[])]);
+    world.site.refuses.set(503);
+    pass(&world, &renewal).await;
+    let new = world.server.issued(order(2)).unwrap();
+    world.site.refuses.set(0);
+    pass(&world, &manifest(vec![slot(Some(order(2)), &[new])])).await;
+    assert!(held(&world).await.contains(&new));
+    assert!(trouble(&world).contains("left alone"), "{}", trouble(&world));
+}
+
+#[tokio::test]
+async fn what_is_to_go_at_once_goes_and_is_said_once() {
+    let (world, ours) = settled().await;
+    let mut revoked = manifest(vec![slot(None, &[])]);
+    revoked.retire = [ours, Sha256([7; 32])].into();
+    for _ in 0..3 {
+        pass(&world, &revoked).await;
+    }
+    assert!(held(&world).await.is_empty());
+    // The one that never was here is said to be gone too: the server waits for that word.
+    assert_eq!(kinds(&deeds(&world).await), ["installed", "proven", "retired", "retired"]);
+}
+
+#[tokio::test]
+async fn f1_a_hostile_server_removes_no_more_than_the_limit() {
+    let world = World::new();
+    let slots = |orders: std::ops::Range<u8>| -> Vec<wire::SlotManifest> {
+        orders.map(|n| wire::SlotManifest { slot: format!("sakura/uketsuke-1/p{n}"), ..slot(Some(order(n)), &[]) }).collect()
+    };
+    pass(&world, &manifest(slots(0..15))).await;
+    let mut all = manifest(vec![]);
+    all.retire = held(&world).await;
+    assert_eq!(all.retire.len(), 15);
+    for _ in 0..3 {
+        assert!(pass(&world, &all).await.limited);
+    }
+    assert_eq!(held(&world).await.len(), 15 - REMOVALS_MAX);
+}
+
+#[tokio::test]
+async fn a_slot_that_policy_forgot_is_forgotten_and_its_staged_key_wiped() {
+    let world = World::new();
+    world.server.refuse_with(crate::pretend::problem(tegata_api::v1::problem::Code::Busy));
+    pass(&world, &manifest(vec![slot(Some(order(1)), &[])])).await;
+    assert_eq!(stage(&world), Stage::Keyed);
+    assert_eq!(disk::entries(&world.state.staged()).unwrap().len(), 1);
+    pass(&world, &manifest(vec![])).await;
+    assert!(disk::entries(&world.state.staged()).unwrap().is_empty());
+    assert_eq!(world.parts().journal.entries().count(), 0);
+}
+
+#[tokio::test]
+async fn a_certificate_that_vanished_from_its_store_is_reported_until_something_is_done() {
+    let (world, ours) = settled().await;
+    world.parts().keystores.file.remove(ours).await.unwrap();
+    let same = manifest(vec![slot(Some(order(1)), &[])]);
+    world.parts().look_after_settled(&same).await.unwrap();
+    pass(&world, &same).await;
+    assert!(trouble(&world).contains("no longer in its store"), "{}", trouble(&world));
+    pass(&world, &manifest(vec![slot(Some(order(2)), &[ours])])).await;
+    assert_eq!((stage(&world), trouble(&world).as_str()), (Stage::Settled, ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_step_is_tried_again_later_and_later() {
+    let world = World::new();
+    world.site.refuses.set(503);
+    let wanted = manifest(vec![slot(Some(order(1)), &[])]);
+    let (mut parts, mut retries) = (world.parts(), Retries::default());
+    let mut tries = 0;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3_600) {
+        parts.converge(&wanted, &mut retries).await;
+        tries += 1;
+        tokio::time::sleep_until(retries.next().expect("something failed") + Duration::from_millis(1)).await;
+    }
+    assert!((12..120).contains(&tries), "{tries} tries in an hour");
+    world.site.refuses.set(0);
+    parts.converge(&wanted, &mut retries).await;
+    assert_eq!((stage(&world), retries.next()), (Stage::Settled, None));
+}
+
+/// What the plug is pulled in: a first certificate, then its renewal, each followed by the receipts. The server's generation says
+/// how far this life has come; it never goes back.
+async fn whole_life(world: &World) {
+    if world.server.manifest.borrow().generation == 0 {
+        pass(world, &manifest(vec![slot(Some(order(1)), &[])])).await;
+        world.receipts().send(&*world.server).await.unwrap();
+        world.server.manifest.borrow_mut().generation = 1;
+    }
+    let old = world.server.issued(order(1)).unwrap();
+    pass(world, &manifest(vec![slot(Some(order(2)), &[old])])).await;
+    world.receipts().send(&*world.server).await.unwrap();
+}
+
+/// Runs until the plug is pulled at the `n`-th point; false if it never was.
+fn unplugged_at(world: &World, n: u32) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    crash::after(Some(n));
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(whole_life(world))));
+    crash::after(None);
+    match ended {
+        Ok(()) => false,
+        Err(cause) if cause.is::<Unplugged>() => true,
+        Err(cause) => std::panic::resume_unwind(cause),
+    }
+}
+
+#[test]
+fn the_plug_can_be_pulled_between_any_two_effects() {
+    std::panic::set_hook(Box::new(|info| {
+        if !info.payload().is::<Unplugged>() {
+            eprintln!("{info}");
+        }
+    }));
+    let mut points = 0;
+    loop {
+        let world = World::new();
+        if !unplugged_at(&world, points) {
+            break;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(whole_life(&world));
+        runtime.block_on(check_whole_life(&world, points));
+        points += 1;
+    }
+    assert!(points > 60, "only {points} points");
+}
+
+/// Whatever happened in between: both orders have one certificate, the new one is in the store and was accepted, the old one is gone
+/// with its key, every deed is on record in order, and nothing is left in the agent's folder.
+async fn check_whole_life(world: &World, at: u32) {
+    let (old, new) = (world.server.issued(order(1)).unwrap(), world.server.issued(order(2)).unwrap());
+    assert_eq!(held(world).await, [new].into(), "pulled at {at}");
+    assert!(world.parts().keystores.file.open(new).await.unwrap().can_sign().unwrap());
+    assert_eq!(stage(world), Stage::Settled, "pulled at {at}");
+    assert!(world.site.accepted.borrow().contains(&new));
+    assert!(disk::entries(&world.state.staged()).unwrap().is_empty(), "pulled at {at}");
+    assert!(world.parts().inventory.item(old).is_none() && world.parts().inventory.item(new).is_some());
+    let deeds = world.server.deeds(&world.identity.key);
+    let kinds = kinds(&deeds);
+    // A deed may be done, and said, twice after a crash; none may be missing, and none may come before its cause.
+    let mut order: Vec<&str> = kinds.clone();
+    order.dedup();
+    assert_eq!(order, ["installed", "proven", "installed", "proven", "retired"], "pulled at {at}");
+    assert!(kinds.len() <= 6, "pulled at {at}: {kinds:?}");
+    assert!(deeds.contains(&Deed::Retired { fingerprint: old.to_string() }));
+    assert!(!world.receipts().is_waiting());
+}
+
+#[tokio::test]
+async fn the_stage_is_on_disk_before_its_step_is_taken() {
+    let world = World::new();
+    let wanted = manifest(vec![slot(Some(order(1)), &[])]);
+    // The site is asked while the journal already says "installed", and the server while it says "keyed".
+    world.site.refuses.set(503);
+    pass(&world, &wanted).await;
+    assert_eq!(stage(&world), Stage::Installed);
+    let other = World::new();
+    other.server.refuse_with(crate::pretend::problem(tegata_api::v1::problem::Code::Busy));
+    pass(&other, &wanted).await;
+    assert_eq!(stage(&other), Stage::Keyed);
+}
+
+#[tokio::test]
+async fn receipts_of_a_restored_folder_are_numbered_behind_what_the_server_has() {
+    let world = World::new();
+    let mut receipts = world.receipts();
+    for number in 1..=3 {
+        receipts.record(world.retired(number), 0).unwrap();
+    }
+    receipts.send(&*world.server).await.unwrap();
+    // The folder goes back to before anything was sent.
+    Receipts::reset(&world.state).unwrap();
+    let mut receipts = world.receipts();
+    receipts.record(world.retired(4), 0).unwrap();
+    receipts.send(&*world.server).await.unwrap();
+    let said: Vec<SignedReceipt> = world.server.receipts.borrow().values().cloned().collect();
+    assert_eq!(said.len(), 4);
+    assert_eq!(world.server.deeds(&world.identity.key)[3], world.retired(4));
+}

@@ -1,0 +1,31 @@
+//! What Unix does its own way: permission bits, links, and folders that must be synced themselves.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+pub(super) fn make_private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+pub(super) fn open_to_everyone(file: &File) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(0o644))
+}
+
+/// A rename is durable only after its folder was synced.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+pub(super) fn point_to(link: &Path, target: &str, prefix: &str) -> io::Result<()> {
+    let folder = super::folder_of(link);
+    let fresh = folder.join(format!("{prefix}{}", crate::chance::name()));
+    std::os::unix::fs::symlink(target, &fresh)?;
+    fs::rename(&fresh, link)?;
+    sync_folder(folder)
+}
+
+pub(super) fn pointed_at(link: &Path) -> io::Result<String> {
+    Ok(fs::read_link(link)?.to_string_lossy().into_owned())
+}

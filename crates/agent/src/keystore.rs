@@ -1,0 +1,132 @@
+//! Where programs take client certificates from: a port, with one contract for every platform's store.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::rc::Rc;
+
+use async_trait::async_trait;
+use tegata_core::name::{Sha256, SlotId};
+use tegata_pki::key::{KeyError, PrivateKey};
+use tegata_pki::{certificate, csr};
+use zeroize::Zeroizing;
+
+use crate::command::CommandError;
+use crate::disk::DiskError;
+use crate::settings::KeystoreChoice;
+use crate::state::State;
+
+pub mod file;
+#[cfg(target_os = "linux")]
+pub mod nss;
+
+/// A private key with its certificate and the intermediates.
+pub struct Pair {
+    /// DER, the key's own certificate first.
+    pub chain: Vec<Vec<u8>>,
+    /// PKCS#8, DER.
+    pub key: Zeroizing<Vec<u8>>,
+}
+
+/// One store. What is installed stays until it is removed by its fingerprint; nothing else is ever touched.
+#[async_trait(?Send)]
+pub trait Keystore {
+    /// What it is called in reports: `nss`, `file`.
+    fn name(&self) -> &'static str;
+    /// Puts a pair into the store; the same one twice is once. `label` is what people see.
+    async fn install(&self, slot: &SlotId, pair: &Pair, label: &str) -> Result<(), KeystoreError>;
+    /// The fingerprints of all certificates in the store, other people's too.
+    async fn list(&self) -> Result<BTreeSet<Sha256>, KeystoreError>;
+    /// Takes a pair out of the store, to prove that it is really there.
+    async fn open(&self, fingerprint: Sha256) -> Result<Pair, KeystoreError>;
+    /// Removes exactly this certificate and its key, the key first. False if it was not there.
+    async fn remove(&self, fingerprint: Sha256) -> Result<bool, KeystoreError>;
+}
+
+/// Why a store did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum KeystoreError {
+    /// The certificate is not there, or its key is not.
+    #[error("certificate {0} or its key is not in the {1} store")]
+    Absent(Sha256, &'static str),
+    /// What came out of the store is not what was put in.
+    #[error("what the {0} store gives back cannot be used: {1}")]
+    Unreadable(&'static str, String),
+    /// A key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The disk is in the way.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A tool of the store failed.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The tools of the store are not there.
+    #[error("{0} is not installed, and without it certificates cannot be put into the browser; on Debian and Ubuntu: apt-get install libnss3-tools")]
+    ToolMissing(&'static str),
+    /// A profile names a store that this agent does not have.
+    #[error("this agent knows no store called '{0}'")]
+    Unknown(String),
+}
+
+impl Pair {
+    /// SHA-256 of the certificate.
+    pub fn fingerprint(&self) -> Option<Sha256> {
+        self.chain.first().map(|own| tegata_pki::key::sha256(own))
+    }
+
+    /// Proves that the key can sign for the certificate: it signs a request, and the request is checked with the certificate's key.
+    pub fn can_sign(&self) -> Result<bool, KeyError> {
+        let Some(own) = self.chain.first().and_then(|own| certificate::read(own).ok()) else { return Ok(false) };
+        let request = csr::create(&PrivateKey::from_pkcs8(&self.key)?)?;
+        Ok(csr::check(&request).is_ok_and(|proven| proven.public_key == own.public_key))
+    }
+}
+
+/// The stores of this PC.
+pub struct Keystores {
+    /// What `browser` means here; `None` while the tools for it are missing.
+    pub browser: Option<Rc<dyn Keystore>>,
+    /// What `file` means.
+    pub file: Rc<dyn Keystore>,
+}
+
+impl Keystores {
+    /// The store that a profile calls by this name.
+    pub fn of(&self, store: &str) -> Result<&dyn Keystore, KeystoreError> {
+        match store {
+            "browser" => self.browser.as_deref().ok_or(KeystoreError::ToolMissing("certutil or pk12util")),
+            "file" => Ok(&*self.file),
+            unknown => Err(KeystoreError::Unknown(unknown.to_owned())),
+        }
+    }
+
+    /// Every store, each once.
+    pub fn all(&self) -> impl Iterator<Item = &dyn Keystore> {
+        let other = self.browser.iter().filter(|browser| browser.name() != self.file.name());
+        other.chain([&self.file]).map(|store| &**store)
+    }
+
+    /// What they are called.
+    pub fn names(&self) -> Vec<String> {
+        self.all().map(|store| store.name().to_owned()).collect()
+    }
+}
+
+/// Finds the stores that this PC has.
+///
+/// # Errors
+/// [`KeystoreError::ToolMissing`] if the tools of a store that was asked for are not installed.
+pub fn available(state: &State, home: &Path, choice: KeystoreChoice) -> Result<Keystores, KeystoreError> {
+    let file: Rc<dyn Keystore> = Rc::new(file::FileStore::new(&state.store()));
+    let browser = match choice {
+        KeystoreChoice::File => Some(Rc::clone(&file)),
+        KeystoreChoice::Nss => Some(browser_store(state, home)?),
+        KeystoreChoice::Auto => browser_store(state, home).ok(),
+    };
+    Ok(Keystores { browser, file })
+}
+
+#[cfg(target_os = "linux")]
+fn browser_store(state: &State, home: &Path) -> Result<Rc<dyn Keystore>, KeystoreError> {
+    Ok(Rc::new(nss::Nss::find(home, &state.temporary())?))
+}

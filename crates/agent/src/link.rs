@@ -1,0 +1,239 @@
+//! Holds one request open at the server, which answers it the moment something is to be done, and decides which manifest is accepted.
+
+use tegata_api::client::ClientError;
+use tegata_api::v1::device as wire;
+use tegata_core::name::DeviceId;
+use tokio::time::{Duration, Instant, sleep_until};
+
+use crate::backoff::Backoff;
+use crate::chance;
+use crate::disk::{self, DiskError};
+use crate::manifest::{Manifest, Unreadable};
+use crate::server::{Server, retry_after};
+use crate::state::State;
+
+/// An empty answer that comes sooner than this did not come from a server that holds requests: asking again at once would be a storm.
+const HELD_MIN: Duration = Duration::from_secs(5);
+
+/// Why a manifest is not followed. The last good one stays in force.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It is for another device.
+    #[error("the manifest is for {0}, not for this device")]
+    OtherDevice(DeviceId),
+    /// It is older than one that was followed already.
+    #[error("the manifest has generation {got}, but {seen} was followed already; the server may have been restored from an old backup")]
+    GoesBack {
+        /// The refused one's.
+        got: u64,
+        /// The highest so far.
+        seen: u64,
+    },
+    /// It makes no sense.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// It cannot be kept.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// What was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// A new manifest is in force.
+    Manifest,
+    /// The server answers again after a time of silence.
+    Reconnected,
+}
+
+/// The link to the server.
+pub struct Link {
+    state: State,
+    device: DeviceId,
+    manifest: Option<Manifest>,
+    backoff: Backoff,
+    ask_at: Instant,
+}
+
+impl Link {
+    /// Begins with the manifest that was accepted last, so that an agent works through an outage.
+    pub fn open(state: &State, device: DeviceId) -> Result<Self, Refusal> {
+        let kept: Option<wire::Manifest> = disk::read_json(&state.manifest())?;
+        let manifest = kept.as_ref().map(Manifest::try_from).transpose()?;
+        Ok(Self { state: state.clone(), device, manifest, backoff: Backoff::default(), ask_at: Instant::now() })
+    }
+
+    /// The manifest in force.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
+    }
+
+    /// The highest generation that was accepted.
+    pub fn generation(&self) -> u64 {
+        self.manifest.as_ref().map_or(0, |manifest| manifest.generation)
+    }
+
+    /// Waits until something is heard, however long that takes. Can be dropped and called again at any time: the waiting time after
+    /// a failure is kept.
+    pub async fn hear(&mut self, server: &dyn Server) -> Heard {
+        loop {
+            sleep_until(self.ask_at).await;
+            let asked_at = Instant::now();
+            let was_failing = self.backoff.is_failing();
+            match server.manifest(self.generation()).await {
+                Ok(Some(manifest)) => {
+                    if self.take(&manifest) {
+                        return Heard::Manifest;
+                    }
+                }
+                Ok(None) if asked_at.elapsed() < HELD_MIN => self.wait(None),
+                Ok(None) => {
+                    self.answered();
+                    if was_failing {
+                        return Heard::Reconnected;
+                    }
+                }
+                Err(problem) => self.failed(&problem),
+            }
+        }
+    }
+
+    /// Accepts a manifest, durably, or says why not.
+    pub fn accept(&mut self, said: &wire::Manifest) -> Result<(), Refusal> {
+        let manifest = Manifest::try_from(said)?;
+        if manifest.device != self.device {
+            return Err(Refusal::OtherDevice(manifest.device));
+        }
+        if self.manifest.is_some() && manifest.generation <= self.generation() {
+            return Err(Refusal::GoesBack { got: manifest.generation, seen: self.generation() });
+        }
+        disk::write_json(&self.state.manifest(), said)?;
+        self.manifest = Some(manifest);
+        Ok(())
+    }
+
+    fn take(&mut self, manifest: &wire::Manifest) -> bool {
+        match self.accept(manifest) {
+            Ok(()) => {
+                tracing::info!(generation = self.generation(), "a new manifest is in force");
+                self.answered();
+                true
+            }
+            Err(refusal) => {
+                tracing::error!(refusal = crate::told(&refusal), "a manifest is refused");
+                self.wait(None);
+                false
+            }
+        }
+    }
+
+    fn answered(&mut self) {
+        self.backoff.succeeded();
+        self.ask_at = Instant::now();
+    }
+
+    fn failed(&mut self, problem: &ClientError) {
+        if !self.backoff.is_failing() {
+            tracing::warn!(problem = crate::told(problem), "the server is silent; everything that is installed goes on working");
+        }
+        self.wait(retry_after(problem));
+    }
+
+    fn wait(&mut self, at_least: Option<Duration>) {
+        self.ask_at = Instant::now() + self.backoff.failed(chance::number(), at_least);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tegata_api::v1::problem::Code;
+
+    use super::*;
+    use crate::pretend::{World, problem};
+
+    fn link(world: &World) -> Link {
+        Link::open(&world.state, world.device()).unwrap()
+    }
+
+    fn manifest(generation: u64) -> wire::Manifest {
+        wire::Manifest { generation, device: "sakura/uketsuke-1".into(), ..Default::default() }
+    }
+
+    #[test]
+    fn a_generation_never_goes_back_not_even_over_a_restart() {
+        let world = World::new();
+        link(&world).accept(&manifest(7)).unwrap();
+        for old in [0, 6, 7] {
+            let mut link = link(&world);
+            assert!(matches!(link.accept(&manifest(old)), Err(Refusal::GoesBack { seen: 7, .. })), "{old}");
+            assert_eq!(link.generation(), 7);
+        }
+        link(&world).accept(&manifest(8)).unwrap();
+        assert_eq!(link(&world).generation(), 8);
+    }
+
+    #[test]
+    fn another_devices_manifest_and_nonsense_leave_the_last_good_one_in_force() {
+        let world = World::new();
+        link(&world).accept(&manifest(7)).unwrap();
+        let other = wire::Manifest { device: "sakura/uketsuke-2".into(), ..manifest(8) };
+        let nonsense = wire::Manifest { retire: vec!["*".into()], ..manifest(8) };
+        for refused in [other, nonsense] {
+            let mut link = link(&world);
+            link.accept(&refused).unwrap_err();
+            assert_eq!(link.manifest(), Some(&Manifest::try_from(&manifest(7)).unwrap()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t5_an_outage_of_a_week_is_survived_without_a_storm() {
+        let world = World::new();
+        let mut link = link(&world);
+        world.server.down_for(Duration::from_secs(7 * 86_400));
+        assert_eq!(link.hear(&*world.server).await, Heard::Reconnected);
+        let asked = world.server.asked();
+        // At most one question each 150 s on average once the ceiling is reached, and never fewer than one each 300 s.
+        assert!((2_016..6_000).contains(&asked), "{asked} questions in a week");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t5_retry_after_is_honoured() {
+        let world = World::new();
+        let mut link = link(&world);
+        let mut busy = problem(Code::Busy);
+        busy.retry_after = Some(600);
+        world.server.refuse_with(busy);
+        let begun = Instant::now();
+        let heard = tokio::time::timeout(Duration::from_secs(599), link.hear(&*world.server)).await;
+        assert!(heard.is_err() && world.server.asked() == 1);
+        world.server.accept_again();
+        // The waiting time is kept although the call was dropped.
+        assert_eq!(link.hear(&*world.server).await, Heard::Reconnected);
+        assert!(begun.elapsed() >= Duration::from_secs(600));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_answers_empty_at_once_is_not_asked_in_a_circle() {
+        let world = World::new();
+        let mut link = link(&world);
+        world.server.holds_for(Duration::ZERO);
+        let _ = tokio::time::timeout(Duration::from_secs(3_600), async {
+            loop {
+                link.hear(&*world.server).await;
+            }
+        })
+        .await;
+        assert!(world.server.asked() < 100, "{} questions in an hour", world.server.asked());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_identity_changes_nothing_on_the_pc() {
+        let world = World::new();
+        let mut link = link(&world);
+        link.accept(&manifest(3)).unwrap();
+        world.server.refuse_with(problem(Code::Unauthorized));
+        let heard = tokio::time::timeout(Duration::from_secs(86_400), link.hear(&*world.server)).await;
+        assert!(heard.is_err() && link.generation() == 3);
+        crate::identity::Identity::load(&world.state).unwrap();
+    }
+}

@@ -1,0 +1,150 @@
+//! The manifest after the door: every name, number and fingerprint read once, so that nothing later handles bare strings.
+
+use std::collections::BTreeSet;
+
+use tegata_api::v1::device::{self as wire, BrowserRule, FileHash};
+use tegata_core::name::{DeviceId, OrderId, Sha256, SlotId};
+use tegata_core::policy::KeyAlgorithm;
+
+/// Everything that this device should have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Never goes back.
+    pub generation: u64,
+    /// Whose manifest it is.
+    pub device: DeviceId,
+    /// The slots, each once.
+    pub slots: Vec<Slot>,
+    /// Certificates to remove now.
+    pub retire: BTreeSet<Sha256>,
+    /// Installer files to remove.
+    pub remove_installers: BTreeSet<FileHash>,
+    /// The folders of the user to look into.
+    pub folders: BTreeSet<String>,
+}
+
+/// What one slot should hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Which one.
+    pub id: SlotId,
+    /// The newest order for it.
+    pub order: Option<OrderId>,
+    /// The kind of key to make; `None` if this agent does not know the kind.
+    pub key: Option<KeyAlgorithm>,
+    /// What people see as the certificate's name.
+    pub label: String,
+    /// Where it goes.
+    pub stores: Vec<String>,
+    /// Which sites the browser selects it for.
+    pub select: BTreeSet<BrowserRule>,
+    /// The page that proves it.
+    pub probe: Option<String>,
+    /// Certificates that go once the order is proven.
+    pub replaces: BTreeSet<Sha256>,
+}
+
+/// A manifest that makes no sense. The last good one stays in force.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the manifest cannot be understood: {what} '{text}'")]
+pub struct Unreadable {
+    what: &'static str,
+    text: String,
+}
+
+fn read<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T, Unreadable> {
+    text.parse().map_err(|_| Unreadable { what, text: text.to_owned() })
+}
+
+impl TryFrom<&wire::Manifest> for Manifest {
+    type Error = Unreadable;
+
+    fn try_from(said: &wire::Manifest) -> Result<Self, Unreadable> {
+        let slots = said.slots.iter().map(Slot::try_from).collect::<Result<Vec<_>, _>>()?;
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = slots.iter().find(|slot| !seen.insert(&slot.id)) {
+            return Err(Unreadable { what: "there are two slots", text: twice.id.to_string() });
+        }
+        let hash = |file: &FileHash| read::<Sha256>("file hash", &file.sha256).map(|hash| FileHash { sha256: hash.to_string(), size: file.size });
+        Ok(Self {
+            generation: said.generation,
+            device: read("device", &said.device)?,
+            slots,
+            retire: said.retire.iter().map(|text| read("fingerprint", text)).collect::<Result<_, _>>()?,
+            remove_installers: said.remove_installers.iter().map(hash).collect::<Result<_, _>>()?,
+            folders: said.folders.iter().cloned().collect(),
+        })
+    }
+}
+
+impl TryFrom<&wire::SlotManifest> for Slot {
+    type Error = Unreadable;
+
+    fn try_from(said: &wire::SlotManifest) -> Result<Self, Unreadable> {
+        Ok(Self {
+            id: read("slot", &said.slot)?,
+            order: said.order.as_deref().map(|text| read("order", text)).transpose()?,
+            key: algorithm(&said.key),
+            label: said.label.clone(),
+            stores: said.stores.clone(),
+            select: said.select.iter().cloned().collect(),
+            probe: said.probe.clone(),
+            replaces: said.replaces.iter().map(|text| read("fingerprint", text)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// A kind of key that is not known here is one slot's trouble, not the whole manifest's: newer servers may know more.
+fn algorithm(word: &str) -> Option<KeyAlgorithm> {
+    match word {
+        "ecdsa-p256" => Some(KeyAlgorithm::EcdsaP256),
+        "ecdsa-p384" => Some(KeyAlgorithm::EcdsaP384),
+        "rsa-2048" => Some(KeyAlgorithm::Rsa2048),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(id: &str) -> wire::SlotManifest {
+        wire::SlotManifest {
+            slot: id.into(),
+            order: Some("00".repeat(16)),
+            key: "ecdsa-p256".into(),
+            label: "Karte".into(),
+            stores: vec!["browser".into()],
+            select: vec![],
+            probe: None,
+            replaces: vec![],
+        }
+    }
+
+    fn manifest(slots: Vec<wire::SlotManifest>) -> wire::Manifest {
+        wire::Manifest { generation: 1, device: "sakura/uketsuke-1".into(), slots, ..Default::default() }
+    }
+
+    #[test]
+    fn a_name_that_could_leave_the_folder_is_refused() {
+        for id in ["../../etc/passwd", "a/b/../c", "a/b", "", "A/b/c", "a/b+c/d"] {
+            assert!(Manifest::try_from(&manifest(vec![slot(id)])).is_err(), "{id}");
+        }
+        let mut wrong = slot("a/b/c");
+        wrong.order = Some("../x".into());
+        assert!(Manifest::try_from(&manifest(vec![wrong])).is_err());
+    }
+
+    #[test]
+    fn the_same_slot_twice_is_refused() {
+        let problem = Manifest::try_from(&manifest(vec![slot("a/b/c"), slot("a/b/c")])).unwrap_err();
+        assert_eq!(problem.to_string(), "the manifest cannot be understood: there are two slots 'a/b/c'");
+    }
+
+    #[test]
+    fn an_unknown_kind_of_key_is_kept_for_its_slot_to_complain_about() {
+        let mut newer = slot("a/b/c");
+        newer.key = "ml-dsa-65".into();
+        assert_eq!(Manifest::try_from(&manifest(vec![newer])).unwrap().slots[0].key, None);
+    }
+}

@@ -1,0 +1,141 @@
+//! Where everything lies in the agent's own folder.
+
+use std::path::{Path, PathBuf};
+
+use tegata_core::name::{OrderId, SlotId};
+
+use crate::disk::{self, DiskError};
+
+/// The agent's own folder. Nobody else may look into it (0700).
+#[derive(Debug, Clone)]
+pub struct State {
+    root: PathBuf,
+}
+
+impl State {
+    /// Opens the folder, makes it if it is missing, and clears away what a crash may have left half written.
+    pub fn open(root: &Path) -> Result<Self, DiskError> {
+        let state = Self { root: root.to_owned() };
+        for folder in [state.root.clone(), state.journal(), state.receipts(), state.store(), state.temporary()] {
+            disk::make_folder(&folder)?;
+            disk::clear_temporary(&folder)?;
+        }
+        disk::clear_folder(&state.temporary())?;
+        Ok(state)
+    }
+
+    /// Names the folder without touching it: for those who only read.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What `enroll` was told.
+    pub fn settings(&self) -> PathBuf {
+        self.root.join("agent.json")
+    }
+
+    /// The device's own key, PKCS#8.
+    pub fn identity_key(&self) -> PathBuf {
+        self.root.join("identity.key")
+    }
+
+    /// The key of an enrolment that was not answered yet.
+    pub fn enrolling_key(&self) -> PathBuf {
+        self.root.join("enrolling.key")
+    }
+
+    /// The device's identity certificate and its intermediates.
+    pub fn identity_chain(&self) -> PathBuf {
+        self.root.join("identity.pem")
+    }
+
+    /// The authorities that the server's certificate may come from.
+    pub fn authorities(&self) -> PathBuf {
+        self.root.join("authorities.pem")
+    }
+
+    /// Further roots for probing.
+    pub fn probe_roots(&self) -> PathBuf {
+        self.root.join("probe-roots.pem")
+    }
+
+    /// The manifest that was accepted last.
+    pub fn manifest(&self) -> PathBuf {
+        self.root.join("manifest.json")
+    }
+
+    /// Fingerprints of the certificates that this agent installed.
+    pub fn inventory(&self) -> PathBuf {
+        self.root.join("inventory.json")
+    }
+
+    /// When certificates were removed, for the local limit.
+    pub fn removals(&self) -> PathBuf {
+        self.root.join("removals.json")
+    }
+
+    /// When installer files were removed, for the local limit.
+    pub fn installer_removals(&self) -> PathBuf {
+        self.root.join("installer-removals.json")
+    }
+
+    /// Installer files whose removal has begun.
+    pub fn sweeping(&self) -> PathBuf {
+        self.root.join("sweeping.json")
+    }
+
+    /// Browsers that still hold an old decision.
+    pub fn browsers(&self) -> PathBuf {
+        self.root.join("browsers.json")
+    }
+
+    /// Whether the server was reached last time, for `status`.
+    pub fn contact(&self) -> PathBuf {
+        self.root.join("contact.json")
+    }
+
+    /// Held by the one process that works in this folder.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// One file per slot.
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("journal")
+    }
+
+    /// The file of one slot. `+` occurs in no name.
+    pub fn journal_of(&self, slot: &SlotId) -> PathBuf {
+        self.journal().join(format!("{}.json", slot.to_string().replace('/', "+")))
+    }
+
+    /// Key and certificate of an order until they are proven.
+    pub fn staged(&self) -> PathBuf {
+        self.root.join("staged")
+    }
+
+    /// The same for one order.
+    pub fn staged_of(&self, order: OrderId) -> PathBuf {
+        self.staged().join(order.to_string())
+    }
+
+    /// Receipts that the server does not have yet.
+    pub fn receipts(&self) -> PathBuf {
+        self.root.join("receipts")
+    }
+
+    /// The keystore of files.
+    pub fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
+
+    /// Files that live only as long as one command; emptied at start.
+    pub fn temporary(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+}

@@ -1,0 +1,155 @@
+//! `tegata-agent status`: what the agent's folder says, for people and for programs. Reads only, also while the agent runs.
+
+use serde::Serialize;
+use tegata_api::v1::device::SlotReport;
+use tegata_core::time::Timestamp;
+
+use crate::agent::Contact;
+use crate::browser::{Browser, Chromium};
+use crate::disk;
+use crate::identity::{Identity, IdentityError};
+use crate::journal::{Entry, Journal};
+use crate::settings::Settings;
+use crate::state::State;
+use crate::words::{Language, Phrase, say};
+
+/// What there is to see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// `clinic/device`.
+    pub device: String,
+    /// The tenant.
+    pub tenant: String,
+    /// The server.
+    pub server: String,
+    /// Whether it answers; absent if it was not contacted yet.
+    pub contact: Option<Contact>,
+    /// The last moment of the identity's validity, seconds since the Unix epoch.
+    pub identity_until: Option<i64>,
+    /// The slots.
+    pub slots: Vec<SlotReport>,
+    /// True while a browser runs that has to be restarted once.
+    pub restart_browser: bool,
+}
+
+impl Status {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`IdentityError::NotEnrolled`] if nobody has enrolled this PC, and whatever is damaged.
+    pub fn read(state: &State) -> Result<Self, IdentityError> {
+        let identity = Identity::load(state)?;
+        let settings = Settings::read(state)?.ok_or_else(|| IdentityError::NotEnrolled(state.root().display().to_string()))?;
+        let slots = Journal::open(state)?.entries().map(Entry::report).collect();
+        let mut browser = Chromium::new(state, &settings.home, settings.browser_policies.as_deref());
+        Ok(Self {
+            device: settings.device,
+            tenant: settings.tenant,
+            server: settings.server,
+            contact: disk::read_json(&state.contact())?,
+            identity_until: identity.not_after().map(Timestamp::unix),
+            slots,
+            restart_browser: browser.holds_old()?,
+        })
+    }
+
+    /// True if nobody has to do anything.
+    pub fn is_well(&self) -> bool {
+        let answers = self.contact.as_ref().is_some_and(|contact| contact.problem.is_none());
+        answers && !self.restart_browser && self.slots.iter().all(|slot| slot.trouble.is_none())
+    }
+
+    /// Tells it to people.
+    pub fn tell(&self, language: Language) -> String {
+        let mut phrases = vec![Phrase::Device(self.device.clone()), self.link()];
+        phrases.extend(self.identity_until.map(|until| Phrase::Identity(Timestamp::from_unix(until).to_string())));
+        phrases.extend(self.slots.iter().map(slot_phrase));
+        if self.slots.is_empty() {
+            phrases.push(Phrase::NoSlots);
+        }
+        if self.restart_browser {
+            phrases.push(Phrase::RestartBrowser);
+        }
+        if self.is_well() {
+            phrases.push(Phrase::AllWell);
+        }
+        phrases.iter().map(|phrase| say(language, phrase) + "\n").collect()
+    }
+
+    fn link(&self) -> Phrase {
+        let since = |contact: &Contact| Timestamp::from_unix(contact.since).to_string();
+        match &self.contact {
+            None => Phrase::NeverRun(self.server.clone()),
+            Some(contact) => match &contact.problem {
+                None => Phrase::Connected(self.server.clone(), since(contact)),
+                Some(problem) => Phrase::Silent(self.server.clone(), since(contact), problem.clone()),
+            },
+        }
+    }
+}
+
+fn slot_phrase(slot: &SlotReport) -> Phrase {
+    match (&slot.trouble, slot.stage.as_str()) {
+        (Some(trouble), _) => Phrase::Trouble(slot.slot.clone(), trouble.clone()),
+        (None, "proven" | "settled") => Phrase::Ready(slot.slot.clone()),
+        (None, "abandoned") => Phrase::Abandoned(slot.slot.clone()),
+        (None, stage) => Phrase::Preparing(slot.slot.clone(), stage.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn status() -> Status {
+        let slot = |profile: &str, stage: &str, trouble: Option<&str>| SlotReport {
+            slot: format!("sakura/uketsuke-1/{profile}"),
+            order: "00".repeat(16),
+            stage: stage.into(),
+            trouble: trouble.map(str::to_owned),
+        };
+        Status {
+            device: "sakura/uketsuke-1".into(),
+            tenant: "aozora".into(),
+            server: "https://tegata.example.jp:8443".into(),
+            contact: Some(Contact { since: 1_800_000_000, problem: None }),
+            identity_until: Some(1_807_776_000),
+            slots: vec![slot("karte", "settled", None), slot("weborca", "keyed", Some("the certificate could not be fetched"))],
+            restart_browser: true,
+        }
+    }
+
+    #[test]
+    fn staff_read_what_is_ready_and_what_to_do() {
+        expect![[r#"
+            Device: sakura/uketsuke-1
+            Server: https://tegata.example.jp:8443 answers (since 2027-01-15T08:00:00Z)
+            Identity: valid until 2027-04-15T08:00:00Z
+            Certificate sakura/uketsuke-1/karte: ready
+            Certificate sakura/uketsuke-1/weborca: the certificate could not be fetched
+            Close every browser window and start the browser again: it then uses the new certificate.
+        "#]]
+        .assert_eq(&status().tell(Language::English));
+        expect![[r#"
+            端末: sakura/uketsuke-1
+            サーバー: https://tegata.example.jp:8443 と通信できています (2027-01-15T08:00:00Z から)
+            端末の身分証明: 2027-04-15T08:00:00Z まで有効
+            証明書 sakura/uketsuke-1/karte: 使えます
+            証明書 sakura/uketsuke-1/weborca: 確認が必要です: the certificate could not be fetched
+            ブラウザーをすべて閉じて、もう一度開いてください。新しい証明書に切り替わります。
+        "#]]
+        .assert_eq(&status().tell(Language::Japanese));
+    }
+
+    #[test]
+    fn all_is_well_only_if_the_server_answers_and_nothing_is_in_trouble() {
+        let well = Status { slots: vec![], restart_browser: false, ..status() };
+        assert!(well.is_well() && !status().is_well());
+        assert!(!Status { contact: None, ..well.clone() }.is_well());
+        let silent = Contact { since: 0, problem: Some("no answer".into()) };
+        assert!(!Status { contact: Some(silent), ..well }.is_well());
+    }
+}

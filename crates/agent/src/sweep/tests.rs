@@ -1,0 +1,186 @@
+//! The sweep, and those who would like it to remove something else.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::*;
+use crate::pretend::World;
+
+struct Pc {
+    world: World,
+    limit: Limit,
+    receipts: Receipts,
+}
+
+impl Pc {
+    fn new() -> Self {
+        let world = World::new();
+        fs::create_dir_all(world.home().join("Downloads")).unwrap();
+        let limit = Limit::open(&world.state.installer_removals()).unwrap();
+        let receipts = world.receipts();
+        Self { world, limit, receipts }
+    }
+
+    fn put(&self, path: &str, contents: &[u8]) -> FileHash {
+        let path = self.world.home().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+        FileHash { sha256: tegata_pki::key::sha256(contents).to_string(), size: contents.len() as u64 }
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.world.home().join(path).symlink_metadata().is_ok()
+    }
+
+    fn sweep(&mut self, listed: &[&FileHash]) -> Swept {
+        let folders = ["downloads", "desktop", "documents", "trash"].map(String::from).into();
+        let home = self.world.home();
+        let mut sweeper = Sweeper { state: &self.world.state, home: &home, receipts: &mut self.receipts, limit: &mut self.limit };
+        sweeper.sweep(&folders, &listed.iter().map(|&file| file.clone()).collect()).unwrap()
+    }
+
+    fn left(&mut self, listed: &[&FileHash]) -> Vec<String> {
+        self.sweep(listed).left.into_iter().map(|seen| seen.path).collect()
+    }
+}
+
+#[test]
+fn installers_are_seen_in_the_users_folders_one_level_deep() {
+    let mut pc = Pc::new();
+    fs::create_dir_all(pc.world.home().join(".config")).unwrap();
+    let own = "# comment\nXDG_DOWNLOAD_DIR=\"$HOME/ダウンロード\"\nXDG_DESKTOP_DIR=\"/etc\"\nXDG_DOCUMENTS_DIR=\"$HOME/\"\n";
+    fs::write(pc.world.home().join(".config/user-dirs.dirs"), own).unwrap();
+    for path in ["Downloads/client_cert.PFX", "ダウンロード/202101.p12", "Desktop/a.pfx"] {
+        pc.put(path, b"bundle");
+    }
+    for path in ["Downloads/deeper/b.p12", "Downloads/photo.jpg", "Pictures/c.p12", "d.p12"] {
+        pc.put(path, b"bundle!");
+    }
+    assert_eq!(pc.left(&[]), ["~/Desktop/a.pfx", "~/Downloads/client_cert.PFX", "~/ダウンロード/202101.p12"]);
+}
+
+#[test]
+fn a_listed_file_goes_under_whatever_name_and_leaves_a_receipt() {
+    let mut pc = Pc::new();
+    let listed = pc.put("Downloads/renamed.dat", b"the listed bundle");
+    pc.put("Downloads/other.p12", b"another bundle");
+    assert_eq!(pc.left(&[&listed]), ["~/Downloads/other.p12"]);
+    assert!(!pc.has("Downloads/renamed.dat"));
+    assert_eq!(pc.receipts.waiting(), 1);
+    assert_eq!(pc.left(&[&listed]), ["~/Downloads/other.p12"]);
+    assert_eq!(pc.receipts.waiting(), 1, "said once");
+}
+
+#[test]
+fn f8_links_second_names_and_other_contents_are_left_alone() {
+    let mut pc = Pc::new();
+    let listed = pc.put("precious/original.p12", b"the listed bundle");
+    fs::hard_link(pc.world.home().join("precious/original.p12"), pc.world.home().join("Downloads/hard.p12")).unwrap();
+    symlink(pc.world.home().join("precious/original.p12"), pc.world.home().join("Downloads/soft.p12")).unwrap();
+    symlink(pc.world.home().join("precious"), pc.world.home().join("Desktop")).unwrap();
+    pc.put("Downloads/same-size.p12", b"THE LISTED BUNDLE");
+    pc.sweep(&[&listed]);
+    for path in ["precious/original.p12", "Downloads/hard.p12", "Downloads/soft.p12", "Downloads/same-size.p12"] {
+        assert!(pc.has(path), "{path}");
+    }
+    assert!(!pc.receipts.is_waiting());
+}
+
+#[test]
+fn f8_a_pipe_does_not_hold_the_agent_up_and_a_huge_file_is_not_read() {
+    let mut pc = Pc::new();
+    rustix::fs::mkfifoat(rustix::fs::CWD, pc.world.home().join("Downloads/pipe.p12"), rustix::fs::Mode::RWXU).unwrap();
+    fs::File::create(pc.world.home().join("Downloads/huge.p12")).unwrap().set_len(SIZE_MAX + 1).unwrap();
+    assert!(pc.left(&[]).is_empty());
+}
+
+#[test]
+fn f1_the_local_limit_holds_and_is_told() {
+    let mut pc = Pc::new();
+    let listed: Vec<FileHash> = (0..12).map(|n| pc.put(&format!("Downloads/{n:02}.p12"), format!("bundle {n:02}").as_bytes())).collect();
+    let swept = pc.sweep(&listed.iter().collect::<Vec<_>>());
+    assert_eq!((swept.left.len(), swept.limited), (2, true));
+    assert_eq!(pc.receipts.waiting(), 10);
+}
+
+#[test]
+fn a_removal_that_was_cut_short_is_finished_and_receipted_once() {
+    let mut pc = Pc::new();
+    let listed = pc.put("Downloads/cut.p12", b"the listed bundle");
+    let intent = InstallerSeen { path: "~/Downloads/cut.p12".into(), file: listed.clone() };
+    // Cut after the intent, after the move aside, and after the removal itself.
+    disk::write_json(&pc.world.state.sweeping(), &intent).unwrap();
+    fs::rename(pc.world.home().join("Downloads/cut.p12"), pc.world.home().join("Downloads/.tegata-removing-0.p12")).unwrap();
+    assert!(pc.left(&[&listed]).is_empty());
+    assert_eq!(pc.receipts.waiting(), 1);
+    let other = FileHash { sha256: "ab".repeat(32), size: 3 };
+    disk::write_json(&pc.world.state.sweeping(), &InstallerSeen { path: "~/Downloads/gone.p12".into(), file: other }).unwrap();
+    assert!(pc.left(&[&listed]).is_empty());
+    assert_eq!(pc.receipts.waiting(), 2);
+    assert!(disk::read(&pc.world.state.sweeping()).unwrap().is_none());
+}
+
+/// Somebody swaps the file for links and for other files, as fast as the machine can, while the agent removes.
+#[test]
+fn f8_nothing_outside_and_nothing_different_is_removed_under_racing_swaps() {
+    const REMOVALS: u32 = 10_000;
+    let pc = Pc::new();
+    let home = pc.world.home();
+    let downloads = home.join("Downloads");
+    let target = downloads.join("bundle.p12");
+    let listed = pc.put("Downloads/bundle.p12", b"the listed bundle");
+    let precious = home.join("precious.p12");
+    fs::write(&precious, "the listed bundle").unwrap();
+    let found = Found { folder: "Downloads".into(), name: "bundle.p12".into(), file: listed };
+    let (stop, swaps) = (AtomicBool::new(false), AtomicU32::new(0));
+    let (mut removed, mut attempts) = (0_u32, 0_u32);
+    std::thread::scope(|scope| {
+        let swapper = scope.spawn(|| swap(&downloads, &target, &precious, &stop, &swaps));
+        while (attempts < REMOVALS || removed == 0 || swaps.load(Ordering::Relaxed) < REMOVALS) && !swapper.is_finished() {
+            attempts += 1;
+            removed += u32::from(os::remove(&home, &found).is_ok());
+        }
+        stop.store(true, Ordering::Relaxed);
+        let (made, survived) = swapper.join().expect("the swapper found something gone that was not listed");
+        assert!(survived <= made);
+    });
+    assert!(removed > 0 && precious.exists(), "{removed} of {attempts} removed");
+}
+
+/// Puts the listed file, a link out of the folder, and a different file under the same name in turn. Whatever is not the listed file
+/// carries its own name inside, and has to be found again afterwards: under that name, or aside where the sweep has left it.
+fn swap(downloads: &Path, target: &Path, precious: &Path, stop: &AtomicBool, swaps: &AtomicU32) -> (u32, u32) {
+    let (mut made, mut survived) = (0, 0);
+    let staging = downloads.parent().unwrap().join("staging");
+    while !stop.load(Ordering::Relaxed) {
+        let round = swaps.fetch_add(1, Ordering::Relaxed);
+        match round % 3 {
+            0 => fs::write(&staging, "the listed bundle").unwrap(),
+            1 => symlink(precious, &staging).unwrap(),
+            _ => fs::write(&staging, format!("different {made:07}")).unwrap(),
+        }
+        let kept = downloads.parent().unwrap().join("kept");
+        fs::rename(&staging, target).unwrap();
+        if round % 3 == 2 {
+            made += 1;
+            survived += u32::from(take_back(downloads, target, &kept, &format!("different {:07}", made - 1)));
+        }
+        assert!(precious.exists(), "a file outside the folder is gone");
+    }
+    assert_eq!(made, survived, "a file that was not listed is gone");
+    (made, survived)
+}
+
+/// Looks for the different file: the sweep may be holding it aside for a moment.
+fn take_back(downloads: &Path, target: &Path, kept: &Path, contents: &str) -> bool {
+    for _ in 0..100_000 {
+        let places = fs::read_dir(downloads).unwrap().map(|entry| entry.unwrap().path()).chain([target.to_owned()]);
+        for place in places {
+            if fs::read_to_string(&place).is_ok_and(|text| text == contents) && fs::rename(&place, kept).is_ok() {
+                return true;
+            }
+        }
+    }
+    false
+}

@@ -1,0 +1,136 @@
+//! What clinic staff read on their screen, in their language. Everything else is for administrators, and in English.
+
+/// A language of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// Japanese.
+    Japanese,
+    /// English, also for every other language.
+    English,
+}
+
+/// Something to be said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phrase {
+    /// The PC is enrolled under this name.
+    Enrolled(String),
+    /// What to do after enrolling.
+    EnrolledNext,
+    /// Enrolling failed, and this is what happened.
+    NotEnrolled(String),
+    /// What to do about it.
+    NotEnrolledNext,
+    /// Nobody has enrolled this PC.
+    NeverEnrolled,
+    /// The PC's name.
+    Device(String),
+    /// The server answers, since.
+    Connected(String, String),
+    /// The server does not answer, since, because.
+    Silent(String, String, String),
+    /// The agent has not run yet.
+    NeverRun(String),
+    /// The identity is valid until.
+    Identity(String),
+    /// There are no certificates for this PC.
+    NoSlots,
+    /// A certificate is ready.
+    Ready(String),
+    /// A certificate is being prepared, and how far it is.
+    Preparing(String, String),
+    /// A certificate is in trouble, and why.
+    Trouble(String, String),
+    /// A certificate is not wanted any more.
+    Abandoned(String),
+    /// Restart the browser.
+    RestartBrowser,
+    /// Everything is in order.
+    AllWell,
+}
+
+/// The language of the surroundings (POSIX: `LC_ALL`, then `LC_MESSAGES`, then `LANG`).
+pub fn language() -> Language {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    language_of(["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).as_deref())
+}
+
+fn language_of(locale: Option<&str>) -> Language {
+    if locale.is_some_and(|locale| locale.starts_with("ja")) { Language::Japanese } else { Language::English }
+}
+
+/// Says it.
+pub fn say(language: Language, phrase: &Phrase) -> String {
+    let (japanese, english) = both(phrase);
+    match language {
+        Language::Japanese => japanese,
+        Language::English => english,
+    }
+}
+
+fn both(phrase: &Phrase) -> (String, String) {
+    match phrase {
+        Phrase::Enrolled(device) => (format!("このパソコンを「{device}」として登録しました。"), format!("This PC is enrolled as {device}.")),
+        Phrase::EnrolledNext => (
+            "このあとの操作は不要です。電子証明書は自動で入ります。".into(),
+            "Nothing more to do: certificates arrive by themselves.".into(),
+        ),
+        Phrase::NotEnrolled(problem) => (format!("登録できませんでした: {problem}"), format!("This PC was not enrolled: {problem}")),
+        Phrase::NotEnrolledNext => (
+            "登録コードは10分間、1台だけに使えます。入力を確かめるか、管理者に新しいコードを頼んでください。".into(),
+            "A code is good for ten minutes and one PC. Check what was typed, or ask your administrator for a new code.".into(),
+        ),
+        Phrase::NeverEnrolled => (
+            "このパソコンはまだ登録されていません。管理者から登録コードを受け取ってください。".into(),
+            "This PC is not enrolled yet. Ask your administrator for a code.".into(),
+        ),
+        Phrase::Device(device) => (format!("端末: {device}"), format!("Device: {device}")),
+        Phrase::Connected(server, since) => {
+            (format!("サーバー: {server} と通信できています ({since} から)"), format!("Server: {server} answers (since {since})"))
+        }
+        Phrase::Silent(server, since, problem) => (
+            format!("サーバー: {server} と {since} から通信できていません: {problem}\n  入っている証明書はそのまま使えます。"),
+            format!("Server: {server} has been silent since {since}: {problem}\n  Certificates that are installed go on working."),
+        ),
+        Phrase::NeverRun(server) => {
+            (format!("サーバー: {server} にはまだ接続していません。"), format!("Server: {server} was not contacted yet."))
+        }
+        Phrase::Identity(until) => (format!("端末の身分証明: {until} まで有効"), format!("Identity: valid until {until}")),
+        Phrase::NoSlots => ("証明書: まだありません。".into(), "Certificates: none yet.".into()),
+        Phrase::Ready(slot) => (format!("証明書 {slot}: 使えます"), format!("Certificate {slot}: ready")),
+        Phrase::Preparing(slot, stage) => (format!("証明書 {slot}: 準備中 ({stage})"), format!("Certificate {slot}: being prepared ({stage})")),
+        Phrase::Trouble(slot, problem) => (format!("証明書 {slot}: 確認が必要です: {problem}"), format!("Certificate {slot}: {problem}")),
+        Phrase::Abandoned(slot) => (format!("証明書 {slot}: 取り消されました"), format!("Certificate {slot}: withdrawn")),
+        Phrase::RestartBrowser => (
+            "ブラウザーをすべて閉じて、もう一度開いてください。新しい証明書に切り替わります。".into(),
+            "Close every browser window and start the browser again: it then uses the new certificate.".into(),
+        ),
+        Phrase::AllWell => ("問題はありません。".into(), "All is well.".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn japanese_is_spoken_in_japanese_surroundings_only() {
+        for (locale, language) in [
+            (Some("ja_JP.UTF-8"), Language::Japanese),
+            (Some("ja"), Language::Japanese),
+            (Some("de_DE.UTF-8"), Language::English),
+            (Some("C"), Language::English),
+            (None, Language::English),
+        ] {
+            assert_eq!(language_of(locale), language, "{locale:?}");
+        }
+    }
+
+    #[test]
+    fn both_languages_say_the_same_facts() {
+        let phrase = Phrase::Silent("https://a:1".into(), "10:00".into(), "why".into());
+        for language in [Language::Japanese, Language::English] {
+            let said = say(language, &phrase);
+            assert!(["https://a:1", "10:00", "why"].iter().all(|fact| said.contains(fact)), "{said}");
+        }
+    }
+}

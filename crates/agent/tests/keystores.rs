@@ -1,0 +1,221 @@
+//! What every keystore has to do, whatever the platform, run against each: the files, and NSS with the real certutil, pk12util,
+//! libnss3 and the real child process for removal.
+
+use tegata_core::name::SlotId;
+use tegata_core::policy::KeyAlgorithm;
+use tegata_core::time::{DAY, Timestamp};
+use tegata_pki::authority::{Authority, Purpose, new_serial};
+use tegata_pki::key::PrivateKey;
+
+use tegata_agent::disk;
+use tegata_agent::keystore::file::FileStore;
+use tegata_agent::keystore::{Keystore, Pair};
+
+#[tokio::test]
+async fn files_keep_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    check(&FileStore::new(folder.path())).await;
+    assert!(disk::entries(folder.path()).unwrap().is_empty(), "nothing may be left behind");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn nss_keeps_the_contract() {
+    let pc = nss::Pc::new();
+    check(&pc.store()).await;
+    assert!(disk::entries(&pc.temporary()).unwrap().is_empty(), "no bundle and no password may be left behind");
+}
+
+fn slot() -> SlotId {
+    "sakura/uketsuke-1/karte".parse().unwrap()
+}
+
+/// A fresh pair: all come from authorities of the same name, and have the same subject but for the unique part.
+fn pair(unique: &str) -> Pair {
+    pair_of(KeyAlgorithm::EcdsaP256, unique)
+}
+
+fn pair_of(algorithm: KeyAlgorithm, unique: &str) -> Pair {
+    let now = Timestamp::from_unix(tegata_agent::wall_clock());
+    let root = Authority::new_root("Sakura Root", "sakura", now.before(DAY), now.after(DAY * 90)).unwrap();
+    let issuing = root.new_issuing("Sakura Issuing CA", "sakura", now.before(DAY), now.after(DAY * 60)).unwrap();
+    let key = PrivateKey::generate(algorithm).unwrap();
+    let purpose = Purpose::Client {
+        common_name: "uketsuke-1.sakura".into(),
+        organization: "sakura".into(),
+        unique: unique.into(),
+        crl_url: None,
+    };
+    let tbs = issuing.draft(&purpose, &key.public_key(), new_serial(), now.before(DAY), now.after(DAY * 30)).unwrap();
+    Pair { chain: vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()], key: key.to_pkcs8() }
+}
+
+async fn check(store: &dyn Keystore) {
+    gives_back_what_was_put_in(store).await;
+    installing_twice_is_once(store).await;
+    removes_exactly_one(store).await;
+    removing_what_is_not_there_changes_nothing(store).await;
+    takes_every_kind_of_key(store).await;
+}
+
+async fn gives_back_what_was_put_in(store: &dyn Keystore) {
+    let pair = pair("gives back");
+    let fingerprint = pair.fingerprint().unwrap();
+    assert!(store.open(fingerprint).await.is_err());
+    store.install(&slot(), &pair, "受付 1番 \"quoted\" $(label)").await.unwrap();
+    let opened = store.open(fingerprint).await.unwrap();
+    assert_eq!(opened.chain, pair.chain, "the intermediate has to come along");
+    assert!(opened.can_sign().unwrap());
+    assert!(store.list().await.unwrap().contains(&fingerprint));
+    assert!(store.remove(fingerprint).await.unwrap());
+}
+
+async fn installing_twice_is_once(store: &dyn Keystore) {
+    let pair = pair("twice");
+    let fingerprint = pair.fingerprint().unwrap();
+    store.install(&slot(), &pair, "twice").await.unwrap();
+    let before = store.list().await.unwrap();
+    store.install(&slot(), &pair, "twice").await.unwrap();
+    assert_eq!(store.list().await.unwrap(), before);
+    assert!(store.remove(fingerprint).await.unwrap());
+    assert!(!store.list().await.unwrap().contains(&fingerprint));
+}
+
+/// The trap of NSS: a name may mean several certificates, and removal by name takes the newest.
+async fn removes_exactly_one(store: &dyn Keystore) {
+    let pairs = [pair("one"), pair("two"), pair("three")];
+    for pair in &pairs {
+        store.install(&slot(), pair, "the same label").await.unwrap();
+    }
+    let [first, second, third] = pairs.map(|pair| pair.fingerprint().unwrap());
+    assert!(store.remove(second).await.unwrap());
+    let left = store.list().await.unwrap();
+    assert!(left.contains(&first) && !left.contains(&second) && left.contains(&third));
+    for kept in [first, third] {
+        assert!(store.open(kept).await.unwrap().can_sign().unwrap(), "the others keep their keys");
+        assert!(store.remove(kept).await.unwrap());
+    }
+}
+
+async fn removing_what_is_not_there_changes_nothing(store: &dyn Keystore) {
+    let (kept, absent) = (pair("kept"), pair("absent"));
+    store.install(&slot(), &kept, "kept").await.unwrap();
+    let before = store.list().await.unwrap();
+    assert!(!store.remove(absent.fingerprint().unwrap()).await.unwrap());
+    assert_eq!(store.list().await.unwrap(), before);
+    assert!(store.remove(kept.fingerprint().unwrap()).await.unwrap());
+}
+
+async fn takes_every_kind_of_key(store: &dyn Keystore) {
+    for algorithm in [KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048] {
+        let pair = pair_of(algorithm, "kind");
+        let fingerprint = pair.fingerprint().unwrap();
+        store.install(&slot(), &pair, "kind").await.unwrap();
+        assert!(store.open(fingerprint).await.unwrap().can_sign().unwrap(), "{algorithm:?}");
+        assert!(store.remove(fingerprint).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn current_moves_to_the_newest_and_the_older_one_stays_until_it_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::new(folder.path());
+    let (old, new) = (pair("old"), pair("new"));
+    let current = folder.path().join("sakura/uketsuke-1/karte/current");
+    let reads = || disk::read(&current.join("certificate.pem")).unwrap();
+    store.install(&slot(), &old, "old").await.unwrap();
+    let before = reads();
+    store.install(&slot(), &new, "new").await.unwrap();
+    assert_ne!(reads(), before);
+    store.remove(old.fingerprint().unwrap()).await.unwrap();
+    assert!(reads().is_some());
+    store.remove(new.fingerprint().unwrap()).await.unwrap();
+    assert_eq!(disk::pointed_at(&current).unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_was_half_removed_can_still_be_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::new(folder.path());
+    let pair = pair("half");
+    let fingerprint = pair.fingerprint().unwrap();
+    store.install(&slot(), &pair, "half").await.unwrap();
+    disk::remove(&folder.path().join(format!("sakura/uketsuke-1/karte/{fingerprint}/key.pem"))).unwrap();
+    assert!(store.list().await.unwrap().contains(&fingerprint), "something must be left to retry");
+    assert!(store.open(fingerprint).await.is_err());
+    assert!(store.remove(fingerprint).await.unwrap());
+    assert!(!store.list().await.unwrap().contains(&fingerprint));
+}
+
+#[cfg(target_os = "linux")]
+mod nss {
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    use tegata_agent::keystore::nss::Nss;
+
+    use super::*;
+
+    /// A user's home with a folder for the agent.
+    pub(super) struct Pc(tempfile::TempDir);
+
+    impl Pc {
+        pub(super) fn new() -> Self {
+            let pc = Self(tempfile::tempdir().unwrap());
+            disk::make_folder(&pc.temporary()).unwrap();
+            pc
+        }
+
+        pub(super) fn temporary(&self) -> PathBuf {
+            self.0.path().join("agent/tmp")
+        }
+
+        pub(super) fn store(&self) -> Nss {
+            let remover = env!("CARGO_BIN_EXE_tegata-agent").into();
+            Nss::with(self.0.path(), None, &self.temporary(), remover).expect("these tests need: apt-get install libnss3-tools libnss3")
+        }
+
+        fn certutil(&self, arguments: &[&str]) -> String {
+            let database = format!("sql:{}/.local/share/pki/nssdb", self.0.path().display());
+            let output = Command::new("certutil").args(arguments).args(["-d", &database]).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        }
+    }
+
+    #[tokio::test]
+    async fn no_key_outlives_its_certificate() {
+        let pc = Pc::new();
+        let pair = pair("keys");
+        pc.store().install(&slot(), &pair, "keys").await.unwrap();
+        assert_eq!(pc.certutil(&["-K"]).matches("< 0>").count(), 1);
+        pc.store().remove(pair.fingerprint().unwrap()).await.unwrap();
+        assert!(!pc.certutil(&["-K"]).contains("< 0>"));
+    }
+
+    #[tokio::test]
+    async fn people_see_the_label_and_the_end_of_the_serial_number() {
+        let pc = Pc::new();
+        let pair = pair("label");
+        let serial = tegata_pki::certificate::read(&pair.chain[0]).unwrap().serial;
+        pc.store().install(&slot(), &pair, "受付1番: さくら").await.unwrap();
+        let name = format!("受付1番  さくら {}", serial[12..].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        assert!(pc.certutil(&["-L"]).contains(&name), "{}", pc.certutil(&["-L"]));
+    }
+
+    #[tokio::test]
+    async fn other_peoples_certificates_are_left_alone() {
+        let pc = Pc::new();
+        let (ours, theirs) = (pair("ours"), pair("theirs"));
+        pc.store().install(&slot(), &theirs, "theirs").await.unwrap();
+        pc.store().install(&slot(), &ours, "ours").await.unwrap();
+        assert!(pc.store().remove(ours.fingerprint().unwrap()).await.unwrap());
+        assert!(pc.store().open(theirs.fingerprint().unwrap()).await.unwrap().can_sign().unwrap());
+    }
+
+    #[test]
+    fn the_child_refuses_a_database_that_is_not_there() {
+        let output = Command::new(env!("CARGO_BIN_EXE_tegata-agent")).args(["nss-remove", "--database", "sql:/nonexistent"]).output().unwrap();
+        assert!(!output.status.success());
+        assert!(String::from_utf8_lossy(&output.stderr).contains("NSS could not open the database"));
+    }
+}
