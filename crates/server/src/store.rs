@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tegata_api::v1::audit::{Record, Stage};
 use tegata_api::v1::device::{Facts, FileHash, Manifest, Report};
 use tegata_core::fleet::Template;
-use tegata_core::name::{AccountName, ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId, TenantName};
+use tegata_core::name::{AccountName, ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::plan::Reason;
 use tegata_core::time::Timestamp;
 use zeroize::Zeroizing;
@@ -70,6 +70,7 @@ pub struct NewRecord {
 
 /// Everything that can change. Guards are named where there are any; one that fails refuses the whole batch.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "each variant is explained as a whole; its fields are what the nine words say")]
 pub enum Change {
     /// Keeps a policy document, counting its revision up.
     PutDocument { tenant: TenantName, kind: String, name: String, body: serde_json::Value, author: String, at: Timestamp },
@@ -142,11 +143,17 @@ pub enum Change {
 /// A policy document as it is kept: parsed, canonical, without comments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DocumentRow {
+    /// Its kind, such as `ClinicNetwork`.
     pub kind: String,
+    /// Its name.
     pub name: String,
+    /// Counts up from 1 with every change.
     pub revision: u64,
+    /// What it says.
     pub body: serde_json::Value,
+    /// Who applied it.
     pub author: String,
+    /// When.
     pub applied_at: Timestamp,
 }
 
@@ -155,11 +162,15 @@ pub struct DocumentRow {
 pub struct CodeRow {
     /// Its public part.
     pub handle: String,
+    /// Whose.
     pub tenant: TenantName,
+    /// The one device that it is for.
     pub device: DeviceId,
     /// HMAC of the secret under the server's own key.
     pub digest: Sha256,
+    /// How often it may still be tried.
     pub tries_left: u32,
+    /// From when on it is worth nothing.
     pub expires_at: Timestamp,
     /// SHA-256 of the public key that used it.
     pub used_by: Option<Sha256>,
@@ -168,17 +179,25 @@ pub struct CodeRow {
 /// A device that has enrolled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeviceRow {
+    /// Whose.
     pub tenant: TenantName,
+    /// Its name.
     pub device: DeviceId,
     /// SHA-256 of its public key (SubjectPublicKeyInfo, DER). Unique.
     pub identity: Sha256,
     /// SubjectPublicKeyInfo, DER.
     pub public_key: Vec<u8>,
+    /// When this identity was given to it.
     pub enrolled_at: Timestamp,
+    /// When it was last heard, give or take a few minutes.
     pub last_seen: Timestamp,
+    /// Its clock minus ours, in seconds.
     pub clock_offset: i64,
+    /// When its identity was ended.
     pub revoked_at: Option<Timestamp>,
+    /// What it says about itself.
     pub facts: Facts,
+    /// What it said last.
     pub report: Report,
     /// Generation 0 until the first one is made.
     pub manifest: Manifest,
@@ -189,29 +208,43 @@ pub struct DeviceRow {
 /// A decision to issue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderRow {
+    /// Its name.
     pub id: OrderId,
+    /// Whose.
     pub tenant: TenantName,
+    /// Where the certificate goes.
     pub slot: SlotId,
+    /// What it must say.
     pub template: Template,
+    /// The account that it counts against.
     pub account: Option<AccountName>,
+    /// Why.
     pub because: Reason,
+    /// The certificates that go once the new one is proven.
     pub replaces: Vec<Serial>,
+    /// Since when.
     pub opened_at: Timestamp,
+    /// What became of it.
     pub state: OrderState,
+    /// What is about to be signed for it, or was.
     pub draft: Option<Draft>,
 }
 
 /// What became of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderState {
+    /// Nothing yet.
     Open,
+    /// A certificate.
     Fulfilled,
+    /// Nothing ever: it was taken back.
     Cancelled,
 }
 
 /// What is about to be signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
+    /// The serial number in it.
     pub serial: Serial,
     /// SHA-256 of the public key in it.
     pub public_key: Sha256,
@@ -222,24 +255,39 @@ pub struct Draft {
 /// A certificate that was signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateRow {
+    /// Its serial number. Unique.
     pub serial: Serial,
+    /// The decision that it answers. Unique.
     pub order: OrderId,
+    /// Whose.
     pub tenant: TenantName,
+    /// Where it was issued into.
     pub slot: SlotId,
+    /// What it says.
     pub template: Template,
+    /// The account that it counts against.
     pub account: Option<AccountName>,
+    /// The certificate, DER.
     pub der: Vec<u8>,
     /// SHA-256 of `der`.
     pub fingerprint: Sha256,
     /// SHA-256 of its public key.
     pub public_key: Sha256,
+    /// First moment of validity.
     pub not_before: Timestamp,
+    /// Last moment of validity.
     pub not_after: Timestamp,
+    /// When it was signed.
     pub issued_at: Timestamp,
+    /// When its device said that it is in its stores.
     pub installed_at: Option<Timestamp>,
+    /// When its device said that it answered over a real handshake.
     pub proven_at: Option<Timestamp>,
+    /// When it was ordered off its device.
     pub retiring_at: Option<Timestamp>,
+    /// When its device said that it is gone.
     pub retired_at: Option<Timestamp>,
+    /// Since when it is invalid.
     pub revoked_at: Option<Timestamp>,
 }
 
@@ -261,6 +309,7 @@ pub struct AuthorityRow {
 pub struct TokenRow {
     /// SHA-256 of the token.
     pub digest: Sha256,
+    /// What it is called in the log: `person:<name>`.
     pub name: String,
     /// `None` for every tenant.
     pub tenant: Option<TenantName>,
@@ -286,10 +335,12 @@ pub struct Snapshot {
 /// Which certificates are meant.
 #[derive(Debug, Clone, Default)]
 pub struct CertificateFilter {
-    pub clinic: Option<tegata_core::name::ClinicName>,
+    /// Only those of this clinic's slots.
+    pub clinic: Option<ClinicName>,
+    /// Only those of this device's slots.
     pub device: Option<DeviceId>,
     /// Only those that are revoked, and of this issuer: what a CRL lists.
-    pub revoked_of: Option<tegata_core::name::IssuerName>,
+    pub revoked_of: Option<IssuerName>,
 }
 
 /// What the server needs from a database.
@@ -305,6 +356,7 @@ pub trait Store: Send + Sync + 'static {
     async fn tenants(&self) -> Result<Vec<TenantName>, StoreError>;
     /// Counts up with every change to the tenant's documents; 0 before the first.
     async fn policy_revision(&self, tenant: &TenantName) -> Result<u64, StoreError>;
+    /// The documents in force, by kind and name.
     async fn documents(&self, tenant: &TenantName) -> Result<Vec<DocumentRow>, StoreError>;
 
     /// Clinics whose time has come, longest overdue first, at most `limit`.
@@ -312,21 +364,31 @@ pub trait Store: Send + Sync + 'static {
     /// When the next clinic is due, if any.
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError>;
     /// When each clinic of a tenant is looked at next. Clinics that left policy but still have slots are in it.
-    async fn clinics(&self, tenant: &TenantName) -> Result<BTreeMap<tegata_core::name::ClinicName, Option<Timestamp>>, StoreError>;
+    async fn clinics(&self, tenant: &TenantName) -> Result<BTreeMap<ClinicName, Option<Timestamp>>, StoreError>;
+    /// What a turn starts from, as of one moment.
     async fn snapshot(&self, clinic: &ClinicId, history_since: Timestamp) -> Result<Snapshot, StoreError>;
 
+    /// An enrolment code by its public part.
     async fn code(&self, handle: &str) -> Result<Option<CodeRow>, StoreError>;
+    /// A device by its name, revoked or not.
     async fn device(&self, tenant: &TenantName, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError>;
+    /// A device by SHA-256 of its public key, revoked or not.
     async fn device_by_identity(&self, identity: &Sha256) -> Result<Option<DeviceRow>, StoreError>;
+    /// Every device of a tenant, by name, revoked or not.
     async fn devices(&self, tenant: &TenantName) -> Result<Vec<DeviceRow>, StoreError>;
     /// Every slot's newest order on one device that was not cancelled, whichever clinic it opens.
     async fn orders_on(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<OrderRow>, StoreError>;
     /// Devices that stand in this clinic and hold, or held, slots of other clinics.
     async fn devices_away(&self, clinic: &ClinicId) -> Result<BTreeSet<DeviceId>, StoreError>;
+    /// An order by its name.
     async fn order(&self, id: &OrderId) -> Result<Option<OrderRow>, StoreError>;
+    /// A certificate by its serial number.
     async fn certificate(&self, serial: &Serial) -> Result<Option<CertificateRow>, StoreError>;
+    /// The certificate that answers an order.
     async fn certificate_of_order(&self, id: &OrderId) -> Result<Option<CertificateRow>, StoreError>;
+    /// A tenant's certificate by SHA-256 of its DER.
     async fn certificate_by_fingerprint(&self, tenant: &TenantName, fingerprint: &Sha256) -> Result<Option<CertificateRow>, StoreError>;
+    /// The certificates of a tenant that pass the filter, oldest first.
     async fn certificates(&self, tenant: &TenantName, filter: CertificateFilter) -> Result<Vec<CertificateRow>, StoreError>;
     /// Orders that have a draft but no certificate: what a crash left between two commits.
     async fn unsigned_drafts(&self) -> Result<Vec<OrderRow>, StoreError>;
@@ -336,7 +398,9 @@ pub trait Store: Send + Sync + 'static {
     /// Devices on which a file with these contents was seen last.
     async fn devices_with_file(&self, tenant: &TenantName, sha256: &Sha256) -> Result<Vec<DeviceId>, StoreError>;
 
+    /// A tenant's authorities, or the server's own.
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError>;
+    /// A token by its SHA-256.
     async fn token(&self, digest: &Sha256) -> Result<Option<TokenRow>, StoreError>;
     /// A random secret of this installation, made at first use: the key under which enrolment codes are digested.
     async fn code_key(&self) -> Result<Zeroizing<Vec<u8>>, StoreError>;

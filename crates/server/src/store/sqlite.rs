@@ -53,8 +53,9 @@ impl Sqlite {
     async fn open_with(options: SqliteConnectOptions, path: &Path) -> Result<Self, StoreError> {
         let mut db = options.connect().await.map_err(database)?;
         settings::check(&mut db).await?;
-        let migrations = sqlx::migrate!("migrations/sqlite");
-        migrations.run(&mut db).await.map_err(|error| database(sqlx::Error::Migrate(Box::new(error))))?;
+        // Not `run`: rustc cannot see that its future is `Send`, and sqlx offers this way around.
+        let migrated = sqlx::migrate!("migrations/sqlite").run_direct(None, &mut db, false).await;
+        migrated.map_err(|error| database(sqlx::Error::Migrate(Box::new(error))))?;
         make_code_key(&mut db).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
         let readers = readers.connect_lazy_with(settings::reader(path));

@@ -1,0 +1,750 @@
+//! What every backend of [`Store`] has to do. A new backend is one more line in `backends`.
+//!
+//! Nothing here knows which database it talks to; only `reopen` and the backends themselves do.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+use tegata_api::v1::audit::Stage;
+use tegata_api::v1::device::{Facts, FileHash, InstallerSeen, Manifest, Report};
+use tegata_core::fleet::Template;
+use tegata_core::name::{ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId, TenantName};
+use tegata_core::plan::Reason;
+use tegata_core::policy::KeyAlgorithm;
+use tegata_core::time::Timestamp;
+use tegata_server::store::sqlite::Sqlite;
+use tegata_server::store::{
+    AuthorityRow, Batch, CertificateFilter, CertificateRow, Change, CodeRow, DeviceRow, Draft, NewRecord, OrderRow, OrderState, Store,
+    StoreError, TokenRow,
+};
+
+/// A database that can be closed and opened again.
+#[async_trait]
+trait Backend: Send + Sync {
+    async fn open(&self) -> Arc<dyn Store>;
+}
+
+struct SqliteFile(tempfile::TempDir);
+
+impl SqliteFile {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+}
+
+#[async_trait]
+impl Backend for SqliteFile {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(Sqlite::open(&self.0.path().join("tegata.db")).await.unwrap())
+    }
+}
+
+/// Runs each of these sentences against every backend.
+macro_rules! contract {
+    ($($sentence:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $sentence() {
+                super::$sentence(&super::SqliteFile::new()).await;
+            })*
+        }
+    };
+}
+
+contract! {
+    documents_count_their_revisions,
+    a_policy_that_moved_on_refuses_who_expected_the_old_one,
+    clinics_wake_nudge_and_rest,
+    a_nudge_during_a_turn_is_not_slept_over,
+    codes_are_tried_a_few_times_and_used_once,
+    a_device_is_kept_and_enrols_again,
+    manifests_count_up_by_one,
+    receipts_count_up_by_one,
+    a_slot_has_one_open_order,
+    i1_a_draft_is_written_once_and_only_for_an_open_order,
+    i1_a_certificate_needs_an_open_order_and_the_draft_that_was_recorded,
+    i5_no_serial_and_no_order_has_two_certificates,
+    certificates_come_their_way_step_by_step,
+    certificates_are_found_by_whatever_they_are_known_by,
+    a_renewal_that_was_asked_for_is_cleared_by_the_order,
+    installers_are_seen_ordered_away_and_gone,
+    a_snapshot_is_one_clinic_and_its_guests,
+    a_snapshot_forgets_what_was_retired_long_ago,
+    authorities_are_kept_once,
+    tokens_and_the_code_key_are_kept,
+    a_refused_guard_leaves_nothing_of_its_batch,
+    a2_records_and_changes_live_and_die_together,
+    a6_sequences_have_no_gaps_whatever_is_refused,
+    a6_sequences_have_no_gaps_under_concurrency,
+    s1_an_answer_means_that_everybody_can_read_it,
+    s1_a_reopened_database_has_everything,
+    repeating_what_may_be_repeated_changes_nothing,
+    f4_one_tenant_sees_nothing_of_another,
+}
+
+// ---- the sentences ----
+
+async fn documents_count_their_revisions(backend: &dyn Backend) {
+    let store = backend.open().await;
+    assert_eq!(store.policy_revision(&aozora()).await.unwrap(), 0);
+    assert!(store.tenants().await.unwrap().is_empty());
+    store.commit(changes([document("Issuer", "portal", 1)])).await.unwrap();
+    store.commit(changes([document("Issuer", "portal", 2), document("ClinicNetwork", "sakura", 3)])).await.unwrap();
+    let rows = store.documents(&aozora()).await.unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (&row.kind[..], &row.name[..], row.revision, row.body["n"].as_i64().unwrap())).collect();
+    assert_eq!(told, [("ClinicNetwork", "sakura", 1, 3), ("Issuer", "portal", 2, 2)]);
+    assert_eq!(rows[0].applied_at, at(50));
+    let before = store.policy_revision(&aozora()).await.unwrap();
+    let delete = Change::DeleteDocument { tenant: aozora(), kind: "Issuer".into(), name: "portal".into() };
+    store.commit(changes([delete])).await.unwrap();
+    assert_eq!(store.documents(&aozora()).await.unwrap().len(), 1);
+    assert!(store.policy_revision(&aozora()).await.unwrap() > before);
+    assert_eq!(store.tenants().await.unwrap(), [aozora()]);
+}
+
+async fn a_policy_that_moved_on_refuses_who_expected_the_old_one(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let expect = |revision| Change::ExpectPolicy { tenant: aozora(), revision };
+    store.commit(changes([expect(0), document("Issuer", "portal", 1)])).await.unwrap();
+    conflict(store.commit(changes([expect(0), document("Issuer", "portal", 2)])).await);
+    let revision = store.policy_revision(&aozora()).await.unwrap();
+    store.commit(changes([expect(revision), document("Issuer", "portal", 3)])).await.unwrap();
+    assert_eq!(store.documents(&aozora()).await.unwrap()[0].body, json!({ "n": 3 }));
+}
+
+async fn clinics_wake_nudge_and_rest(backend: &dyn Backend) {
+    let store = backend.open().await;
+    assert_eq!(store.next_wake().await.unwrap(), None);
+    let (sakura, momiji) = (clinic("sakura"), clinic("momiji"));
+    store.commit(changes([wake(&sakura, Some(300)), wake(&momiji, Some(200)), wake(&clinic("kaede"), None)])).await.unwrap();
+    assert_eq!(store.next_wake().await.unwrap(), Some(at(200)));
+    assert!(store.due(at(199), 10).await.unwrap().is_empty());
+    assert_eq!(store.due(at(300), 10).await.unwrap(), [momiji.clone(), sakura.clone()], "longest overdue first");
+    assert_eq!(store.due(at(300), 1).await.unwrap(), [momiji.clone()]);
+
+    store.commit(changes([nudge(&sakura, 100), nudge(&clinic("kaede"), 150)])).await.unwrap();
+    assert_eq!(store.due(at(150), 10).await.unwrap(), [sakura.clone(), clinic("kaede")]);
+    store.commit(changes([nudge(&sakura, 400)])).await.unwrap();
+    assert_eq!(store.next_wake().await.unwrap(), Some(at(100)), "a nudge never delays");
+
+    let nudges = store.snapshot(&sakura, at(0)).await.unwrap().nudges;
+    store.commit(changes([rest(&sakura, nudges, None)])).await.unwrap();
+    let clinics = store.clinics(&aozora()).await.unwrap();
+    assert_eq!(clinics[&sakura.clinic], None);
+    assert_eq!(clinics[&momiji.clinic], Some(at(200)));
+}
+
+async fn a_nudge_during_a_turn_is_not_slept_over(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let sakura = clinic("sakura");
+    store.commit(changes([nudge(&sakura, 100)])).await.unwrap();
+    let nudges = store.snapshot(&sakura, at(0)).await.unwrap().nudges;
+    store.commit(changes([nudge(&sakura, 110)])).await.unwrap();
+    store.commit(changes([rest(&sakura, nudges, Some(9_000))])).await.unwrap();
+    assert_eq!(store.due(at(110), 10).await.unwrap(), [sakura.clone()]);
+    let nudges = store.snapshot(&sakura, at(0)).await.unwrap().nudges;
+    store.commit(changes([rest(&sakura, nudges, Some(9_000))])).await.unwrap();
+    assert!(store.due(at(110), 10).await.unwrap().is_empty());
+    assert_eq!(store.next_wake().await.unwrap(), Some(at(9_000)));
+}
+
+async fn codes_are_tried_a_few_times_and_used_once(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let code = CodeRow {
+        handle: "AB12CD".into(),
+        tenant: aozora(),
+        device: device("sakura/pc-1"),
+        digest: sha(1),
+        tries_left: 2,
+        expires_at: at(600),
+        used_by: None,
+    };
+    store.commit(changes([Change::PutCode(code.clone())])).await.unwrap();
+    assert_eq!(store.code("AB12CD").await.unwrap().as_ref(), Some(&code));
+    let spend = |handle: &str, now| Change::SpendTry { handle: handle.into(), now: at(now) };
+    conflict(store.commit(changes([spend("ZZZZZZ", 10)])).await);
+    conflict(store.commit(changes([spend("AB12CD", 600)])).await);
+    store.commit(changes([spend("AB12CD", 599)])).await.unwrap();
+    store.commit(changes([spend("AB12CD", 10)])).await.unwrap();
+    conflict(store.commit(changes([spend("AB12CD", 10)])).await);
+    assert_eq!(store.code("AB12CD").await.unwrap().unwrap().tries_left, 0);
+
+    let newer = CodeRow { handle: "NEWER1".into(), ..code };
+    store.commit(changes([Change::PutCode(newer)])).await.unwrap();
+    assert_eq!(store.code("AB12CD").await.unwrap(), None, "a device has one code");
+    let take = |identity| Change::UseCode { handle: "NEWER1".into(), identity };
+    store.commit(changes([take(sha(7))])).await.unwrap();
+    store.commit(changes([take(sha(7))])).await.unwrap();
+    conflict(store.commit(changes([take(sha(8))])).await);
+    conflict(store.commit(changes([spend("NEWER1", 10)])).await);
+    assert_eq!(store.code("NEWER1").await.unwrap().unwrap().used_by, Some(sha(7)));
+}
+
+async fn a_device_is_kept_and_enrols_again(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let row = device_row("sakura/pc-1", 1);
+    store.commit(changes([Change::PutDevice(row.clone())])).await.unwrap();
+    assert_eq!(store.device(&aozora(), &row.device).await.unwrap(), Some(row.clone()));
+    assert_eq!(store.device_by_identity(&sha(1)).await.unwrap(), Some(row.clone()));
+    assert_eq!(store.devices(&aozora()).await.unwrap(), [row.clone()]);
+    conflict(store.commit(changes([Change::PutDevice(device_row("sakura/pc-2", 1))])).await);
+
+    let heard = |seen| Change::Heard { tenant: aozora(), device: device("sakura/pc-1"), at: at(seen) };
+    store.commit(changes([heard(500), heard(400)])).await.unwrap();
+    let manifest = Manifest { generation: 1, device: "sakura/pc-1".into(), ..Manifest::default() };
+    store.commit(changes([put_manifest("sakura/pc-1", manifest.clone()), count("sakura/pc-1", 1)])).await.unwrap();
+    let revoke = |moment| Change::RevokeDevice { tenant: aozora(), device: device("sakura/pc-1"), at: at(moment) };
+    store.commit(changes([revoke(600)])).await.unwrap();
+    store.commit(changes([revoke(700)])).await.unwrap();
+    let known = store.device(&aozora(), &row.device).await.unwrap().unwrap();
+    assert_eq!((known.last_seen, known.revoked_at, known.receipts), (at(500), Some(at(600)), 1));
+
+    let again = DeviceRow { identity: sha(2), enrolled_at: at(800), ..row.clone() };
+    store.commit(changes([Change::PutDevice(again)])).await.unwrap();
+    assert_eq!(store.device_by_identity(&sha(1)).await.unwrap(), None, "the earlier identity is gone");
+    let known = store.device(&aozora(), &row.device).await.unwrap().unwrap();
+    assert_eq!((known.revoked_at, known.receipts, known.enrolled_at), (None, 0, at(800)));
+    assert_eq!(known.manifest, manifest, "generations never go back");
+    conflict(store.commit(changes([Change::Heard { tenant: aozora(), device: device("sakura/none"), at: at(1) }])).await);
+}
+
+async fn manifests_count_up_by_one(backend: &dyn Backend) {
+    let store = with_device(backend).await;
+    let manifest = |generation| Manifest { generation, device: "sakura/pc-1".into(), ..Manifest::default() };
+    conflict(store.commit(changes([put_manifest("sakura/pc-1", manifest(2))])).await);
+    store.commit(changes([put_manifest("sakura/pc-1", manifest(1))])).await.unwrap();
+    conflict(store.commit(changes([put_manifest("sakura/pc-1", manifest(1))])).await);
+    store.commit(changes([put_manifest("sakura/pc-1", manifest(2))])).await.unwrap();
+    conflict(store.commit(changes([put_manifest("sakura/none", manifest(1))])).await);
+    assert_eq!(store.device(&aozora(), &device("sakura/pc-1")).await.unwrap().unwrap().manifest, manifest(2));
+}
+
+async fn receipts_count_up_by_one(backend: &dyn Backend) {
+    let store = with_device(backend).await;
+    conflict(store.commit(changes([count("sakura/pc-1", 2)])).await);
+    store.commit(changes([count("sakura/pc-1", 1), count("sakura/pc-1", 2)])).await.unwrap();
+    conflict(store.commit(changes([count("sakura/pc-1", 2)])).await);
+    assert_eq!(store.device(&aozora(), &device("sakura/pc-1")).await.unwrap().unwrap().receipts, 2);
+}
+
+async fn a_slot_has_one_open_order(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let first = order(1, "sakura/pc-1/karte");
+    store.commit(changes([Change::OpenOrder(first.clone())])).await.unwrap();
+    assert_eq!(store.order(&first.id).await.unwrap(), Some(first.clone()));
+    conflict(store.commit(changes([Change::OpenOrder(order(2, "sakura/pc-1/karte"))])).await);
+    store.commit(changes([Change::OpenOrder(order(3, "sakura/pc-2/karte"))])).await.unwrap();
+    let cancel = || Change::CancelOrder { id: first.id, at: at(70) };
+    store.commit(changes([cancel()])).await.unwrap();
+    conflict(store.commit(changes([cancel()])).await);
+    assert_eq!(store.order(&first.id).await.unwrap().unwrap().state, OrderState::Cancelled);
+    assert!(store.orders_on(&aozora(), &device("sakura/pc-1")).await.unwrap().is_empty(), "what was taken back is not told");
+    let second = OrderRow { replaces: vec![serial(8), serial(9)], ..order(2, "sakura/pc-1/karte") };
+    store.commit(changes([Change::OpenOrder(second.clone())])).await.unwrap();
+    assert_eq!(store.orders_on(&aozora(), &device("sakura/pc-1")).await.unwrap(), [second]);
+}
+
+async fn i1_a_draft_is_written_once_and_only_for_an_open_order(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let put = |id, draft| Change::PutDraft { id: order_id(id), draft };
+    conflict(store.commit(changes([put(1, draft(1))])).await);
+    store.commit(changes([Change::OpenOrder(order(1, "sakura/pc-1/karte"))])).await.unwrap();
+    assert!(store.unsigned_drafts().await.unwrap().is_empty());
+    store.commit(changes([put(1, draft(1))])).await.unwrap();
+    conflict(store.commit(changes([put(1, draft(2))])).await);
+    let unsigned = store.unsigned_drafts().await.unwrap();
+    assert_eq!(unsigned.len(), 1);
+    assert_eq!(unsigned[0].draft, Some(draft(1)), "the exact bytes");
+
+    store.commit(changes([Change::PutCertificate(certificate(1, "sakura/pc-1/karte"))])).await.unwrap();
+    assert!(store.unsigned_drafts().await.unwrap().is_empty());
+    let second = order(2, "sakura/pc-1/karte");
+    store.commit(changes([Change::OpenOrder(second.clone()), Change::CancelOrder { id: second.id, at: at(9) }])).await.unwrap();
+    conflict(store.commit(changes([put(2, draft(2))])).await);
+}
+
+async fn i1_a_certificate_needs_an_open_order_and_the_draft_that_was_recorded(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let put = |n| Change::PutCertificate(certificate(n, "sakura/pc-1/karte"));
+    conflict(store.commit(changes([put(1)])).await);
+    store.commit(changes([Change::OpenOrder(order(1, "sakura/pc-1/karte"))])).await.unwrap();
+    conflict(store.commit(changes([put(1)])).await);
+    store.commit(changes([Change::PutDraft { id: order_id(1), draft: draft(1) }])).await.unwrap();
+    let other_serial = CertificateRow { serial: serial(2), fingerprint: sha(2), ..certificate(1, "sakura/pc-1/karte") };
+    conflict(store.commit(changes([Change::PutCertificate(other_serial)])).await);
+    store.commit(changes([put(1)])).await.unwrap();
+    conflict(store.commit(changes([put(1)])).await);
+    assert_eq!(store.order(&order_id(1)).await.unwrap().unwrap().state, OrderState::Fulfilled);
+    conflict(store.commit(changes([Change::CancelOrder { id: order_id(1), at: at(1) }])).await);
+}
+
+async fn i5_no_serial_and_no_order_has_two_certificates(backend: &dyn Backend) {
+    let store = backend.open().await;
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    store.commit(changes([Change::OpenOrder(order(2, "sakura/pc-1/karte"))])).await.unwrap();
+    store.commit(changes([Change::PutDraft { id: order_id(2), draft: draft(1) }])).await.unwrap();
+    let same_serial = CertificateRow { order: order_id(2), fingerprint: sha(2), ..certificate(1, "sakura/pc-1/karte") };
+    conflict(store.commit(changes([Change::PutCertificate(same_serial)])).await);
+    assert_eq!(store.certificate_of_order(&order_id(2)).await.unwrap(), None);
+    assert_eq!(store.order(&order_id(2)).await.unwrap().unwrap().state, OrderState::Open);
+}
+
+async fn certificates_come_their_way_step_by_step(backend: &dyn Backend) {
+    let store = backend.open().await;
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    let (one, now) = (serial(1), at);
+    store.commit(changes([Change::Installed { serial: one, at: now(10) }])).await.unwrap();
+    store.commit(changes([Change::Installed { serial: one, at: now(20) }, Change::Proven { serial: one, at: now(30) }])).await.unwrap();
+    store.commit(changes([Change::Retiring { serial: one, at: now(40) }, Change::Retired { serial: one, at: now(50) }])).await.unwrap();
+    let revoke = |moment| Change::Revoke { serial: one, at: at(moment), because: "unwanted".into() };
+    store.commit(changes([revoke(60), revoke(70)])).await.unwrap();
+    let row = store.certificate(&one).await.unwrap().unwrap();
+    let moments = [row.installed_at, row.proven_at, row.retiring_at, row.retired_at, row.revoked_at];
+    assert_eq!(moments, [Some(at(10)), Some(at(30)), Some(at(40)), Some(at(50)), Some(at(60))]);
+    conflict(store.commit(changes([Change::Installed { serial: serial(2), at: now(1) }])).await);
+}
+
+async fn certificates_are_found_by_whatever_they_are_known_by(backend: &dyn Backend) {
+    let store = backend.open().await;
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    issue(&*store, 2, "sakura/pc-2@momiji/karte").await;
+    issue(&*store, 3, "momiji/pc-2/karte").await;
+    let first = certificate(1, "sakura/pc-1/karte");
+    assert_eq!(store.certificate(&serial(1)).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.certificate_of_order(&order_id(1)).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.certificate_by_fingerprint(&aozora(), &sha(1)).await.unwrap(), Some(first));
+    store.commit(changes([Change::Revoke { serial: serial(2), at: at(5), because: "asked".into() }])).await.unwrap();
+
+    let find = async |filter| {
+        let rows = store.certificates(&aozora(), filter).await.unwrap();
+        rows.iter().map(|row| row.serial.0[15]).collect::<Vec<_>>()
+    };
+    let all = CertificateFilter::default;
+    let of_clinic = CertificateFilter { clinic: Some("sakura".parse().unwrap()), ..all() };
+    let on_device = CertificateFilter { device: Some(device("momiji/pc-2")), ..all() };
+    assert_eq!(find(all()).await, [1, 2, 3]);
+    assert_eq!(find(of_clinic.clone()).await, [1, 2]);
+    assert_eq!(find(on_device.clone()).await, [2, 3]);
+    assert_eq!(find(CertificateFilter { device: on_device.device, ..of_clinic }).await, [2]);
+    assert_eq!(find(CertificateFilter { revoked_of: Some("portal".parse().unwrap()), ..all() }).await, [2]);
+    assert!(find(CertificateFilter { revoked_of: Some("other".parse().unwrap()), ..all() }).await.is_empty());
+}
+
+async fn a_renewal_that_was_asked_for_is_cleared_by_the_order(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let ask = || Change::AskRenewal { tenant: aozora(), slot: slot("sakura/pc-1/karte") };
+    store.commit(changes([ask(), ask()])).await.unwrap();
+    assert_eq!(store.snapshot(&clinic("sakura"), at(0)).await.unwrap().renewals_asked, [slot("sakura/pc-1/karte")]);
+    store.commit(changes([Change::OpenOrder(order(1, "sakura/pc-1/karte"))])).await.unwrap();
+    assert!(store.snapshot(&clinic("sakura"), at(0)).await.unwrap().renewals_asked.is_empty());
+}
+
+async fn installers_are_seen_ordered_away_and_gone(backend: &dyn Backend) {
+    let store = with_device(backend).await;
+    let pc = device("sakura/pc-1");
+    store.commit(changes([report("sakura/pc-1", &[1, 2])])).await.unwrap();
+    assert!(store.snapshot(&clinic("sakura"), at(0)).await.unwrap().installers.is_empty(), "nothing is an installer yet");
+    let put = Change::PutInstaller { tenant: aozora(), file: file(1), name: "client_cert.pfx".into(), at: at(1) };
+    store.commit(changes([put])).await.unwrap();
+    let seen = store.snapshot(&clinic("sakura"), at(0)).await.unwrap().installers;
+    assert_eq!(seen, [(pc.clone(), file(1), false)]);
+    assert_eq!(store.devices_with_file(&aozora(), &sha(1)).await.unwrap(), [pc.clone()]);
+
+    let order = Change::RemovingInstaller { tenant: aozora(), device: pc.clone(), sha256: sha(1) };
+    store.commit(changes([order])).await.unwrap();
+    assert_eq!(store.installers_to_remove(&aozora(), &pc).await.unwrap(), [file(1)]);
+    store.commit(changes([report("sakura/pc-1", &[1])])).await.unwrap();
+    assert_eq!(store.snapshot(&clinic("sakura"), at(0)).await.unwrap().installers, [(pc.clone(), file(1), true)], "still ordered away");
+
+    let gone = Change::InstallerRemoved { tenant: aozora(), device: pc.clone(), sha256: sha(1) };
+    store.commit(changes([gone])).await.unwrap();
+    assert!(store.installers_to_remove(&aozora(), &pc).await.unwrap().is_empty());
+    store.commit(changes([report("sakura/pc-1", &[1])])).await.unwrap();
+    assert_eq!(store.snapshot(&clinic("sakura"), at(0)).await.unwrap().installers, [(pc.clone(), file(1), false)], "it came back");
+    store.commit(changes([report("sakura/pc-1", &[])])).await.unwrap();
+    assert!(store.snapshot(&clinic("sakura"), at(0)).await.unwrap().installers.is_empty());
+    let row = store.device(&aozora(), &pc).await.unwrap().unwrap();
+    assert_eq!((row.clock_offset, row.last_seen, &row.facts.hostname[..]), (-3, at(90), "uketsuke"));
+}
+
+async fn a_snapshot_is_one_clinic_and_its_guests(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let devices = ["sakura/pc-1", "sakura/pc-2", "momiji/guest", "momiji/stranger"];
+    let put = devices.iter().zip(1..).map(|(name, n)| Change::PutDevice(device_row(name, n)));
+    store.commit(changes(put)).await.unwrap();
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    issue(&*store, 2, "sakura/guest@momiji/karte").await;
+    issue(&*store, 3, "momiji/stranger/karte").await;
+    store.commit(changes([Change::OpenOrder(order(4, "sakura/pc-2/karte"))])).await.unwrap();
+
+    let snapshot = store.snapshot(&clinic("sakura"), at(0)).await.unwrap();
+    let devices: BTreeSet<String> = snapshot.devices.keys().map(ToString::to_string).collect();
+    assert_eq!(devices, BTreeSet::from(["momiji/guest".into(), "sakura/pc-1".into(), "sakura/pc-2".into()]));
+    let serials: Vec<Serial> = snapshot.certificates.iter().map(|row| row.serial).collect();
+    assert_eq!(serials, [serial(1), serial(2)]);
+    let orders: Vec<OrderId> = snapshot.orders.iter().map(|row| row.id).collect();
+    assert_eq!(orders, [order_id(1), order_id(2), order_id(4)]);
+    assert_eq!(store.devices_away(&clinic("momiji")).await.unwrap(), BTreeSet::from([device("momiji/guest")]));
+    assert!(store.devices_away(&clinic("sakura")).await.unwrap().is_empty());
+    assert!(store.snapshot(&clinic("nowhere"), at(0)).await.unwrap().devices.is_empty());
+}
+
+async fn a_snapshot_forgets_what_was_retired_long_ago(backend: &dyn Backend) {
+    let store = backend.open().await;
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    issue(&*store, 2, "sakura/pc-1/karte").await;
+    store.commit(changes([Change::Retired { serial: serial(1), at: at(900) }])).await.unwrap();
+    let issued = async |since| {
+        let snapshot = store.snapshot(&clinic("sakura"), at(since)).await.unwrap();
+        snapshot.certificates.iter().map(|row| row.serial.0[15]).collect::<Vec<_>>()
+    };
+    assert_eq!(issued(100).await, [1, 2], "issued at 100, which counts");
+    assert_eq!(issued(101).await, [2]);
+    let orders = store.snapshot(&clinic("sakura"), at(101)).await.unwrap().orders;
+    assert_eq!(orders.iter().map(|row| row.id).collect::<Vec<_>>(), [order_id(2)], "the newest of the slot");
+}
+
+async fn authorities_are_kept_once(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let row = |tenant, certificate: u8| AuthorityRow {
+        tenant,
+        name: "portal/root".into(),
+        certificate: vec![certificate],
+        sealed_key: vec![9],
+    };
+    store.commit(changes([Change::PutAuthority(row(Some(aozora()), 1)), Change::PutAuthority(row(None, 2))])).await.unwrap();
+    conflict(store.commit(changes([Change::PutAuthority(row(Some(aozora()), 3))])).await);
+    conflict(store.commit(changes([Change::PutAuthority(row(None, 3))])).await);
+    let tenants = store.authorities(Some(&aozora())).await.unwrap();
+    assert_eq!((tenants.len(), &tenants[0].certificate[..], &tenants[0].tenant), (1, &[1][..], &Some(aozora())));
+    let own = store.authorities(None).await.unwrap();
+    assert_eq!((own.len(), &own[0].certificate[..], &own[0].tenant), (1, &[2][..], &None));
+}
+
+async fn tokens_and_the_code_key_are_kept(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let token = TokenRow { digest: sha(1), name: "admin".into(), tenant: None };
+    let other = TokenRow { digest: sha(2), name: "msp".into(), tenant: Some(aozora()) };
+    store.commit(changes([Change::PutToken(token.clone()), Change::PutToken(other.clone())])).await.unwrap();
+    assert_eq!(store.token(&sha(1)).await.unwrap(), Some(token));
+    assert_eq!(store.token(&sha(2)).await.unwrap(), Some(other));
+    assert_eq!(store.token(&sha(3)).await.unwrap(), None);
+    let key = store.code_key().await.unwrap();
+    assert!(key.len() >= 32 && key.iter().any(|byte| *byte != 0));
+    drop(store);
+    assert_eq!(*backend.open().await.code_key().await.unwrap(), *key);
+}
+
+async fn a_refused_guard_leaves_nothing_of_its_batch(backend: &dyn Backend) {
+    let store = with_device(backend).await;
+    let changes = vec![
+        document("Issuer", "portal", 1),
+        nudge(&clinic("sakura"), 1),
+        Change::OpenOrder(order(1, "sakura/pc-1/karte")),
+        count("sakura/pc-1", 1),
+        count("sakura/pc-1", 7),
+    ];
+    conflict(store.commit(Batch { records: vec![record("x")], changes }).await);
+    assert!(store.documents(&aozora()).await.unwrap().is_empty());
+    assert_eq!((store.next_wake().await.unwrap(), store.order(&order_id(1)).await.unwrap()), (None, None));
+    assert_eq!(store.device(&aozora(), &device("sakura/pc-1")).await.unwrap().unwrap().receipts, 0);
+    assert!(store.audit(&aozora(), 0, 10).await.unwrap().is_empty());
+}
+
+async fn a2_records_and_changes_live_and_die_together(backend: &dyn Backend) {
+    let store = with_device(backend).await;
+    for number in 1..=3 {
+        store.commit(Batch { records: vec![record("counted")], changes: vec![count("sakura/pc-1", number)] }).await.unwrap();
+        conflict(store.commit(Batch { records: vec![record("refused")], changes: vec![count("sakura/pc-1", number)] }).await);
+    }
+    let log = store.audit(&aozora(), 0, 100).await.unwrap();
+    assert_eq!(log.len(), 3);
+    assert!(log.iter().all(|entry| entry.object == "counted"), "{log:?}");
+    let whole = &log[0];
+    assert_eq!((whole.at, whole.stage, &whole.actor[..], &whole.action[..]), (77, Stage::Done, "person:test", "test.done"));
+    assert_eq!(whole.details, json!({ "b": [1], "a": "あ" }));
+}
+
+async fn a6_sequences_have_no_gaps_whatever_is_refused(backend: &dyn Backend) {
+    let store = with_device(backend).await;
+    let mut written = 0;
+    for round in 1..=20 {
+        let refused = round % 3 == 0;
+        let number = if refused { 999 } else { written / 2 + 1 };
+        let batch = Batch { records: vec![record("a"), record("b")], changes: vec![count("sakura/pc-1", number)] };
+        assert_eq!(store.commit(batch).await.is_err(), refused);
+        written += if refused { 0 } else { 2 };
+    }
+    let numbers: Vec<u64> = store.audit(&aozora(), 0, 1_000).await.unwrap().iter().map(|entry| entry.sequence).collect();
+    assert_eq!(numbers, (1..=written).collect::<Vec<_>>());
+    let page: Vec<u64> = store.audit(&aozora(), 3, 2).await.unwrap().iter().map(|entry| entry.sequence).collect();
+    assert_eq!(page, [4, 5]);
+}
+
+async fn a6_sequences_have_no_gaps_under_concurrency(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let other: TenantName = "midori".parse().unwrap();
+    // Slot n is ordered twice: of each pair exactly one batch is refused, and they share commits with everybody else.
+    let batches = (0..200_u8).map(|n| {
+        let slot = format!("sakura/pc-{}/karte", n / 2);
+        let mut records = vec![record(&format!("{n}"))];
+        records.push(NewRecord { tenant: other.clone(), ..record("other") });
+        Batch { records, changes: vec![Change::OpenOrder(order(n, &slot))] }
+    });
+    let commits = futures::future::join_all(batches.map(|batch| store.commit(batch))).await;
+    let accepted = commits.iter().filter(|outcome| outcome.is_ok()).count() as u64;
+    assert_eq!(accepted, 100);
+    for tenant in [aozora(), other] {
+        let numbers: Vec<u64> = store.audit(&tenant, 0, 1_000).await.unwrap().iter().map(|entry| entry.sequence).collect();
+        assert_eq!(numbers, (1..=accepted).collect::<Vec<_>>(), "of {tenant}");
+    }
+}
+
+async fn s1_an_answer_means_that_everybody_can_read_it(backend: &dyn Backend) {
+    let (store, witness) = (backend.open().await, backend.open().await);
+    for number in 1..=100 {
+        store.commit(records([record("x")])).await.unwrap();
+        let seen = witness.audit(&aozora(), number - 1, 1).await.unwrap();
+        assert_eq!(seen.len(), 1, "commit {number} was answered before it was done");
+    }
+}
+
+async fn s1_a_reopened_database_has_everything(backend: &dyn Backend) {
+    let store = with_device(backend).await;
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    let batch = Batch { records: vec![record("x")], changes: vec![document("Issuer", "portal", 1), nudge(&clinic("sakura"), 5)] };
+    store.commit(batch).await.unwrap();
+    let (device_before, log_before) = (store.devices(&aozora()).await.unwrap(), store.audit(&aozora(), 0, 10).await.unwrap());
+    drop(store);
+    let store = backend.open().await;
+    assert_eq!(store.devices(&aozora()).await.unwrap(), device_before);
+    assert_eq!(store.audit(&aozora(), 0, 10).await.unwrap(), log_before);
+    assert_eq!(store.certificate(&serial(1)).await.unwrap(), Some(certificate(1, "sakura/pc-1/karte")));
+    assert_eq!((store.policy_revision(&aozora()).await.unwrap(), store.next_wake().await.unwrap()), (1, Some(at(5))));
+    store.commit(records([record("y")])).await.unwrap();
+    assert_eq!(store.audit(&aozora(), 0, 10).await.unwrap().len(), 2, "the sequence goes on where it was");
+}
+
+async fn repeating_what_may_be_repeated_changes_nothing(backend: &dyn Backend) {
+    let store = with_device(backend).await;
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    let again = || {
+        let (tenant, pc) = (aozora(), device("sakura/pc-1"));
+        changes([
+            Change::Heard { tenant: tenant.clone(), device: pc.clone(), at: at(100) },
+            Change::Proven { serial: serial(1), at: at(100) },
+            Change::Revoke { serial: serial(1), at: at(100), because: "asked".into() },
+            Change::AskRenewal { tenant: tenant.clone(), slot: slot("sakura/pc-1/karte") },
+            Change::PutInstaller { tenant: tenant.clone(), file: file(1), name: "f".into(), at: at(100) },
+            Change::RemovingInstaller { tenant: tenant.clone(), device: pc.clone(), sha256: sha(1) },
+            Change::RevokeDevice { tenant, device: pc, at: at(100) },
+            wake(&clinic("sakura"), Some(100)),
+        ])
+    };
+    store.commit(again()).await.unwrap();
+    let before = store.snapshot(&clinic("sakura"), at(0)).await.unwrap();
+    store.commit(again()).await.unwrap();
+    let after = store.snapshot(&clinic("sakura"), at(0)).await.unwrap();
+    assert_eq!(format!("{before:?}"), format!("{after:?}"));
+}
+
+async fn f4_one_tenant_sees_nothing_of_another(backend: &dyn Backend) {
+    let store = with_device(backend).await;
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    let batch = Batch { records: vec![record("x")], changes: vec![document("Issuer", "portal", 1), report("sakura/pc-1", &[1])] };
+    store.commit(batch).await.unwrap();
+    let other: TenantName = "midori".parse().unwrap();
+    let pc = device("sakura/pc-1");
+    assert!(store.documents(&other).await.unwrap().is_empty() && store.clinics(&other).await.unwrap().is_empty());
+    assert!(store.device(&other, &pc).await.unwrap().is_none() && store.devices(&other).await.unwrap().is_empty());
+    assert!(store.orders_on(&other, &pc).await.unwrap().is_empty() && store.audit(&other, 0, 9).await.unwrap().is_empty());
+    assert!(store.certificate_by_fingerprint(&other, &sha(1)).await.unwrap().is_none());
+    assert!(store.devices_with_file(&other, &sha(1)).await.unwrap().is_empty());
+    let filters = [CertificateFilter::default(), CertificateFilter { device: Some(pc), ..CertificateFilter::default() }];
+    for filter in filters {
+        assert!(store.certificates(&other, filter).await.unwrap().is_empty());
+    }
+    let elsewhere = store.snapshot(&ClinicId { tenant: other, clinic: "sakura".parse().unwrap() }, at(0)).await.unwrap();
+    assert!(elsewhere.devices.is_empty() && elsewhere.certificates.is_empty() && elsewhere.orders.is_empty());
+}
+
+// ---- the smallest things that fit ----
+
+fn aozora() -> TenantName {
+    "aozora".parse().unwrap()
+}
+
+fn clinic(name: &str) -> ClinicId {
+    ClinicId { tenant: aozora(), clinic: name.parse().unwrap() }
+}
+
+fn device(name: &str) -> DeviceId {
+    name.parse().unwrap()
+}
+
+fn slot(name: &str) -> SlotId {
+    name.parse().unwrap()
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix(seconds)
+}
+
+fn sha(n: u8) -> Sha256 {
+    Sha256([n; 32])
+}
+
+fn serial(n: u8) -> Serial {
+    let mut bytes = [0; 16];
+    (bytes[0], bytes[15]) = (0x40, n);
+    Serial(bytes)
+}
+
+fn order_id(n: u8) -> OrderId {
+    OrderId([n; 16])
+}
+
+fn file(n: u8) -> FileHash {
+    FileHash { sha256: sha(n).to_string(), size: 100 }
+}
+
+fn draft(n: u8) -> Draft {
+    Draft { serial: serial(n), public_key: sha(n), tbs: vec![0x30, n] }
+}
+
+fn template() -> Template {
+    Template {
+        issuer: "portal".parse().unwrap(),
+        common_name: "pc-1".into(),
+        organization: "sakura".into(),
+        key: KeyAlgorithm::EcdsaP256,
+        validity: Duration::from_secs(3_600),
+    }
+}
+
+fn order(n: u8, name: &str) -> OrderRow {
+    OrderRow {
+        id: order_id(n),
+        tenant: aozora(),
+        slot: slot(name),
+        template: template(),
+        account: Some("reception".parse().unwrap()),
+        because: Reason::Missing,
+        replaces: vec![],
+        opened_at: at(60),
+        state: OrderState::Open,
+        draft: None,
+    }
+}
+
+fn certificate(n: u8, name: &str) -> CertificateRow {
+    CertificateRow {
+        serial: serial(n),
+        order: order_id(n),
+        tenant: aozora(),
+        slot: slot(name),
+        template: template(),
+        account: Some("reception".parse().unwrap()),
+        der: vec![0x30, 0x82, n],
+        fingerprint: sha(n),
+        public_key: sha(n),
+        not_before: at(0),
+        not_after: at(5_000),
+        issued_at: at(100),
+        installed_at: None,
+        proven_at: None,
+        retiring_at: None,
+        retired_at: None,
+        revoked_at: None,
+    }
+}
+
+fn device_row(name: &str, identity: u8) -> DeviceRow {
+    DeviceRow {
+        tenant: aozora(),
+        device: device(name),
+        identity: sha(identity),
+        public_key: vec![1, 2, 3],
+        enrolled_at: at(10),
+        last_seen: at(10),
+        clock_offset: 0,
+        revoked_at: None,
+        facts: Facts { hostname: "uketsuke".into(), ..Facts::default() },
+        report: Report::default(),
+        manifest: Manifest::default(),
+        receipts: 0,
+    }
+}
+
+fn document(kind: &str, name: &str, n: i64) -> Change {
+    let (kind, name, author) = (kind.to_owned(), name.to_owned(), "person:test".to_owned());
+    Change::PutDocument { tenant: aozora(), kind, name, body: json!({ "n": n }), author, at: at(50) }
+}
+
+fn wake(clinic: &ClinicId, moment: Option<i64>) -> Change {
+    Change::Wake { clinic: clinic.clone(), at: moment.map(at) }
+}
+
+fn nudge(clinic: &ClinicId, moment: i64) -> Change {
+    Change::Nudge { clinic: clinic.clone(), at: at(moment) }
+}
+
+fn rest(clinic: &ClinicId, as_of: u64, moment: Option<i64>) -> Change {
+    Change::Rest { clinic: clinic.clone(), as_of, at: moment.map(at) }
+}
+
+fn put_manifest(name: &str, manifest: Manifest) -> Change {
+    Change::PutManifest { tenant: aozora(), device: device(name), manifest }
+}
+
+fn count(name: &str, number: u64) -> Change {
+    Change::CountReceipt { tenant: aozora(), device: device(name), number }
+}
+
+fn report(name: &str, files: &[u8]) -> Change {
+    let installers = files.iter().map(|n| InstallerSeen { path: format!("~/Downloads/{n}.p12"), file: file(*n) }).collect();
+    let facts = Facts { hostname: "uketsuke".into(), ..Facts::default() };
+    let report = Report { clock: 87, facts, installers, ..Report::default() };
+    Change::PutReport { tenant: aozora(), device: device(name), report, clock_offset: -3, at: at(90) }
+}
+
+fn record(object: &str) -> NewRecord {
+    NewRecord {
+        tenant: aozora(),
+        at: at(77),
+        stage: Stage::Done,
+        actor: "person:test".into(),
+        action: "test.done",
+        object: object.into(),
+        details: json!({ "b": [1], "a": "あ" }),
+    }
+}
+
+fn changes(changes: impl IntoIterator<Item = Change>) -> Batch {
+    Batch { records: vec![], changes: changes.into_iter().collect() }
+}
+
+fn records(records: impl IntoIterator<Item = NewRecord>) -> Batch {
+    Batch { records: records.into_iter().collect(), changes: vec![] }
+}
+
+async fn with_device(backend: &dyn Backend) -> Arc<dyn Store> {
+    let store = backend.open().await;
+    store.commit(changes([Change::PutDevice(device_row("sakura/pc-1", 1))])).await.unwrap();
+    store
+}
+
+/// Order, draft and certificate, all called `n`.
+async fn issue(store: &dyn Store, n: u8, name: &str) {
+    store.commit(changes([Change::OpenOrder(order(n, name))])).await.unwrap();
+    store.commit(changes([Change::PutDraft { id: order_id(n), draft: draft(n) }])).await.unwrap();
+    store.commit(changes([Change::PutCertificate(certificate(n, name))])).await.unwrap();
+}
+
+#[track_caller]
+fn conflict(outcome: Result<(), StoreError>) {
+    assert!(matches!(outcome, Err(StoreError::Conflict(_))), "a guard was expected to refuse, but: {outcome:?}");
+}
