@@ -1,14 +1,20 @@
 //! When a clinic is open.
 
+mod japan;
+
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
+
+use jiff::civil;
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 
 use crate::time::Timestamp;
 
 /// Opening hours and closed days of one clinic, in its own time zone. The default is a clinic that never closes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Calendar {
-    /// IANA name of the time zone, such as `Asia/Tokyo`; checked by [`Calendar::check_zone`].
+    /// IANA name of the time zone, such as `Asia/Tokyo`; checked by [`Calendar::check_zone`]. UTC if there is none.
     pub time_zone: Option<String>,
     /// Opening hours for each weekday that has any; empty means open around the clock.
     pub open: BTreeMap<Weekday, Vec<Hours>>,
@@ -29,7 +35,7 @@ pub enum Weekday {
     Sunday,
 }
 
-/// From when to when, in minutes after midnight, local time; `from < to <= 1440`.
+/// From when to when, in minutes after midnight, local time; `from < to <= 1440`. The clinic closes as minute `to` begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hours {
     /// The minute when it opens.
@@ -66,25 +72,150 @@ pub enum Closed {
 impl Date {
     /// Takes a date if there is such a day.
     pub fn new(year: i16, month: i8, day: i8) -> Option<Self> {
-        jiff::civil::Date::new(year, month, day).ok().map(|_| Self { year, month, day })
+        civil::Date::new(year, month, day).ok().map(|_| Self { year, month, day })
     }
 }
 
 impl Calendar {
     /// True if `name` is a time zone that the calendar can reckon in.
     pub fn check_zone(name: &str) -> bool {
-        jiff::tz::TimeZone::get(name).is_ok()
+        ZONES.get(name).is_ok()
     }
 
     /// True if the clinic is open at `now`.
     pub fn is_open(&self, now: Timestamp) -> bool {
-        let _ = now;
-        true
+        self.open_hours().is_open(now)
     }
 
     /// The last open moment at or before `moment`, searched for at most `back`; `moment` itself if there is none.
     pub fn last_open_before(&self, moment: Timestamp, back: Duration) -> Timestamp {
-        let _ = back;
-        moment
+        self.open_hours().session_before(moment, back).map_or(moment, |session| session.last)
+    }
+
+    /// Looks the time zone up, for asking many questions.
+    pub(crate) fn open_hours(&self) -> OpenHours<'_> {
+        let zone = self.time_zone.as_deref().and_then(|name| ZONES.get(name).ok());
+        OpenHours { calendar: self, zone: zone.unwrap_or(TimeZone::UTC) }
     }
 }
+
+/// The time zones that are compiled in, so that every machine reckons alike whatever its own files say.
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
+const ALL_DAY: &[Hours] = &[Hours { from: 0, to: 24 * 60 }];
+
+/// A calendar whose time zone was looked up.
+pub(crate) struct OpenHours<'a> {
+    calendar: &'a Calendar,
+    zone: TimeZone,
+}
+
+/// An unbroken time on one day during which a clinic is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// Its first moment.
+    pub first: Timestamp,
+    /// Its last moment, or the last that matters to who asked.
+    pub last: Timestamp,
+}
+
+impl OpenHours<'_> {
+    /// True if the clinic is open at `now`. A moment that no calendar reaches counts as open: nothing waits for it.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        let Some(local) = self.local(now) else { return true };
+        let minute = minute_of(local.time());
+        self.hours_on(local.date()).iter().any(|hours| (hours.from..hours.to).contains(&minute))
+    }
+
+    /// The open time that ends last at or before `moment`, cut off there, if it ends at most `back` earlier.
+    pub fn session_before(&self, moment: Timestamp, back: Duration) -> Option<Session> {
+        let floor = moment.before(back);
+        let mut date = self.local(moment)?.date();
+        loop {
+            let sessions = self.hours_on(date).iter().filter_map(|hours| self.session(date, *hours, moment));
+            if let Some(session) = sessions.max_by_key(|session| session.last) {
+                return (session.last >= floor).then(|| Session { first: session.first.max(floor), ..session });
+            }
+            if self.instants(date, 0)[1] < floor {
+                return None;
+            }
+            date = date.yesterday().ok()?;
+        }
+    }
+
+    /// What of these hours lies at or before `moment`. Where clocks are put back, the same hours come twice.
+    fn session(&self, date: civil::Date, hours: Hours, moment: Timestamp) -> Option<Session> {
+        let (from, to) = (self.instants(date, hours.from), self.instants(date, hours.to));
+        let cut = |first: Timestamp, end: Timestamp| Session { first, last: Timestamp::from_unix(end.unix() - 1).min(moment) };
+        let twice = [cut(from[1], to[1]), cut(from[0], to[0])];
+        twice.into_iter().find(|session| session.first <= session.last && self.is_open(session.last))
+    }
+
+    /// The earlier and the later moment at which clocks show this minute of this day; nearly always the same. Where clocks
+    /// are put forward and never show it, the moment at which they are.
+    fn instants(&self, date: civil::Date, minute: u16) -> [Timestamp; 2] {
+        let is_midnight_after = minute == 24 * 60;
+        let date = if is_midnight_after { date.tomorrow().unwrap_or(date) } else { date };
+        let minute = if is_midnight_after { 0 } else { minute };
+        let moments = self.zone.to_ambiguous_timestamp(date.at((minute / 60) as i8, (minute % 60) as i8, 0, 0));
+        if let AmbiguousOffset::Gap { .. } = moments.offset() {
+            return [self.jump(moments.later()); 2];
+        }
+        [moments.earlier(), moments.later()].map(timestamp)
+    }
+
+    /// The moment at which clocks were put forward, given one shortly after it.
+    fn jump(&self, after: Result<jiff::Timestamp, jiff::Error>) -> Timestamp {
+        let until = after.and_then(|after| after.saturating_add(jiff::SignedDuration::from_secs(1)));
+        timestamp(until.map(|until| self.zone.preceding(until).next().map_or(until, |transition| transition.timestamp())))
+    }
+
+    fn local(&self, moment: Timestamp) -> Option<civil::DateTime> {
+        jiff::Timestamp::from_second(moment.unix()).ok().map(|moment| self.zone.to_datetime(moment))
+    }
+
+    fn hours_on(&self, date: civil::Date) -> &[Hours] {
+        if self.calendar.closed.iter().any(|closed| closed.covers(date)) {
+            &[]
+        } else if self.calendar.open.is_empty() {
+            ALL_DAY
+        } else {
+            self.calendar.open.get(&Weekday::from(date.weekday())).map_or(&[], Vec::as_slice)
+        }
+    }
+}
+
+impl Closed {
+    fn covers(self, date: civil::Date) -> bool {
+        match self {
+            Self::Holidays => japan::is_holiday(date),
+            Self::Days { first, last } => (first..=last).contains(&Date { year: date.year(), month: date.month(), day: date.day() }),
+        }
+    }
+}
+
+impl From<civil::Weekday> for Weekday {
+    fn from(day: civil::Weekday) -> Self {
+        match day {
+            civil::Weekday::Monday => Self::Monday,
+            civil::Weekday::Tuesday => Self::Tuesday,
+            civil::Weekday::Wednesday => Self::Wednesday,
+            civil::Weekday::Thursday => Self::Thursday,
+            civil::Weekday::Friday => Self::Friday,
+            civil::Weekday::Saturday => Self::Saturday,
+            civil::Weekday::Sunday => Self::Sunday,
+        }
+    }
+}
+
+/// A moment beyond the reach of the calendar never comes.
+fn timestamp(moment: Result<jiff::Timestamp, jiff::Error>) -> Timestamp {
+    Timestamp::from_unix(moment.map_or(i64::MAX, |moment| moment.as_second()))
+}
+
+fn minute_of(time: civil::Time) -> u16 {
+    time.hour() as u16 * 60 + time.minute() as u16
+}
+
+#[cfg(test)]
+mod tests;

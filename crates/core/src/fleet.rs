@@ -14,7 +14,7 @@ pub struct Desired {
     pub slots: BTreeMap<SlotId, DesiredSlot>,
     /// Quotas of the clinic's accounts.
     pub quotas: BTreeMap<AccountName, Quota>,
-    /// How many certificates that still work may be replaced at the same time.
+    /// How many certificates that still work may be replaced at the same time, so that a bad change stops at the first few.
     pub replace_at_once: u32,
     /// When the clinic is open.
     pub hours: crate::calendar::Calendar,
@@ -118,6 +118,18 @@ pub struct Held {
     pub revoked: bool,
 }
 
+impl Held {
+    /// True if its validity has ended: `not_after` itself is still valid (RFC 5280, section 4.1.2.5).
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now > self.not_after
+    }
+
+    /// True if a person can sign in with it at `now`: it was proven, and is valid.
+    pub fn is_valid_proof(&self, now: Timestamp) -> bool {
+        self.progress == Progress::Proven && !self.revoked && self.not_before <= now && !self.is_expired(now)
+    }
+}
+
 /// How far a certificate has come on its device, as the agent's receipts say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Progress {
@@ -145,7 +157,7 @@ pub struct OpenOrder {
 /// What was issued under one account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ObservedAccount {
-    /// How many of its certificates are alive now.
+    /// How many of its certificates are alive now: neither expired, nor revoked, nor seen gone from their device.
     pub alive: u32,
     /// When each of its certificates was issued, dead ones too, within the longest quota span.
     pub issued_at: Vec<Timestamp>,

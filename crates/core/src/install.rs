@@ -72,7 +72,41 @@ pub enum Step {
 }
 
 /// Says which stage to write down, and what to do then.
+///
+/// The agent writes the stage down *before* it takes the step, so a crash is answered by [`Event::Look`]: it gives the step
+/// of the stage that was written last, once more. Nothing that was replaced is removed before the new certificate is proven,
+/// and from then on nothing the server says can take the order back: what it replaced may be gone already.
 pub fn next(stage: Stage, event: Event) -> (Stage, Step) {
-    let _ = event;
-    (stage, Step::Rest)
+    use Event::{Done, Failed, Look, Mismatch, Withdrawn};
+    use Stage::{Abandoned, Installed, Keyed, Proven, Settled, Staged, Wanted};
+
+    let stage = match (stage, event) {
+        (Wanted, Done) => Keyed,
+        (Keyed, Done) => Staged,
+        (Staged, Done) => Installed,
+        (Installed, Done) => Proven,
+        (Proven, Done) => Settled,
+        (Abandoned, Done) => return (Abandoned, Step::Rest),
+        (Wanted | Keyed | Staged | Installed, Withdrawn) => Abandoned,
+        (Wanted | Keyed | Staged | Installed, Mismatch) => Wanted,
+        (Wanted | Keyed | Staged | Installed | Proven | Abandoned, Failed) => return (stage, Step::Wait),
+        (Settled, Done | Failed) | (Proven | Settled | Abandoned, Withdrawn | Mismatch) | (_, Look) => stage,
+    };
+    (stage, step_of(stage))
 }
+
+/// The step that a stage asks for.
+fn step_of(stage: Stage) -> Step {
+    match stage {
+        Stage::Wanted => Step::MakeKey,
+        Stage::Keyed => Step::Request,
+        Stage::Staged => Step::Install,
+        Stage::Installed => Step::Prove,
+        Stage::Proven => Step::RetireOld,
+        Stage::Settled => Step::Rest,
+        Stage::Abandoned => Step::Discard,
+    }
+}
+
+#[cfg(test)]
+mod tests;

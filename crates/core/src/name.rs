@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Why a text is not the name it was offered as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,11 +30,13 @@ fn is_label(text: &str) -> bool {
 }
 
 /// Declares a checked text: its type, what it is called, its rule in words, and the rule itself.
+///
+/// The text is shared, not copied, by `clone`: a plan names each slot several times.
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $expected:literal, $rule:expr, $accepts:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Gives the text.
@@ -47,7 +50,7 @@ macro_rules! checked_text {
 
             fn from_str(text: &str) -> Result<Self, NameError> {
                 let accepts: fn(&str) -> bool = $accepts;
-                if accepts(text) { Ok(Self(text.to_owned())) } else { Err(NameError { expected: $expected, rule: $rule }) }
+                if accepts(text) { Ok(Self(text.into())) } else { Err(NameError { expected: $expected, rule: $rule }) }
             }
         }
 

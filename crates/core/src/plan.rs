@@ -1,9 +1,17 @@
 //! The first brain: compares what policy desires with what agents observe, and plans the difference.
 //!
-//! Two movements: *judge* looks at every slot alone, by an ordered table of tiny checks; *pace* looks at them together
-//! and turns reasons into actions, or into holds that say what they wait for.
+//! Two movements: *judge* looks at every slot alone, by an ordered table of tiny checks; *pace* looks at them
+//! together and turns reasons into actions, or into holds that say what they wait for.
+
+mod check;
+mod lockout;
+mod pace;
+mod quota;
+mod spread;
 
 use std::collections::BTreeMap;
+
+pub use lockout::locked_out;
 
 use crate::fleet::{Desired, Observed, Template};
 use crate::name::{AccountName, DeviceId, Serial, Sha256, SlotId};
@@ -12,11 +20,12 @@ use crate::time::Timestamp;
 /// What one clinic needs, and when to look again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// What to do, in order.
+    /// What to do, in order: what is taken back, what is ordered (most urgent first), installer files, and what is held.
     pub actions: Vec<Action>,
     /// Why each slot is not right; `None` is a slot that is: its certificate is proven and nothing is due.
     pub verdicts: BTreeMap<SlotId, Option<Reason>>,
-    /// The next moment at which the answer could change by itself.
+    /// The next moment at which the answer could change by itself: until then the same arguments give the same actions.
+    /// Whoever carries actions out looks again at once, whatever this says, for then the arguments have changed.
     pub wake_at: Option<Timestamp>,
 }
 
@@ -151,15 +160,26 @@ pub enum Obstacle {
 }
 
 /// Decides what each slot of one clinic needs. Same arguments, same answer, always.
+///
+/// Carrying the actions out and planning again gives nothing but holds; only after a [`Action::Cancel`] the slot may be
+/// ordered anew. Things that are decided here and nowhere else:
+///
+/// - A certificate is removed only if it was revoked, if a newer one in its slot is proven and works, or if policy does not
+///   want the slot any more. Make before break.
+/// - An order is opened for a silent device too, so that it finds it when it wakes; nothing is signed until it asks.
+/// - What a device with a revoked identity holds is revoked as well: that device is lost or stolen.
+/// - What is ordered or signed but says something else than policy today is not waited for: a wrong template may be the very
+///   reason why it cannot be proven.
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
-    let _ = (desired, observed, now);
-    Plan::default()
+    let judged: Vec<check::Judged> = check::judge_all(desired, observed, now);
+    let (actions, wake_at) = pace::pace(desired, observed, &judged, now);
+    let verdicts = judged.into_iter().map(|judged| (judged.case.slot.clone(), judged.reason)).collect();
+    Plan { actions, verdicts, wake_at }
 }
 
-/// The devices that can sign in to this clinic now, and could not within a day, were `after` applied instead of `before`.
-///
-/// A device counts once, however many of its slots are lost.
-pub fn locked_out(before: &Desired, after: &Desired, observed: &Observed, now: Timestamp) -> std::collections::BTreeSet<DeviceId> {
-    let _ = (before, after, observed, now);
-    Default::default()
-}
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Promises that hold for every fleet, tried on thousands of small ones drawn at random.
+
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::fixtures::*;
+use super::*;
+use crate::fleet::{Held, Observed, ObservedDevice, ObservedSlot, Progress};
+use crate::policy::{Quota, RenewWhen, Renewal};
+use crate::simulate::Server;
+use crate::time::{DAY, HOUR, MINUTE};
+
+/// Moments around now at which things happen to change: a few days, on the hour, give or take a second.
+fn moment() -> impl Strategy<Value = Timestamp> {
+    (-72_i64..72, -1_i64..=1).prop_map(|(hours, seconds)| Timestamp::from_unix(NOW.unix() + hours * 3600 + seconds))
+}
+
+fn account() -> impl Strategy<Value = Option<AccountName>> {
+    prop_oneof![Just(None), Just(Some("reception".parse().unwrap())), Just(Some("doctor".parse().unwrap()))]
+}
+
+fn any_template() -> impl Strategy<Value = Template> {
+    prop_oneof![4 => Just(template()), 1 => Just(old_template())]
+}
+
+fn any_held() -> impl Strategy<Value = Held> {
+    let progress = prop_oneof![1 => Just(Progress::Issued), 1 => Just(Progress::Installed), 3 => Just(Progress::Proven)];
+    let not_after = prop_oneof![1 => moment(), 3 => (1_u32..400).prop_map(|days| NOW.after(days * DAY))];
+    (progress, any_template(), account(), moment(), not_after, prop::bool::weighted(0.15)).prop_map(
+        |(progress, template, account, not_before, not_after, revoked)| Held {
+            template,
+            account,
+            not_before: not_before.min(not_after),
+            not_after,
+            revoked,
+            ..held(0, progress)
+        },
+    )
+}
+
+fn any_slot() -> impl Strategy<Value = ObservedSlot> {
+    let ordered = prop::option::weighted(0.3, (any_template(), account()));
+    let issued_at = prop::collection::vec((0_u32..90).prop_map(|minutes| NOW.before(minutes * MINUTE)), 0..5);
+    (prop::collection::vec(any_held(), 0..4), ordered, any::<[bool; 3]>(), prop::bool::weighted(0.15), issued_at).prop_map(
+        |(certificates, ordered, retiring, renewal_asked, mut issued_at)| {
+            issued_at.sort_unstable();
+            let numbered = certificates.into_iter().zip(1..).map(|(held, number)| Held { serial: crate::simulate::serial(number), ..held });
+            let certificates: Vec<Held> = numbered.collect();
+            let retiring = certificates.iter().zip(retiring).filter(|(_, retiring)| *retiring).map(|(held, _)| held.serial).collect();
+            let order = ordered.map(|(template, account)| crate::fleet::OpenOrder { account, ..order(template) });
+            ObservedSlot { certificates, order, retiring, renewal_asked, issued_at }
+        },
+    )
+}
+
+fn any_device() -> impl Strategy<Value = ObservedDevice> {
+    let offset = prop_oneof![4 => Just(0), 1 => Just(301), 1 => Just(-315_360_000)];
+    let files = prop::collection::btree_set((1_u8..4).prop_map(|number| Sha256([number; 32])), 0..3);
+    (moment(), offset, prop::bool::weighted(0.1), files.clone(), files).prop_map(
+        |(last_seen, clock_offset, revoked, installers, removing)| ObservedDevice {
+            last_seen: last_seen.min(NOW),
+            clock_offset,
+            revoked,
+            installers,
+            removing,
+        },
+    )
+}
+
+/// What policy asks of one slot, now and after a change.
+fn any_wish() -> impl Strategy<Value = Option<(Template, Option<AccountName>, Renewal)>> {
+    let when = prop_oneof![Just(RenewWhen::Early), Just(RenewWhen::Late)];
+    let renewal = (1_u32..100, when).prop_map(|(days, when)| Renewal { window: days * DAY, when });
+    prop::option::weighted(0.85, (any_template(), account(), renewal))
+}
+
+fn any_quota() -> impl Strategy<Value = Option<Quota>> {
+    let per = prop::option::of((1_u32..120).prop_map(|minutes| minutes * MINUTE));
+    prop::option::of((0_u32..6, per).prop_map(|(certificates, per)| Quota { certificates, per }))
+}
+
+/// A clinic of four devices with two profiles each.
+fn any_scene() -> impl Strategy<Value = Scene> {
+    let slots = prop::collection::vec((any_wish(), prop::option::of(any_slot())), 8);
+    let devices = prop::collection::vec(prop::option::weighted(0.9, any_device()), 4);
+    let issued_at = prop::collection::vec((0_u32..200).prop_map(|minutes| NOW.before(minutes * MINUTE)), 0..6);
+    (slots, devices, [any_quota(), any_quota()], 0_u32..4, issued_at).prop_map(|(slots, devices, quotas, at_once, issued_at)| {
+        let mut scene = Scene::of(&[]).at_once(at_once);
+        for (index, (wish, seen)) in slots.into_iter().enumerate() {
+            let profile = if index % 2 == 0 { "karte" } else { "weborca" };
+            let slot: SlotId = format!("sakura/d{}/{profile}", index / 2).parse().unwrap();
+            scene.desired.slots.extend(wish.map(|wish| (slot.clone(), wished(wish))));
+            scene.observed.slots.extend(seen.map(|seen| (slot, with_own_serials(seen, index as u64))));
+        }
+        for (index, facts) in devices.into_iter().enumerate() {
+            scene.observed.devices.extend(facts.map(|facts| (device(&format!("d{index}")), facts)));
+        }
+        for (name, quota) in ["reception", "doctor"].into_iter().zip(quotas) {
+            let name: AccountName = name.parse().unwrap();
+            scene.observed.accounts.entry(name.clone()).or_default().issued_at = issued_at.clone();
+            scene.desired.quotas.extend(quota.map(|quota| (name, quota)));
+        }
+        let server = Server::knowing(&clinic(), scene.observed.clone());
+        Scene { observed: server.observed(&clinic(), NOW), ..scene }
+    })
+}
+
+fn wished((template, account, renewal): (Template, Option<AccountName>, Renewal)) -> crate::fleet::DesiredSlot {
+    crate::fleet::DesiredSlot { template, account, renewal, ..wanted() }
+}
+
+fn with_own_serials(mut seen: ObservedSlot, slot: u64) -> ObservedSlot {
+    let own = |serial: Serial| crate::simulate::serial(u64::from(serial.0[15]) + 10 * (slot + 1));
+    seen.certificates.iter_mut().for_each(|held| held.serial = own(held.serial));
+    seen.retiring = seen.retiring.into_iter().map(own).collect();
+    seen
+}
+
+fn clinic() -> crate::name::ClinicName {
+    "sakura".parse().unwrap()
+}
+
+/// The fleet after a plan was carried out, and before any device has moved.
+fn carried_out(observed: &Observed, actions: &[Action]) -> Observed {
+    let mut server = Server::knowing(&clinic(), observed.clone());
+    actions.iter().for_each(|action| server.carry_out(action, NOW));
+    server.observed(&clinic(), NOW)
+}
+
+fn is_hold(action: &Action) -> bool {
+    matches!(action, Action::Hold { .. })
+}
+
+/// Who can sign in at `moment`, with nothing but what is on the device then.
+fn signs_in(desired: &Desired, observed: &Observed, moments: &[Timestamp]) -> BTreeSet<DeviceId> {
+    let opens = |seen: &ObservedSlot| {
+        let left = seen.certificates.iter().filter(|held| !seen.retiring.contains(&held.serial));
+        left.filter(|held| moments.iter().all(|moment| held.is_valid_proof(*moment))).count() > 0
+    };
+    let open = observed.slots.iter().filter(|(slot, seen)| desired.slots.contains_key(*slot) && opens(seen));
+    open.map(|(slot, _)| slot.device.clone()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    /// Until `wake_at`, the same observations give the same plan; so nothing is missed by sleeping until then.
+    #[test]
+    fn nothing_changes_before_wake_at(scene in any_scene(), fraction in 0.0_f64..1.0) {
+        let plan = scene.plan();
+        let last = plan.wake_at.map_or(NOW.after(4_000 * DAY), |wake_at| wake_at.before(Duration::from_secs(1)));
+        prop_assert!(last >= NOW, "wake_at does not lie ahead");
+        let between = Timestamp::from_unix(NOW.unix() + ((last.unix() - NOW.unix()) as f64 * fraction) as i64);
+        for now in [between, last] {
+            let later = Scene { now, ..scene.clone() }.plan();
+            prop_assert_eq!(&later.actions, &plan.actions, "at {}", now);
+            prop_assert_eq!(&later.verdicts, &plan.verdicts, "at {}", now);
+        }
+    }
+
+    /// A plan that was carried out leaves nothing to do; only a slot whose order was taken back is ordered anew.
+    #[test]
+    fn a_plan_that_was_carried_out_is_not_made_again(scene in any_scene()) {
+        let first = scene.plan();
+        let observed = carried_out(&scene.observed, &first.actions);
+        let second = Scene { observed, ..scene.clone() }.plan();
+        let has_cancelled = first.actions.iter().any(|action| matches!(action, Action::Cancel { .. }));
+        let is_allowed = |action: &Action| is_hold(action) || (has_cancelled && matches!(action, Action::Issue { .. }));
+        prop_assert!(second.actions.iter().all(is_allowed), "{:?}\n{:?}", first.actions, second.actions);
+
+        let observed = carried_out(&Scene { observed: carried_out(&scene.observed, &first.actions), ..scene.clone() }.observed, &second.actions);
+        let third = Scene { observed, ..scene }.plan();
+        prop_assert!(third.actions.iter().all(is_hold), "{:?}\n{:?}", second.actions, third.actions);
+    }
+
+    /// Where somebody can sign in and policy wants the slot, no plan takes the last certificate that works.
+    #[test]
+    fn a_plan_never_breaks_what_works(scene in any_scene()) {
+        let is_lost = |id: &DeviceId| scene.observed.devices.get(id).is_some_and(|device| device.revoked);
+        let before: BTreeSet<_> = signs_in(&scene.desired, &scene.observed, &[NOW]).into_iter().filter(|id| !is_lost(id)).collect();
+        let after = signs_in(&scene.desired, &carried_out(&scene.observed, &scene.plan().actions), &[NOW]);
+        prop_assert!(before.is_subset(&after), "{before:?} {after:?}");
+    }
+
+    /// T1: no slot is ordered a fourth certificate within an hour, nor a second order while one is open.
+    #[test]
+    fn t1_a_slot_is_issued_to_at_most_three_times_an_hour(scene in any_scene()) {
+        for action in scene.plan().actions {
+            let Action::Issue { slot, .. } = action else { continue };
+            let nothing = ObservedSlot::default();
+            let seen = scene.observed.slots.get(&slot).unwrap_or(&nothing);
+            prop_assert!(seen.order.is_none());
+            prop_assert!(seen.issued_at.iter().filter(|at| at.after(HOUR) > NOW).count() < 3);
+        }
+    }
+
+    /// Quotas hold, whatever is ordered together; a quota that was exceeded before is not exceeded further.
+    #[test]
+    fn a_rolling_quota_is_never_exceeded(scene in any_scene()) {
+        let actions = scene.plan().actions;
+        for (name, quota) in &scene.desired.quotas {
+            let Some(span) = quota.per else { continue };
+            let issued = scene.observed.accounts[name].issued_at.iter().filter(|at| at.after(span) > NOW).count();
+            let new = actions.iter().filter(|action| matches!(action, Action::Issue { account: Some(account), .. } if account == name)).count();
+            prop_assert!(new == 0 || issued + new <= quota.certificates as usize);
+        }
+    }
+
+    /// Against brute force: carry out the plans for both policies, and see what is left on the devices a day later.
+    #[test]
+    fn locked_out_agrees_with_brute_force(scene in any_scene(), wishes in prop::collection::vec(any_wish(), 8)) {
+        let mut after = scene.clone();
+        for (slot, wish) in scene.observed.slots.keys().zip(wishes) {
+            after.desired.slots.remove(slot);
+            after.desired.slots.extend(wish.map(|wish| (slot.clone(), wished(wish))));
+        }
+        let moments = [NOW, NOW.after(DAY)];
+        let left = |scene: &Scene| signs_in(&scene.desired, &carried_out(&scene.observed, &scene.plan().actions), &moments);
+        let expected: BTreeSet<_> = left(&scene).difference(&left(&after)).cloned().collect();
+        prop_assert_eq!(locked_out(&scene.desired, &after.desired, &scene.observed, NOW), expected);
+    }
+}

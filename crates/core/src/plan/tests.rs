@@ -1,0 +1,638 @@
+use std::fmt::Write;
+
+use expect_test::{Expect, expect};
+
+use super::check::{CHECKS, judge_all};
+use super::fixtures::*;
+use super::*;
+use crate::fleet::{Held, Progress};
+use crate::time::{DAY, HOUR, MINUTE};
+
+fn check(scene: Scene, expect: Expect) {
+    expect.assert_eq(&scene.told());
+}
+
+/// A slot with this reason and, where possible, with less urgent ones beside it.
+fn example(reason: Reason) -> Scene {
+    match reason {
+        Reason::Unwanted => Scene::holding([proven(1)]).not_wanted("d1").not_enrolled("d1"),
+        Reason::NotEnrolled => Scene::of(&["d1"]).not_enrolled("d1"),
+        Reason::DeviceRevoked => Scene::of(&["d1"]).with("d1", |device| device.revoked = true),
+        Reason::Missing => Scene::of(&["d1"]).asked("d1"),
+        Reason::Revoked => Scene::holding([proven(1), Held { not_after: NOW.before(DAY), ..revoked(2) }]).ordered("d1", template()),
+        Reason::Expired => Scene::holding([expired(1)]).ordered("d1", template()),
+        Reason::Ordered => Scene::holding([held(1, Progress::Issued)]).ordered("d1", template()),
+        Reason::NotInstalled => Scene::holding([proven(1), held(2, Progress::Issued)]),
+        Reason::NotProven => Scene::holding([revoked(1), Held { not_after: NOW.after(DAY), ..held(2, Progress::Installed) }]),
+        Reason::RenewalAsked => Scene::holding([Held { template: old_template(), ..held(1, Progress::Installed) }]).asked("d1"),
+        Reason::Outdated => Scene::holding([Held { template: old_template(), ..expiring_in(1, DAY) }]),
+        Reason::ExpiresSoon => Scene::holding([revoked(1), expiring_in(2, DAY)]),
+        Reason::Leftover => Scene::holding([proven(1), proven(2)]),
+    }
+}
+
+#[test]
+fn every_reason_has_its_case_and_the_table_is_in_the_order_of_urgency() {
+    let mut table = String::new();
+    for (place, reason) in Reason::ALL.into_iter().enumerate() {
+        let scene = example(reason);
+        assert_eq!(scene.plan().verdicts[&slot("d1")], Some(reason));
+        let judged = judge_all(&scene.desired, &scene.observed, scene.now);
+        let found: Vec<_> = CHECKS.iter().map(|check| check(&judged[0].case)).collect();
+        assert_eq!(found[place], Some(reason), "the check in place {place}");
+        assert!(found[..place].iter().all(Option::is_none), "{reason:?} comes too late");
+        writeln!(table, "{reason:?}\n{}", scene.told()).unwrap();
+    }
+    assert!(Reason::ALL.is_sorted());
+    expect![[r#"
+        Unwanted
+        revoke c1 in sakura/d1/karte (Unwanted)
+        hold sakura/d1/karte (Unwanted): Enrolment
+
+        NotEnrolled
+        hold sakura/d1/karte (NotEnrolled): Enrolment
+
+        DeviceRevoked
+        hold sakura/d1/karte (DeviceRevoked): Enrolment
+
+        Missing
+        issue sakura/d1/karte (Missing)
+
+        Revoked
+        retire c2 from sakura/d1/karte (Revoked)
+        hold sakura/d1/karte (Revoked): Device
+
+        Expired
+        hold sakura/d1/karte (Expired): Device
+
+        Ordered
+        hold sakura/d1/karte (Ordered): Device
+
+        NotInstalled
+        hold sakura/d1/karte (NotInstalled): Device
+
+        NotProven
+        retire c1 from sakura/d1/karte (Revoked)
+        hold sakura/d1/karte (NotProven): Device
+
+        RenewalAsked
+        issue sakura/d1/karte (RenewalAsked), replacing c1
+
+        Outdated
+        issue sakura/d1/karte (Outdated), replacing c1
+
+        ExpiresSoon
+        retire c1 from sakura/d1/karte (Revoked)
+        issue sakura/d1/karte (ExpiresSoon), replacing c1, c2
+
+        Leftover
+        retire c1 from sakura/d1/karte (Leftover)
+
+    "#]]
+    .assert_eq(&table);
+}
+
+#[test]
+fn every_obstacle_has_its_case() {
+    let obstacles = [
+        (Obstacle::Enrolment, Scene::of(&["d1"]).not_enrolled("d1")),
+        (Obstacle::Device, Scene::of(&["d1"]).ordered("d1", template())),
+        (Obstacle::SilentDevice, Scene::of(&["d1"]).ordered("d1", template()).silent("d1")),
+        (Obstacle::WrongClock, Scene::of(&["d1"]).with("d1", |device| device.clock_offset = -301)),
+        (Obstacle::Quota, Scene::of(&["d1"]).quota(0, None)),
+        (Obstacle::OthersFirst, Scene::holding([proven(1)]).asked("d1").at_once(0)),
+        (Obstacle::TooOften, Scene::of(&["d1"]).issued_ago("d1", [MINUTE; 3])),
+    ];
+    for (obstacle, scene) in obstacles {
+        let actions = scene.plan().actions;
+        assert!(matches!(&actions[..], [Action::Hold { because, .. }] if *because == obstacle), "{obstacle:?}: {actions:?}");
+    }
+}
+
+#[test]
+fn a_slot_whose_certificate_is_proven_and_not_due_needs_nothing() {
+    let plan = Scene::holding([proven(1)]).plan();
+    assert_eq!(plan.actions, []);
+    assert_eq!(plan.verdicts[&slot("d1")], None);
+    let opens = NOW.after((265 - 60) * DAY);
+    assert!(plan.wake_at.is_some_and(|wake_at| (opens..=opens.after(20 * DAY)).contains(&wake_at)));
+}
+
+#[test]
+fn what_is_gone_and_not_wanted_is_not_mentioned() {
+    let scene = Scene::holding([]).not_wanted("d1").asked("d1");
+    assert_eq!(scene.plan(), Plan::default());
+}
+
+mod taking_back {
+    use super::*;
+
+    #[test]
+    fn an_unwanted_slot_loses_its_order_and_everything_it_holds() {
+        let scene = Scene::holding([expired(1), revoked(2), proven(3)]).ordered("d1", template()).not_wanted("d1");
+        check(
+            scene,
+            expect![[r#"
+            cancel the order for sakura/d1/karte (Unwanted)
+            revoke c3 in sakura/d1/karte (Unwanted)
+            retire c1 from sakura/d1/karte (Unwanted)
+            retire c2 from sakura/d1/karte (Unwanted)
+            retire c3 from sakura/d1/karte (Unwanted)
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_was_ordered_off_an_unwanted_slot_is_waited_for() {
+        check(
+            Scene::holding([revoked(1)]).retiring("d1", 1).not_wanted("d1"),
+            expect![[r#"
+            hold sakura/d1/karte (Unwanted): Device
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_device_that_hears_nothing_is_not_told_to_remove_anything() {
+        check(
+            Scene::holding([proven(1)]).not_wanted("d1").not_enrolled("d1"),
+            expect![[r#"
+            revoke c1 in sakura/d1/karte (Unwanted)
+            hold sakura/d1/karte (Unwanted): Enrolment
+        "#]],
+        );
+        check(
+            Scene::holding([proven(1)]).ordered("d1", template()).with("d1", |device| device.revoked = true),
+            expect![[r#"
+            cancel the order for sakura/d1/karte (DeviceRevoked)
+            revoke c1 in sakura/d1/karte (DeviceRevoked)
+            hold sakura/d1/karte (DeviceRevoked): Enrolment
+        "#]],
+        );
+    }
+
+    #[test]
+    fn an_order_for_yesterdays_policy_is_taken_back_before_it_is_placed_anew() {
+        check(
+            Scene::of(&["d1"]).ordered("d1", old_template()),
+            expect![[r#"
+            cancel the order for sakura/d1/karte (Outdated)
+        "#]],
+        );
+        check(
+            Scene::of(&["d1"]).ordered("d1", template()).quota(9, None).then_account_of_order(None),
+            expect![[r#"
+            cancel the order for sakura/d1/karte (Outdated)
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_revoked_certificate_goes_at_once_and_is_replaced() {
+        check(
+            Scene::holding([revoked(1)]),
+            expect![[r#"
+            retire c1 from sakura/d1/karte (Revoked)
+            issue sakura/d1/karte (Revoked), replacing c1
+        "#]],
+        );
+        check(
+            Scene::holding([revoked(1)]).retiring("d1", 1).ordered("d1", template()),
+            expect![[r#"
+            hold sakura/d1/karte (Revoked): Device
+        "#]],
+        );
+    }
+
+    #[test]
+    fn leftovers_are_retired_once_and_then_waited_for() {
+        check(
+            Scene::holding([proven(1), held(2, Progress::Issued), proven(3)]),
+            expect![[r#"
+            retire c1 from sakura/d1/karte (Leftover)
+            retire c2 from sakura/d1/karte (Leftover)
+        "#]],
+        );
+        check(
+            Scene::holding([proven(1), proven(2)]).retiring("d1", 1),
+            expect![[r#"
+            hold sakura/d1/karte (Leftover): Device
+        "#]],
+        );
+        check(
+            Scene::holding([proven(1), proven(2)]).retiring("d1", 1).silent("d1"),
+            expect![[r#"
+            hold sakura/d1/karte (Leftover): SilentDevice
+        "#]],
+        );
+    }
+
+    #[test]
+    fn nothing_is_retired_for_a_successor_that_does_not_work() {
+        let successors = [
+            held(2, Progress::Issued),
+            held(2, Progress::Installed),
+            revoked(2),
+            expired(2),
+            Held { not_before: NOW.after(HOUR), ..proven(2) },
+        ];
+        for successor in successors {
+            let plan = Scene::holding([proven(1), successor.clone()]).plan();
+            let goes = |action: &Action| matches!(action, Action::Retire { serial, .. } | Action::Revoke { serial, .. } if *serial == proven(1).serial);
+            assert!(!plan.actions.iter().any(goes), "{successor:?}");
+        }
+        let leaving = Scene::holding([proven(1), proven(2)]).retiring("d1", 2).plan();
+        assert!(!leaving.actions.iter().any(|action| matches!(action, Action::Retire { .. })));
+    }
+}
+
+mod following {
+    use super::*;
+
+    #[test]
+    fn what_is_under_way_is_waited_for() {
+        check(
+            Scene::of(&["d1"]).ordered("d1", template()),
+            expect![[r#"
+            hold sakura/d1/karte (Ordered): Device
+        "#]],
+        );
+        check(
+            Scene::holding([held(1, Progress::Issued)]),
+            expect![[r#"
+            hold sakura/d1/karte (NotInstalled): Device
+        "#]],
+        );
+        check(
+            Scene::holding([held(1, Progress::Installed)]).with("d1", |device| device.clock_offset = 3600),
+            expect![[r#"
+            hold sakura/d1/karte (NotProven): WrongClock
+        "#]],
+        );
+        check(
+            Scene::holding([held(1, Progress::Installed)]).silent("d1"),
+            expect![[r#"
+            hold sakura/d1/karte (NotProven): SilentDevice
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_proven_is_replaced_when_policy_changes_or_a_person_asks() {
+        let stuck = Held { template: old_template(), ..held(2, Progress::Installed) };
+        check(
+            Scene::holding([proven(1), stuck]),
+            expect![[r#"
+            issue sakura/d1/karte (Outdated), replacing c1, c2
+        "#]],
+        );
+        check(
+            Scene::holding([held(1, Progress::Issued)]).asked("d1"),
+            expect![[r#"
+            issue sakura/d1/karte (RenewalAsked), replacing c1
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_certificate_of_another_account_is_outdated() {
+        let scene = Scene::holding([proven(1)]);
+        check(
+            scene.quota(5, None).then_account_of_certificates(None),
+            expect![[r#"
+            issue sakura/d1/karte (Outdated), replacing c1
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_certificate_that_is_leaving_counts_as_missing() {
+        check(
+            Scene::holding([proven(1)]).retiring("d1", 1),
+            expect![[r#"
+            issue sakura/d1/karte (Missing)
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_silent_device_gets_its_order_so_that_it_finds_it_when_it_wakes() {
+        check(
+            Scene::of(&["d1"]).silent("d1"),
+            expect![[r#"
+            issue sakura/d1/karte (Missing)
+        "#]],
+        );
+    }
+}
+
+mod breaker {
+    use super::*;
+
+    #[test]
+    fn the_fourth_issuance_within_an_hour_waits_until_the_hour_is_over_even_if_a_person_asks() {
+        let thrice = [50 * MINUTE, 30 * MINUTE, 10 * MINUTE];
+        check(
+            Scene::holding([proven(3)]).issued_ago("d1", thrice).asked("d1"),
+            expect![[r#"
+            hold sakura/d1/karte (RenewalAsked): TooOften until 2026-04-01T00:10:00Z
+        "#]],
+        );
+        check(
+            Scene::holding([revoked(3)]).issued_ago("d1", thrice),
+            expect![[r#"
+            retire c3 from sakura/d1/karte (Revoked)
+            hold sakura/d1/karte (Revoked): TooOften until 2026-04-01T00:10:00Z
+        "#]],
+        );
+        check(
+            Scene::holding([proven(3)]).issued_ago("d1", [HOUR, 30 * MINUTE, 10 * MINUTE]).asked("d1"),
+            expect![[r#"
+            issue sakura/d1/karte (RenewalAsked), replacing c3
+        "#]],
+        );
+    }
+}
+
+mod quotas {
+    use super::*;
+
+    #[test]
+    fn seats_are_counted_and_replacing_takes_none() {
+        let scene = || Scene::of(&["d1", "d2", "d3", "d4"]).holds("d1", [expiring_in(1, DAY)]).ordered("d2", template());
+        check(
+            scene().quota(3, None),
+            expect![[r#"
+            issue sakura/d3/karte (Missing)
+            issue sakura/d1/karte (ExpiresSoon), replacing c1
+            hold sakura/d2/karte (Ordered): Device
+            hold sakura/d4/karte (Missing): Quota
+        "#]],
+        );
+        check(
+            scene().quota(2, None),
+            expect![[r#"
+            issue sakura/d1/karte (ExpiresSoon), replacing c1
+            hold sakura/d2/karte (Ordered): Device
+            hold sakura/d3/karte (Missing): Quota
+            hold sakura/d4/karte (Missing): Quota
+        "#]],
+        );
+        check(
+            scene().quota(1, None),
+            expect![[r#"
+            issue sakura/d1/karte (ExpiresSoon), replacing c1
+            hold sakura/d2/karte (Ordered): Device
+            hold sakura/d3/karte (Missing): Quota
+            hold sakura/d4/karte (Missing): Quota
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_certificate_and_its_successor_share_one_seat() {
+        check(
+            Scene::of(&["d1", "d2"]).holds("d1", [proven(1), held(2, Progress::Issued)]).quota(2, None),
+            expect![[r#"
+            issue sakura/d2/karte (Missing)
+            hold sakura/d1/karte (NotInstalled): Device
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_seat_that_this_plan_frees_is_free() {
+        check(
+            Scene::of(&["d1", "d2"]).holds("d1", [proven(1)]).quota(1, None).not_wanted("d1"),
+            expect![[r#"
+            revoke c1 in sakura/d1/karte (Unwanted)
+            retire c1 from sakura/d1/karte (Unwanted)
+            issue sakura/d2/karte (Missing)
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_rolling_quota_counts_replacements_too_and_says_when_it_frees() {
+        let scene = |limit| {
+            let scene = Scene::of(&["d1", "d2"]).holds("d1", [proven(1)]).asked("d1").issued_ago("d1", [31 * DAY, 20 * DAY, 10 * DAY]);
+            scene.quota(limit, Some(30 * DAY))
+        };
+        check(
+            scene(4),
+            expect![[r#"
+            issue sakura/d2/karte (Missing)
+            issue sakura/d1/karte (RenewalAsked), replacing c1
+        "#]],
+        );
+        check(
+            scene(3),
+            expect![[r#"
+            issue sakura/d2/karte (Missing)
+            hold sakura/d1/karte (RenewalAsked): Quota until 2026-04-11T00:00:00Z
+        "#]],
+        );
+        check(
+            scene(2),
+            expect![[r#"
+            hold sakura/d2/karte (Missing): Quota until 2026-04-11T00:00:00Z
+            hold sakura/d1/karte (RenewalAsked): Quota until 2026-04-11T00:00:00Z
+        "#]],
+        );
+        check(
+            scene(1),
+            expect![[r#"
+            hold sakura/d2/karte (Missing): Quota until 2026-04-21T00:00:00Z
+            hold sakura/d1/karte (RenewalAsked): Quota until 2026-04-21T00:00:00Z
+        "#]],
+        );
+        check(
+            scene(0),
+            expect![[r#"
+            hold sakura/d2/karte (Missing): Quota
+            hold sakura/d1/karte (RenewalAsked): Quota
+        "#]],
+        );
+    }
+}
+
+mod places {
+    use super::*;
+
+    fn three_due() -> Scene {
+        let due = |number| [expiring_in(number, (10 + number as u32) * DAY)];
+        Scene::of(&["d1", "d2", "d3"]).holds("d1", due(3)).holds("d2", due(1)).holds("d3", due(2))
+    }
+
+    #[test]
+    fn replacements_wait_for_each_other_and_the_most_urgent_goes_first() {
+        check(
+            three_due().at_once(1),
+            expect![[r#"
+            issue sakura/d2/karte (ExpiresSoon), replacing c1
+            hold sakura/d3/karte (ExpiresSoon): OthersFirst until 2026-04-07T00:00:00Z
+            hold sakura/d1/karte (ExpiresSoon): OthersFirst until 2026-04-08T00:00:00Z
+        "#]],
+        );
+        check(
+            three_due().at_once(1).ordered("d1", template()),
+            expect![[r#"
+            hold sakura/d1/karte (Ordered): Device
+            hold sakura/d2/karte (ExpiresSoon): OthersFirst until 2026-04-06T00:00:00Z
+            hold sakura/d3/karte (ExpiresSoon): OthersFirst until 2026-04-07T00:00:00Z
+        "#]],
+        );
+        check(
+            three_due().at_once(1).holds("d1", [proven(3), held(4, Progress::Installed)]),
+            expect![[r#"
+            hold sakura/d1/karte (NotProven): Device
+            hold sakura/d2/karte (ExpiresSoon): OthersFirst until 2026-04-06T00:00:00Z
+            hold sakura/d3/karte (ExpiresSoon): OthersFirst until 2026-04-07T00:00:00Z
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_does_not_work_any_more_never_waits() {
+        let scene = Scene::of(&["d1", "d2", "d3"]).holds("d2", [expired(2)]).holds("d3", [revoked(3)]);
+        check(
+            scene.at_once(0),
+            expect![[r#"
+            retire c3 from sakura/d3/karte (Revoked)
+            issue sakura/d1/karte (Missing)
+            issue sakura/d3/karte (Revoked), replacing c3
+            issue sakura/d2/karte (Expired), replacing c2
+        "#]],
+        );
+    }
+
+    #[test]
+    fn the_last_tenth_of_the_window_does_not_wait_either() {
+        let scene = Scene::of(&["d1", "d2"]).holds("d1", [expiring_in(1, 6 * DAY)]).holds("d2", [expiring_in(2, 6 * DAY + MINUTE)]);
+        check(
+            scene.at_once(0),
+            expect![[r#"
+            issue sakura/d1/karte (ExpiresSoon), replacing c1
+            hold sakura/d2/karte (ExpiresSoon): OthersFirst until 2026-04-01T00:01:00Z
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_sleeping_device_keeps_its_place_only_from_other_sleepers() {
+        let asleep = || three_due().at_once(1).silent("d1").ordered("d1", template());
+        check(
+            asleep(),
+            expect![[r#"
+            issue sakura/d2/karte (ExpiresSoon), replacing c1
+            hold sakura/d1/karte (Ordered): SilentDevice
+            hold sakura/d3/karte (ExpiresSoon): OthersFirst until 2026-04-07T00:00:00Z
+        "#]],
+        );
+        check(
+            asleep().silent("d2").silent("d3"),
+            expect![[r#"
+            hold sakura/d1/karte (Ordered): SilentDevice
+            hold sakura/d2/karte (ExpiresSoon): OthersFirst until 2026-04-06T00:00:00Z
+            hold sakura/d3/karte (ExpiresSoon): OthersFirst until 2026-04-07T00:00:00Z
+        "#]],
+        );
+    }
+}
+
+mod installers {
+    use super::*;
+
+    fn with_file(scene: Scene) -> Scene {
+        scene.with("d1", |device| device.installers.extend([1, 2].map(|number| Sha256([number; 32]))))
+    }
+
+    #[test]
+    fn files_go_once_every_certificate_of_the_device_is_proven() {
+        check(
+            with_file(Scene::holding([proven(1)])),
+            expect![[r#"
+            remove installer f1 from sakura/d1
+            remove installer f2 from sakura/d1
+        "#]],
+        );
+        check(
+            with_file(Scene::holding([proven(1)])).with("d1", |device| device.removing.extend([Sha256([1; 32])])),
+            expect![[r#"
+            remove installer f2 from sakura/d1
+        "#]],
+        );
+        check(
+            with_file(Scene::holding([held(1, Progress::Installed)])),
+            expect![[r#"
+            hold sakura/d1/karte (NotProven): Device
+        "#]],
+        );
+        let mut second = with_file(Scene::holding([proven(1)]));
+        second.desired.slots.insert("sakura/d1/weborca".parse().unwrap(), wanted());
+        check(
+            second,
+            expect![[r#"
+            issue sakura/d1/weborca (Missing)
+        "#]],
+        );
+    }
+
+    #[test]
+    fn files_stay_where_policy_says_so_and_where_no_certificate_is_wanted() {
+        let mut never = with_file(Scene::holding([proven(1)]));
+        never.desired.installers.as_mut().unwrap().remove = crate::policy::RemoveInstallers::Never;
+        check(never, expect![]);
+        check(with_file(Scene::of(&["d1"]).not_wanted("d1")), expect![]);
+    }
+
+    #[test]
+    fn files_of_a_guest_are_its_home_clinics_business() {
+        let mut scene = Scene::of(&[]);
+        let guest: SlotId = "sakura/note@momiji/karte".parse().unwrap();
+        let home = with_file(Scene::of(&["d1"])).observed.devices.remove(&device("d1")).unwrap();
+        scene.observed.devices.insert(guest.device.clone(), home);
+        scene.observed.slots.insert(guest.clone(), crate::fleet::ObservedSlot { certificates: vec![proven(1)], ..Default::default() });
+        scene.desired.slots.insert(guest, wanted());
+        check(scene, expect![]);
+    }
+}
+
+mod lockout {
+    use super::*;
+
+    fn locked_out_by(before: &Scene, after: &Scene) -> Vec<String> {
+        locked_out(&before.desired, &after.desired, &before.observed, NOW).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_device_that_policy_drops_is_locked_out_and_one_that_never_worked_is_not() {
+        let scene = Scene::of(&["d1", "d2", "d3"]).holds("d1", [proven(1)]).holds("d2", [held(2, Progress::Installed)]);
+        let after = scene.clone().not_wanted("d1").not_wanted("d2").not_wanted("d3");
+        assert_eq!(locked_out_by(&scene, &after), ["sakura/d1"]);
+    }
+
+    #[test]
+    fn a_certificate_that_is_to_be_replaced_counts_as_kept() {
+        let scene = Scene::holding([proven(1)]);
+        let mut after = scene.clone();
+        after.desired.slots.values_mut().for_each(|slot| slot.template = old_template());
+        assert_eq!(locked_out_by(&scene, &after), [""; 0]);
+    }
+
+    #[test]
+    fn what_expires_within_a_day_anyway_is_not_caused_by_the_change() {
+        let scene = Scene::of(&["d1", "d2"]).holds("d1", [expiring_in(1, 23 * HOUR)]).holds("d2", [expiring_in(2, 25 * HOUR)]);
+        let after = scene.clone().not_wanted("d1").not_wanted("d2");
+        assert_eq!(locked_out_by(&scene, &after), ["sakura/d2"]);
+    }
+
+    #[test]
+    fn a_device_with_another_way_in_is_not_locked_out() {
+        let mut scene = Scene::holding([proven(1)]);
+        let other: SlotId = "sakura/d1/weborca".parse().unwrap();
+        scene.desired.slots.insert(other.clone(), wanted());
+        scene.observed.slots.insert(other, crate::fleet::ObservedSlot { certificates: vec![proven(2)], ..Default::default() });
+        assert_eq!(locked_out_by(&scene, &scene.clone().not_wanted("d1")), [""; 0]);
+    }
+}
