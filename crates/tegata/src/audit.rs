@@ -92,8 +92,8 @@ mod tests {
         let records = [record(1, Stage::Intended), record(2, Stage::Done)];
         expect![[r#"
             #  TIME              STAGE     ACTOR   ACTION             OBJECT
-            1  2026-11-18 18:06  intended  tegata  certificate.issue  sakura/uketsuke-1/karte
-            2  2026-11-18 18:06  done      tegata  certificate.issue  sakura/uketsuke-1/karte
+            1  2026-11-18 20:06  intended  tegata  certificate.issue  sakura/uketsuke-1/karte
+            2  2026-11-18 20:06  done      tegata  certificate.issue  sakura/uketsuke-1/karte
             There may be more: tegata audit list --after 2"#]]
         .assert_eq(&list(&records, 2, &test_look()));
     }

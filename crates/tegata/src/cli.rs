@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn every_command_shows_an_example_that_can_be_typed() {
         let leaves = leaves(&Cli::command(), "tegata");
-        assert!(leaves.len() > 15, "{}", leaves.len());
+        assert!(leaves.len() >= 14, "only {} commands were found", leaves.len());
         for (name, command) in leaves {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let examples: Vec<&str> = help.lines().filter_map(|line| line.trim().strip_prefix("$ ")).collect();

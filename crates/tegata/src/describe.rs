@@ -45,7 +45,7 @@ fn told(detail: &DeviceDetail, look: &Look) -> String {
     let mut text = facts(detail, look);
     let mut section = |title: &str, body: String| {
         // Writing to a string cannot fail.
-        let _ = write!(text, "\n\n{title}\n{body}");
+        let _ = write!(text, "\n\n{title}\n{}", body.trim_end());
     };
     section("Slots", get::slots(&detail.slots, look));
     if !detail.reports.is_empty() {
@@ -60,7 +60,7 @@ fn told(detail: &DeviceDetail, look: &Look) -> String {
     if !detail.notes.is_empty() {
         section("To know", detail.notes.iter().map(|note| format!("{}\n", sentence(*note))).collect());
     }
-    text.trim_end().to_owned()
+    text
 }
 
 fn facts(detail: &DeviceDetail, look: &Look) -> String {
@@ -159,7 +159,7 @@ mod tests {
             system     windows (11)
             host name  UKETSUKE-1
             agent      0.1.0, keystores: file
-            last seen  2026-11-18 18:05 (60 s ago)
+            last seen  2026-11-18 20:05 (60 s ago)
             clock      3 s slow
             manifest   generation 7, accepted 6
 
@@ -172,7 +172,6 @@ mod tests {
 
             Installer files that lie there
             ~/Downloads/client_cert.pfx  (2048 bytes)
-
 
             To know
             A running browser still uses a certificate decision from before the last change: restart it once."#]]

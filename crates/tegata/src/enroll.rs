@@ -71,7 +71,7 @@ mod tests {
         expect![[r#"
             code     7QK2MX-493027
             device   sakura/uketsuke-1
-            expires  2026-11-18 18:16 (in 10 min); 5 tries, one use
+            expires  2026-11-18 20:16 (in 10 min); 5 tries, one use
 
             On that PC:
 

@@ -162,9 +162,9 @@ mod tests {
         };
         let list = [clinic("sakura-naika", "さくら内科クリニック"), clinic("momiji", "Momiji")];
         expect![[r#"
-            NAME          CLINIC                READY  ENROLLED  NEXT EXPIRY                   NEXT LOOK
-            sakura-naika  さくら内科クリニック  4/6    4/5       2027-02-15 18:06 (in 89 d)    –
-            momiji        Momiji                4/6    4/5       2027-02-15 18:06 (in 89 d)    –"#]]
+            NAME          CLINIC                READY  ENROLLED  NEXT EXPIRY                 NEXT LOOK
+            sakura-naika  さくら内科クリニック  4/6    4/5       2027-02-15 20:06 (in 89 d)  –
+            momiji        Momiji                4/6    4/5       2027-02-15 20:06 (in 89 d)  –"#]]
         .assert_eq(&clinics(&list, &look));
     }
 
@@ -181,7 +181,7 @@ mod tests {
         };
         expect![[r#"
             NAME                     STATE  SERIAL                            EXPIRES                      PROVEN                        ACCOUNT
-            sakura/uketsuke-1/karte  ready  4f1c0ddee1a2b3c4d5e6f708192a3b4c  2028-10-18 18:06 (in 700 d)  2026-11-18 18:02 (4 min ago)  –"#]]
+            sakura/uketsuke-1/karte  ready  4f1c0ddee1a2b3c4d5e6f708192a3b4c  2028-10-18 20:06 (in 700 d)  2026-11-18 20:02 (4 min ago)  –"#]]
         .assert_eq(&slots(&[slot], &look));
     }
 

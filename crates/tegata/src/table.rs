@@ -115,7 +115,7 @@ mod tests {
         table.row(["sakura/incho-mac".into(), "Room 2".into(), Field::Nothing]);
         expect![[r#"
             NAME               MEMO           EXPIRES
-            sakura/uketsuke-1  受付1番 (1階)  2026-11-18 19:06 (in 60 min)
+            sakura/uketsuke-1  受付1番 (1階)  2026-11-18 21:06 (in 60 min)
             sakura/incho-mac   Room 2         –"#]]
         .assert_eq(&table.or("nothing"));
     }
