@@ -1,2 +1,7 @@
-//! e2e
-fn main() {}
+//! End to end: the real binaries, real processes, a real browser.
+
+mod bad_input;
+mod browser;
+mod journey;
+mod kill;
+mod plan;

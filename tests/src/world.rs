@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
+use tegata_api::v1::audit::Record;
 use tegata_api::v1::fleet::Access;
 use tempfile::TempDir;
 
@@ -95,10 +96,24 @@ impl World {
         serde_json::from_str(&printed).with_context(|| format!("not the expected JSON: {printed}"))
     }
 
-    fn arguments<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Vec<std::ffi::OsString> {
+    /// What every call of `tegata` begins with, then these.
+    pub fn arguments<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Vec<std::ffi::OsString> {
         let mut all = vec!["--access".into(), self.access_file().into_os_string(), "--tenant".into(), "aozora".into()];
         all.extend(arguments.into_iter().map(Into::into));
         all
+    }
+
+    /// The whole audit log, page by page.
+    pub fn audit(&self) -> Result<Vec<Record>> {
+        let mut records: Vec<Record> = Vec::new();
+        loop {
+            let after = records.last().map_or(0, |record| record.sequence).to_string();
+            let page: Vec<Record> = self.ask(["audit", "list", "--limit", "1000", "--after", &after])?;
+            if page.is_empty() {
+                return Ok(records);
+            }
+            records.extend(page);
+        }
     }
 
     /// Writes a policy file and applies it.
@@ -146,7 +161,7 @@ impl Agent {
     /// Makes the user's folders.
     pub fn prepare(world: &World, device: &str) -> Result<Self> {
         let folder = world.path("devices").join(device.replace('/', "-"));
-        for name in ["home/Downloads", "home/Desktop", "browser-policies"] {
+        for name in ["home/Downloads", "home/Desktop", "chromium/policies/managed"] {
             fs::create_dir_all(folder.join(name))?;
         }
         Ok(Self { folder, process: None })
@@ -162,9 +177,14 @@ impl Agent {
         self.folder.join("agent")
     }
 
-    /// Where it writes what the browser is told.
+    /// What the device's browser sees as `/etc/chromium`.
+    pub fn browser_settings(&self) -> PathBuf {
+        self.folder.join("chromium")
+    }
+
+    /// Where the agent writes what the browser is told.
     pub fn browser_policies(&self) -> PathBuf {
-        self.folder.join("browser-policies")
+        self.browser_settings().join("policies/managed")
     }
 
     /// Where its messages go.
@@ -184,6 +204,23 @@ impl Agent {
         let arguments = ["run".into(), "--state".into(), self.state().into_os_string()];
         self.process = Some(Process::start(&binary("tegata-agent"), arguments, &self.log())?);
         Ok(())
+    }
+
+    /// What lies in its file keystore: for each certificate, the PEM of it and its chain.
+    pub fn stored_certificates(&self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.state().join("store")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    folders.push(entry.path());
+                } else if entry.file_name() == "certificate.pem" {
+                    found.push(fs::read_to_string(entry.path())?);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The running agent.

@@ -1,0 +1,8 @@
+//! The path that users walk.
+
+use anyhow::Result;
+
+#[test]
+fn placeholder() -> Result<()> {
+    Ok(())
+}

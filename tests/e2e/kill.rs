@@ -1,0 +1,175 @@
+//! `kill -9` of server and agents at random instants, while certificates are ordered, issued, pushed, proven and retired.
+//!
+//! What this covers is a process that dies at any instruction. It does not cover a power cut: the kernel keeps what was written.
+//! `TEGATA_KILLS` says how many kills (60 unless told), `TEGATA_SEED` repeats a storm.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tegata_api::v1::audit::{Record, Stage};
+use tegata_api::v1::fleet::Certificate;
+use tegata_tests::policy::{Clinic, names};
+use tegata_tests::{Agent, World};
+
+const DEVICES: usize = 5;
+/// How many profiles are in force at a time; each new one pushes the oldest out.
+const PROFILES: usize = 4;
+
+#[test]
+fn i1_i3_a_storm_of_kills_loses_and_duplicates_nothing() -> Result<()> {
+    let kills = number("TEGATA_KILLS")?.unwrap_or(60);
+    let mut dice = Dice(number("TEGATA_SEED")?.unwrap_or_else(|| u64::from(std::process::id())));
+    println!("{kills} kills, seed {}", dice.0);
+    let mut storm = Storm::begin()?;
+    for kill in 0..kills {
+        if kill % 4 == 0 {
+            storm.change_policy()?;
+        }
+        std::thread::sleep(Duration::from_millis(dice.below(150)));
+        storm.kill_one(&mut dice)?;
+    }
+    storm.calm()?;
+    storm.check()
+}
+
+struct Storm {
+    world: World,
+    agents: Vec<Agent>,
+    devices: Vec<String>,
+    /// How many profiles there have been.
+    profiles: usize,
+    /// Whether the newest policy has reached the server.
+    applied: bool,
+}
+
+impl Storm {
+    fn begin() -> Result<Self> {
+        let world = World::start()?;
+        let devices = names("pc", DEVICES);
+        let mut storm = Self { world, agents: Vec::new(), devices, profiles: PROFILES, applied: true };
+        storm.world.apply(&storm.policy())?;
+        for device in &storm.devices {
+            let mut agent = storm.world.enroll(&format!("sakura/{device}"), &["--keystore", "file"])?;
+            agent.start()?;
+            storm.agents.push(agent);
+        }
+        Ok(storm)
+    }
+
+    fn policy(&self) -> String {
+        let profiles: Vec<String> = (self.profiles - PROFILES..self.profiles).map(|number| format!("karte-{number}")).collect();
+        Clinic { devices: &self.devices, profiles: &profiles }.to_yaml()
+    }
+
+    /// Asks for the next policy; the server may be dead or dying, then the next call tries the same one again.
+    fn change_policy(&mut self) -> Result<()> {
+        if self.applied {
+            self.profiles += 1;
+        }
+        let file = self.world.write("policy.yaml", &self.policy())?;
+        let output = self.world.cli(["apply", "--prune", "--allow-lockout", "1000", "-f", &file])?;
+        self.applied = output.status.success();
+        Ok(())
+    }
+
+    fn kill_one(&mut self, dice: &mut Dice) -> Result<()> {
+        let victim = usize::try_from(dice.below(u64::try_from(DEVICES)? + 2))?;
+        if let Some(agent) = self.agents.get_mut(victim) {
+            agent.kill();
+            return agent.start();
+        }
+        self.world.server().kill();
+        self.world.launch_server()
+    }
+
+    fn calm(&mut self) -> Result<()> {
+        self.world.wait_for_server()?;
+        self.world.apply(&self.policy())?;
+        self.world.wait_until_ready()?;
+        let settled = || {
+            let certificates: Vec<Certificate> = self.world.ask(["get", "certificates"])?;
+            let alive = certificates.iter().filter(|one| one.state == "proven").count();
+            let waiting = certificates.iter().filter(|one| !matches!(one.state.as_str(), "proven" | "retired" | "revoked")).count();
+            Ok((alive == DEVICES * PROFILES && waiting == 0).then_some(()))
+        };
+        tegata_tests::process::wait_for(tegata_tests::world::PATIENCE, "every certificate to be proven or gone", settled)
+    }
+
+    fn check(&self) -> Result<()> {
+        let certificates: Vec<Certificate> = self.world.ask(["get", "certificates"])?;
+        let records = self.world.audit()?;
+        println!("{} certificates, {} records", certificates.len(), records.len());
+        ensure!(certificates.len() >= DEVICES * PROFILES, "the storm issued next to nothing");
+        check_log(&records)?;
+        check_issued(&certificates, &records)?;
+        self.check_devices(&certificates)
+    }
+
+    /// What is on the devices is what the server knows, to the byte.
+    fn check_devices(&self, certificates: &[Certificate]) -> Result<()> {
+        let known: BTreeMap<&str, &Certificate> = certificates.iter().map(|one| (one.fingerprint.as_str(), one)).collect();
+        let mut found = BTreeSet::new();
+        for agent in &self.agents {
+            for pem in agent.stored_certificates()? {
+                for certificate in tegata_pki::certificate::read_pem(&pem)?.into_iter().take(1) {
+                    let fingerprint = certificate.fingerprint.to_string();
+                    ensure!(known.contains_key(fingerprint.as_str()), "a device holds {fingerprint}, which the server does not know");
+                    ensure!(found.insert(fingerprint), "two devices hold the same certificate");
+                }
+            }
+        }
+        let proven: BTreeSet<String> = certificates.iter().filter(|one| one.state == "proven").map(|one| one.fingerprint.clone()).collect();
+        ensure!(found == proven, "on devices: {found:?}\nproven by the server's word: {proven:?}");
+        Ok(())
+    }
+}
+
+/// The log has no gap.
+fn check_log(records: &[Record]) -> Result<()> {
+    for (expected, record) in (1..).zip(records) {
+        ensure!(record.sequence == expected, "record {expected} is missing; {} stands in its place", record.sequence);
+    }
+    Ok(())
+}
+
+/// Every serial was intended before it was signed, and every order was answered by one certificate at most.
+fn check_issued(certificates: &[Certificate], records: &[Record]) -> Result<()> {
+    let serial = |record: &Record| record.details["serial"].as_str().map(str::to_owned);
+    let intended: BTreeMap<String, u64> =
+        recorded(records, Stage::Intended, "certificate.sign").filter_map(|one| Some((serial(one)?, one.sequence))).collect();
+    let mut orders = BTreeSet::new();
+    let mut issued = BTreeSet::new();
+    for record in recorded(records, Stage::Done, "certificate.issue") {
+        let serial = serial(record).context("an issue record names no serial")?;
+        let order = record.details["order"].as_str().context("an issue record names no order")?;
+        ensure!(orders.insert(order.to_owned()), "order {order} was answered twice");
+        let before = intended.get(&serial).with_context(|| format!("{serial} was never intended"))?;
+        ensure!(*before < record.sequence, "{serial} was signed before it was intended");
+        issued.insert(serial);
+    }
+    let stored: BTreeSet<String> = certificates.iter().map(|one| one.serial.clone()).collect();
+    ensure!(issued == stored, "issued by the log and stored differ");
+    ensure!(intended.len() == issued.len(), "{} serials were intended, {} issued: a draft was left behind", intended.len(), issued.len());
+    Ok(())
+}
+
+fn recorded<'a>(records: &'a [Record], stage: Stage, action: &'a str) -> impl Iterator<Item = &'a Record> {
+    records.iter().filter(move |record| record.stage == stage && record.action == action)
+}
+
+fn number(variable: &str) -> Result<Option<u64>> {
+    std::env::var(variable).ok().map(|text| text.parse().with_context(|| format!("{variable} is not a number"))).transpose()
+}
+
+/// Repeatable random numbers (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}

@@ -1,0 +1,20 @@
+//! What the kernel knows about a process.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+/// CPU time that a process has used so far, in seconds, user and system together. The kernel counts in hundredths.
+pub fn cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("no command in /proc/…/stat")?;
+    let ticks: Vec<f64> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    Ok(ticks.iter().sum::<f64>() / 100.0)
+}
+
+/// Resident memory of a process, in KiB.
+pub fn resident_kib(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc/…/status")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
