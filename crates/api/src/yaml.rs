@@ -1,6 +1,13 @@
 //! Reads policy documents: all that is wrong with them at once, each with file, line, column and what to do.
+//!
+//! ```text
+//! text ─read→ tree with places ─schema→ wire types ─convert→ core types ─assemble→ tegata_core::policy::Tenant
+//! ```
+//!
+//! A step that fails for one document does not keep the others from being looked at, and nothing is said twice: what a
+//! broken document would have declared is not missed in the documents that refer to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,8 +18,29 @@ use crate::v1::fleet::File;
 use crate::v1::policy::Kind;
 use crate::v1::problem::Finding;
 
+mod assemble;
+mod convert;
+mod draft;
+mod gather;
+mod read;
+mod render;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod written;
+
+use draft::Draft;
+use gather::Wrong;
+use tree::{Place, Tree};
+
+pub use render::render;
+
 /// The longest file that is read, in bytes.
 pub const FILE_MAX: usize = 1 << 20;
+
+/// The most findings that are reported for one file.
+const FINDINGS_MAX: usize = 100;
 
 /// Documents that are right by themselves. Whether they fit together, [`assemble`] says.
 #[derive(Debug, Clone, Default)]
@@ -30,21 +58,19 @@ pub struct Document {
     pub name: String,
     /// Its tenant.
     pub namespace: String,
-    /// The whole document in its canonical form: every default that is not written stays unwritten, keys are sorted, the tenant is named.
+    /// The whole document as it was written, without its layout and comments, and with its tenant named: what is stored and compared.
     pub body: Value,
     /// Where it was read, if it was.
-    source: Option<Arc<()>>,
+    source: Source,
 }
 
-impl Document {
-    /// Takes a document that was stored in its canonical form.
-    ///
-    /// # Errors
-    /// A finding without a line if it has no kind, name or tenant that is known.
-    pub fn stored(body: Value) -> Result<Self, Finding> {
-        let _ = (body, None::<Self>.map(|document| document.source));
-        todo!()
-    }
+/// Where a document was read.
+#[derive(Debug, Clone)]
+struct Source {
+    /// The file, or for a stored document what it is.
+    file: String,
+    /// The document with its places; `None` for a stored document.
+    tree: Option<Arc<Tree>>,
 }
 
 /// New documents, and what the tenant is once they are in force.
@@ -56,22 +82,70 @@ pub struct Checked {
     pub tenant: Tenant,
 }
 
+impl Document {
+    /// Takes the [`body`](Self::body) of a document that was stored.
+    ///
+    /// # Errors
+    /// A finding without a line if kind, name or tenant are missing.
+    pub fn stored(body: Value) -> Result<Self, Finding> {
+        let text = |pointer| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let kind = text("/kind").and_then(|kind| kind.parse::<Kind>().ok());
+        let (Some(kind), Some(name), Some(namespace)) = (kind, text("/metadata/name"), text("/metadata/namespace")) else {
+            let message = "a stored document has no kind, name or namespace that is known".into();
+            return Err(read::about_file("(stored)", message, "apply the document again"));
+        };
+        let source = Source { file: format!("{kind}/{name} (stored)"), tree: None };
+        Ok(Self { kind, name, namespace, body, source })
+    }
+
+    /// The file that the document was read from; for a stored one, what it is.
+    pub fn file(&self) -> &str {
+        &self.source.file
+    }
+}
+
+impl Source {
+    fn place_of(&self, pointer: &str) -> Place {
+        self.tree.as_ref().map_or_else(Place::default, |tree| tree.place_of(pointer))
+    }
+
+    fn place_of_key(&self, pointer: &str) -> Place {
+        self.tree.as_ref().map_or_else(Place::default, |tree| tree.place_of_key(pointer))
+    }
+
+    fn finding(&self, pointer: &str, at: Place, wrong: Wrong) -> Finding {
+        Finding {
+            file: self.file.clone(),
+            line: at.line,
+            column: at.column,
+            path: pointer.to_owned(),
+            message: wrong.message,
+            hint: wrong.hint,
+        }
+    }
+}
+
 /// Reads files, and checks each document by itself.
 ///
 /// # Errors
-/// Everything that is wrong.
+/// Everything that is wrong, in the order of the files.
 pub fn load(files: &[File], tenant: &TenantName) -> Result<Loaded, Vec<Finding>> {
-    let _ = (files, tenant);
-    todo!()
+    let Drafts { drafts, findings, .. } = drafts(files, tenant);
+    if findings.is_empty() {
+        Ok(Loaded { documents: drafts.into_iter().map(|draft| draft.document).collect() })
+    } else {
+        Err(in_order(findings, files))
+    }
 }
 
 /// Puts the documents of one tenant together, and checks what they say about one another.
 ///
 /// # Errors
-/// Everything that does not fit.
+/// Everything that does not fit. Findings about documents that were stored have no line.
 pub fn assemble(tenant: &TenantName, loaded: &Loaded) -> Result<Tenant, Vec<Finding>> {
-    let _ = (tenant, loaded);
-    todo!()
+    let (drafts, mut findings) = draft::all(loaded.documents.iter().cloned());
+    let assembled = assemble::assemble(tenant, &drafts, false, &mut findings);
+    if findings.is_empty() { Ok(assembled) } else { Err(in_order(findings, &[])) }
 }
 
 /// [`load`] and [`assemble`] in one, so that all errors come at once: what `tegata apply` asks for.
@@ -79,28 +153,88 @@ pub fn assemble(tenant: &TenantName, loaded: &Loaded) -> Result<Tenant, Vec<Find
 /// A document in `files` takes the place of the one in `stored` that has the same kind and name.
 ///
 /// # Errors
-/// Everything that is wrong or does not fit.
+/// Everything that is wrong or does not fit, in the order of the files.
 pub fn check(files: &[File], tenant: &TenantName, stored: &[Document]) -> Result<Checked, Vec<Finding>> {
-    let _ = (files, tenant, stored);
-    todo!()
+    let Drafts { mut drafts, mut findings, is_broken } = drafts(files, tenant);
+    let new: BTreeSet<(Kind, &str)> = drafts.iter().map(|draft| (draft.document.kind, draft.document.name.as_str())).collect();
+    let kept: Vec<Document> = stored.iter().filter(|old| !new.contains(&(old.kind, old.name.as_str()))).cloned().collect();
+    let new = drafts.len();
+    let (kept, more) = draft::all(kept.into_iter());
+    drafts.extend(kept);
+    findings.extend(more);
+    let tenant = assemble::assemble(tenant, &drafts, is_broken, &mut findings);
+    if findings.is_empty() {
+        drafts.truncate(new);
+        Ok(Checked { documents: drafts.into_iter().map(|draft| draft.document).collect(), tenant })
+    } else {
+        Err(in_order(findings, files))
+    }
 }
 
-/// The JSON Schema of each kind of document.
+/// The JSON Schema (draft 2020-12) of each kind of document.
 pub fn schemas() -> BTreeMap<&'static str, Value> {
-    todo!()
-}
-
-/// Shows findings as a compiler would: message, place, the line itself, and what to do.
-pub fn render(findings: &[Finding], files: &[File]) -> String {
-    let _ = (findings, files);
-    todo!()
+    Kind::ALL.into_iter().map(|kind| (kind.as_str(), schema::of(kind))).collect()
 }
 
 /// Takes a file as it lies on the disk.
 ///
 /// # Errors
-/// A finding if it is not UTF-8 or too long.
+/// A finding if it is too long or not UTF-8.
 pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<File, Finding> {
-    let _ = (name, bytes);
-    todo!()
+    if bytes.len() > FILE_MAX {
+        return Err(read::about_file(name, read::too_long(bytes.len()), "split it into several files"));
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(File { name: name.to_owned(), text: text.to_owned() }),
+        Err(error) => {
+            let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let line = 1 + before.matches('\n').count();
+            let column = 1 + before.rsplit('\n').next().map_or(0, |rest| rest.chars().count());
+            let hint = "save it as UTF-8; some editors write Shift_JIS or UTF-16 instead";
+            let finding = read::about_file(name, "the file is not UTF-8 text".into(), hint);
+            Err(Finding { line: u32::try_from(line).unwrap_or(0), column: u32::try_from(column).unwrap_or(0), ..finding })
+        }
+    }
+}
+
+/// What could be read of files.
+#[derive(Default)]
+struct Drafts {
+    drafts: Vec<Draft>,
+    findings: Vec<Finding>,
+    /// True if there is a document whose kind and name are not known.
+    is_broken: bool,
+}
+
+fn drafts(files: &[File], tenant: &TenantName) -> Drafts {
+    let mut all = Drafts::default();
+    for file in files {
+        let read = read::read(file, &mut all.findings);
+        all.is_broken |= read.is_broken;
+        for tree in read.trees {
+            match draft::from_tree(&file.name, tree, tenant, &mut all.findings) {
+                Some(draft) => all.drafts.push(draft),
+                None => all.is_broken = true,
+            }
+        }
+    }
+    all
+}
+
+/// Sorts findings by file and place, drops those said twice, and keeps a bounded number for each file.
+fn in_order(mut findings: Vec<Finding>, files: &[File]) -> Vec<Finding> {
+    let rank = |finding: &Finding| files.iter().position(|file| file.name == finding.file).unwrap_or(files.len());
+    findings.sort_by_cached_key(|finding| {
+        (rank(finding), finding.file.clone(), finding.line, finding.column, finding.path.clone(), finding.message.clone())
+    });
+    findings.dedup();
+    let mut kept: Vec<Finding> = Vec::new();
+    for of_one_file in findings.chunk_by(|one, next| one.file == next.file) {
+        kept.extend(of_one_file.iter().take(FINDINGS_MAX).cloned());
+        if of_one_file.len() > FINDINGS_MAX {
+            let message = format!("there are more than {FINDINGS_MAX} errors in this file; the others are not shown");
+            kept.push(read::about_file(&of_one_file[0].file, message, "correct these first"));
+        }
+    }
+    kept
 }

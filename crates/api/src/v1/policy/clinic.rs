@@ -1,0 +1,246 @@
+//! One clinic: its people, its PCs, and which certificate goes where.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ClosedDays, DeviceReference, FacilitySlug, InstitutionNumber, Mail, Name, OpenHours, Span, Text};
+
+/// One clinic: its people, its PCs, and which certificate goes where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClinicNetworkSpec {
+    /// The clinic's name as people say it.
+    pub display_name: Text,
+    /// Its medical institution number: ten digits, in quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub institution_number: Option<InstitutionNumber>,
+    /// The label that its certificates and host names carry: half-width letters and digits. No two clinics of a tenant may share one.
+    pub facility_slug: FacilitySlug,
+    /// Mail addresses of the people who are told when something needs a person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub contacts: Vec<Mail>,
+    /// When the clinic is open. Left out: around the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<Hours>,
+    /// Staff accounts under which certificates are issued.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub accounts: Vec<Account>,
+    /// The devices that stand in this clinic.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5000))]
+    pub devices: Vec<Device>,
+    /// Devices of sister clinics that open this clinic's charts too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5000))]
+    pub guests: Vec<Guest>,
+    /// Which profile goes on which devices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500))]
+    pub certificates: Vec<Assignment>,
+    /// What happens to installer files (`.p12`, `.pfx`) that a set-up left behind. Left out: they are reported and stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installers: Option<Installers>,
+    /// Where sealed backups go. Left out: what is lost is issued anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+    /// How fast changes go through the clinic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+}
+
+/// When a clinic is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Hours {
+    /// The time zone, such as `Asia/Tokyo`.
+    pub time_zone: String,
+    /// Hours for a day (`sat`) or a row of days (`mon-fri`). A day that is not named is closed; none at all means around the clock.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub open: BTreeMap<String, OpenHours>,
+    /// Days on which the clinic is closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub closed: Vec<ClosedDays>,
+}
+
+/// A staff account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Account {
+    /// Its name.
+    pub name: Name,
+    /// Where its codes are mailed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
+    /// Whether the person is still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<AccountState>,
+    /// How many certificates it may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+}
+
+/// Whether the person behind an account is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccountState {
+    /// Yes.
+    Active,
+    /// No: every certificate issued under the account goes.
+    Left,
+}
+
+/// A bound on the certificates of one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Quota {
+    /// The most that are allowed.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub certificates: u32,
+    /// Counted over this rolling span of issuance, such as `730d`. Left out: those alive at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<Span>,
+}
+
+/// A PC or server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Device {
+    /// Its name, which is in its certificates.
+    pub name: Name,
+    /// Its operating system.
+    pub platform: Platform,
+    /// Where it stands, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memo: Option<Text>,
+    /// Words that `matchLabels` selects by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An operating system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Platform {
+    /// Windows 10 and later.
+    Windows,
+    /// macOS.
+    Macos,
+    /// Linux.
+    Linux,
+}
+
+/// A device of a sister clinic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Guest {
+    /// The clinic where it stands.
+    pub clinic: Name,
+    /// Its name there.
+    pub device: Name,
+}
+
+/// "This profile, under this account, on these devices."
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Assignment {
+    /// The `CertificateProfile`.
+    pub profile: Name,
+    /// The account that the certificates count against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Name>,
+    /// The devices. Left out: every device of the clinic and every guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Selector>,
+}
+
+/// Which devices are meant: by name or by labels, not both.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Selector {
+    /// These. A guest is named by `clinic/device`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<DeviceReference>>,
+    /// Those that carry all of these labels, guests included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub match_labels: Option<BTreeMap<String, String>>,
+}
+
+/// What happens to installer files (`.p12`, `.pfx`) that a set-up left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Installers {
+    /// When files that are known by their contents are removed.
+    pub remove: RemoveInstallers,
+    /// Where agents look. Left out: `downloads` and `desktop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folders: Option<Vec<Folder>>,
+    /// What happens to files that look like installers but are not on record. Noted; agents only report them today.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<UnknownInstallers>,
+}
+
+/// When installer files that are known by their contents are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemoveInstallers {
+    /// Once every certificate of this clinic on the device is proven.
+    AfterProof,
+    /// Not at all: they are reported.
+    Never,
+}
+
+/// A folder of the logged-on user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Folder {
+    /// Downloads.
+    Downloads,
+    /// The desktop.
+    Desktop,
+    /// Documents.
+    Documents,
+}
+
+/// What happens to files that look like installers but are not on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownInstallers {
+    /// A person is asked.
+    Ask,
+    /// They are left alone.
+    Ignore,
+}
+
+/// Where sealed backups go, and of which keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Backup {
+    /// The `BackupTarget`s. Each backup goes to all of them.
+    #[schemars(length(max = 10))]
+    pub targets: Vec<Name>,
+    /// Which keys are backed up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<BackupOf>,
+}
+
+/// Which keys are backed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackupOf {
+    /// Those that a vendor made. A key born on a device never leaves it; its certificate is issued anew.
+    Vendor,
+}
+
+/// How fast changes go through a clinic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rollout {
+    /// How many certificates that still work may be replaced at the same time. Left out: 10.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub replace_at_once: u32,
+}

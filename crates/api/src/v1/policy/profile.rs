@@ -1,0 +1,219 @@
+//! How certificates for one system are made, installed, used and renewed; and who issues them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Name, Notice, Span, Text, Thumbprint, Url};
+
+/// How certificates for one system are made, installed, used and renewed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CertificateProfileSpec {
+    /// The `Issuer`.
+    pub issuer: Name,
+    /// Where the private key is born.
+    pub key: Key,
+    /// How long a certificate lives, for keys born on the device. A vendor's validity stands under `expect`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validity: Option<Span>,
+    /// What a vendor's certificate has to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
+    /// When a certificate is replaced. Left out: in the last third of its life, early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
+    /// How long before expiry people are told, longest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub notices: Vec<Notice>,
+    /// Where the certificate goes. Left out: the browser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<Install>,
+    /// What the browser is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<Browser>,
+    /// How the certificate is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+    /// Trust anchors that agents may install, by thumbprint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub trust: Vec<Thumbprint>,
+    /// What else has to change whenever this certificate does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub dependants: Vec<Dependant>,
+}
+
+/// Where a private key is born.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Key {
+    /// Where.
+    pub origin: KeyOrigin,
+    /// The kind of key that a device makes. Left out: `ecdsa-p256`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<KeyAlgorithm>,
+}
+
+/// Where a private key is born.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyOrigin {
+    /// On the device; it never leaves it.
+    Device,
+    /// At the vendor, who delivers it in a PKCS#12 file.
+    Vendor,
+}
+
+/// A kind of key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyAlgorithm {
+    /// ECDSA on P-256. What nearly everything should use.
+    #[serde(rename = "ecdsa-p256")]
+    EcdsaP256,
+    /// ECDSA on P-384.
+    #[serde(rename = "ecdsa-p384")]
+    EcdsaP384,
+    /// RSA with 2048 bits, for what cannot do elliptic curves.
+    #[serde(rename = "rsa-2048")]
+    Rsa2048,
+}
+
+/// What a vendor's certificate has to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Expect {
+    /// Who has to have issued it. Checked when a vendor's file is taken in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<ExpectedName>,
+    /// How long it lives.
+    pub validity: Span,
+}
+
+/// Parts of a certificate's issuer name that have to be there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedName {
+    /// The common name.
+    #[serde(rename = "CN", default, skip_serializing_if = "Option::is_none")]
+    pub common_name: Option<Text>,
+    /// The organization.
+    #[serde(rename = "O", default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<Text>,
+}
+
+/// When a certificate is replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Renewal {
+    /// How long before expiry replacement may begin. Shorter than the validity.
+    pub window: Span,
+    /// Which end of the window is meant. Left out: `early`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<RenewWhen>,
+    /// How long the old certificate stays. Left out: `until-proven`, the only way there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Overlap>,
+}
+
+/// Which end of the renewal window is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RenewWhen {
+    /// As the window opens, spread over its first third.
+    Early,
+    /// As late as is safe, for issuers that do not carry the remaining time over.
+    Late,
+}
+
+/// How long the old certificate stays when a new one is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overlap {
+    /// Until the new one has answered over a real handshake.
+    UntilProven,
+}
+
+/// Where a certificate goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Install {
+    /// The stores.
+    #[schemars(length(max = 2))]
+    pub stores: Vec<Store>,
+    /// Whether a vendor's file keeps the name that it came with. Noted for vendors' files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_file_name: Option<bool>,
+}
+
+/// A place that programs take client certificates from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Store {
+    /// The store of the user's browser.
+    Browser,
+    /// PEM files in the agent's folder, for programs that read files.
+    File,
+}
+
+/// What the browser is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Browser {
+    /// The sites for which it selects the certificate without asking. On one device, each site may be selected for by one certificate only.
+    #[schemars(length(max = 50))]
+    pub select: Vec<Url>,
+}
+
+/// How a certificate is proven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Probe {
+    /// A page that asks for the certificate. The agent opens it; any answer over a completed handshake is proof.
+    pub url: Url,
+}
+
+/// Something that has to change whenever a certificate does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Dependant {
+    /// What people call it.
+    pub name: Text,
+    /// Who says that it was done. Left out: `operator`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Confirm>,
+}
+
+/// Who says that a dependant was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confirm {
+    /// A person with the role of an operator.
+    Operator,
+}
+
+/// Who issues.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IssuerSpec {
+    /// How certificates come about.
+    #[serde(rename = "type")]
+    pub kind: IssuerType,
+    /// For `ca`: the common name of the authority that signs. Browsers select certificates by it, so it should stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_name: Option<Text>,
+}
+
+/// How certificates come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IssuerType {
+    /// Tegata's own authority, made when the document is first applied.
+    Ca,
+    /// A vendor's portal; people bring the file.
+    Vendor,
+    /// ORCAMO's renewal call, authenticated by the current certificate.
+    Orcamo,
+}

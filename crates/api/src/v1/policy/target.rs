@@ -1,0 +1,79 @@
+//! Where sealed backups are kept.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{AgeRecipient, Span};
+
+/// Where sealed backups are kept. Exactly one of `directory`, `sftp` and `s3`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackupTargetSpec {
+    /// A folder on the server's machine or a mounted share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Directory>,
+    /// A server reached by SFTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sftp: Option<Sftp>,
+    /// An S3-compatible bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3>,
+    /// Who can open the backups: at least one age key. Nobody else can, not even the server.
+    #[schemars(length(max = 20))]
+    pub recipients: Vec<AgeRecipient>,
+    /// How long a backup is kept after its certificate expired.
+    pub retention: Span,
+    /// How often a restore is tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Drill>,
+}
+
+/// A folder on the server's machine or a mounted share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Directory {
+    /// Its absolute path.
+    pub path: String,
+}
+
+/// A server reached by SFTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sftp {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port. Left out: 22.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+    /// The login name.
+    pub user: String,
+    /// The server's key as in `known_hosts`: algorithm and base64. Any other key is refused.
+    pub host_key: String,
+    /// The folder there, an absolute path.
+    pub path: String,
+}
+
+/// An S3-compatible bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct S3 {
+    /// The service's address (`https://…`), if it is not Amazon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The region.
+    pub region: String,
+    /// The bucket.
+    pub bucket: String,
+    /// What object names begin with. Left out: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+}
+
+/// A restore that is tried regularly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Drill {
+    /// How often.
+    pub every: Span,
+}

@@ -1,0 +1,172 @@
+//! What one clinic says about profiles, accounts, devices, guests and backup targets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tegata_core::name::{DeviceId, ProfileName};
+use tegata_core::policy::{ClinicNetwork, Selector};
+
+use super::{Declared, referred};
+use crate::hint::{did_you_mean, quote};
+use crate::v1::policy::{ClinicNetworkSpec, Kind};
+use crate::yaml::gather::{At, Gather, Wrong};
+
+/// The most slots of one clinic, which is planned in one go.
+pub(super) const SLOTS_MAX: usize = 10_000;
+
+/// The longest common name in a certificate (RFC 5280, appendix A.1).
+const COMMON_NAME_MAX: usize = 64;
+
+pub(super) fn check(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, declared: &Declared<'_>, gather: &mut Gather<'_>) {
+    let root = At::ROOT;
+    let at = root.key("spec");
+    guests(written, clinic, declared, &at.key("guests"), gather);
+    certificates(written, clinic, declared, &at.key("certificates"), gather);
+    let at_backup = at.key("backup");
+    let at_targets = at_backup.key("targets");
+    for (index, target) in written.backup.iter().flat_map(|backup| &backup.targets).enumerate() {
+        referred(&declared.targets, declared.is_broken, Kind::BackupTarget, &target.0, &at_targets.item(index), gather);
+    }
+}
+
+fn guests(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, declared: &Declared<'_>, at: &At<'_>, gather: &mut Gather<'_>) {
+    for (index, guest) in written.guests.iter().enumerate() {
+        let at = at.item(index);
+        if guest.clinic.0 == clinic.name.as_str() {
+            let message = format!("{} is a guest in its own clinic", quote(&guest.device.0));
+            gather.say(&at.key("clinic"), Wrong::new(message, "delete the entry: the clinic's own devices are no guests"));
+            continue;
+        }
+        let Some(home) = referred(&declared.clinics, declared.is_broken, Kind::ClinicNetwork, &guest.clinic.0, &at.key("clinic"), gather)
+        else {
+            continue;
+        };
+        if !home.devices.keys().any(|device| device.as_str() == guest.device.0) {
+            let message = format!("the clinic {} has no device {}", quote(&guest.clinic.0), quote(&guest.device.0));
+            let hint = did_you_mean(&guest.device.0, home.devices.keys().map(|device| device.as_str()));
+            gather.say(&at.key("device"), Wrong { message, hint });
+        }
+        let common_name = guest.device.0.len() + 1 + guest.clinic.0.len();
+        if common_name > COMMON_NAME_MAX {
+            let message = format!("the guest's name in certificates, device.clinic, would have {common_name} characters");
+            gather.say(
+                &at.key("device"),
+                Wrong::new(message, format!("at most {COMMON_NAME_MAX} fit into a certificate; give the device a shorter name")),
+            );
+        }
+    }
+}
+
+fn certificates(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, declared: &Declared<'_>, at_list: &At<'_>, gather: &mut Gather<'_>) {
+    let mut assigned: BTreeSet<(&ProfileName, DeviceId)> = BTreeSet::new();
+    let mut under: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, assignment) in clinic.certificates.iter().enumerate() {
+        let at = at_list.item(index);
+        referred(&declared.profiles, declared.is_broken, Kind::CertificateProfile, assignment.profile.as_str(), &at.key("profile"), gather);
+        if gather.is_full() {
+            return;
+        }
+        if let Some(account) = &assignment.account {
+            if !clinic.accounts.contains_key(account) {
+                let known = clinic.accounts.keys().map(|account| account.as_str());
+                let hint = did_you_mean(account.as_str(), known).unwrap_or_else(|| "add it under accounts".into());
+                gather.say(&at.key("account"), Wrong::new(format!("there is no account {}", quote(account.as_str())), hint));
+            }
+        }
+        let Some(devices) = selected(clinic, declared, &assignment.devices) else { continue };
+        nobody_missing(written, clinic, index, &devices, &at.key("devices"), gather);
+        let account = assignment.account.as_ref().map_or("", |account| account.as_str());
+        *under.entry(account).or_default() += devices.len();
+        if under.values().sum::<usize>() > SLOTS_MAX {
+            let message = format!("the clinic asks for more than {SLOTS_MAX} certificates");
+            gather.say_of_key(at_list, Wrong::new(message, "split it into several clinics"));
+            return;
+        }
+        for device in devices {
+            if let Some((profile, device)) = assigned.replace((&assignment.profile, device)) {
+                let message = format!("the profile {} is assigned to device {} twice", quote(profile.as_str()), quote(&device.to_string()));
+                gather.say(&at, Wrong::new(message, "one certificate of a profile is enough; let each device be selected once"));
+                break;
+            }
+        }
+    }
+    quotas(written, clinic, &under, gather);
+}
+
+/// The devices that a selector means; `None` if that cannot be told because a guest's clinic could not be understood.
+pub(super) fn selected(clinic: &ClinicNetwork, declared: &Declared<'_>, selector: &Selector) -> Option<Vec<DeviceId>> {
+    let own = clinic.devices.iter().map(|(name, device)| (DeviceId { clinic: clinic.name.clone(), device: name.clone() }, &device.labels));
+    match selector {
+        Selector::All => Some(own.map(|(id, _)| id).chain(clinic.guests.iter().cloned()).collect()),
+        Selector::Names(names) => {
+            let there =
+                |id: &&DeviceId| clinic.guests.contains(*id) || (id.clinic == clinic.name && clinic.devices.contains_key(&id.device));
+            Some(names.iter().filter(there).cloned().collect())
+        }
+        Selector::Labels(wanted) => {
+            let mut devices: Vec<(DeviceId, &BTreeMap<String, String>)> = own.collect();
+            for guest in &clinic.guests {
+                let home = declared.clinics.get(guest.clinic.as_str()).copied()??;
+                devices.extend(home.devices.get(&guest.device).map(|device| (guest.clone(), &device.labels)));
+            }
+            let fits = |labels: &BTreeMap<String, String>| wanted.iter().all(|(key, value)| labels.get(key) == Some(value));
+            Some(devices.into_iter().filter(|(_, labels)| fits(labels)).map(|(id, _)| id).collect())
+        }
+    }
+}
+
+/// Reports names that no device has, and labels that none carries.
+fn nobody_missing(
+    written: &ClinicNetworkSpec,
+    clinic: &ClinicNetwork,
+    index: usize,
+    devices: &[DeviceId],
+    at: &At<'_>,
+    gather: &mut Gather<'_>,
+) {
+    let Some(selector) = &written.certificates[index].devices else { return };
+    let at_names = at.key("names");
+    let there: BTreeSet<(&str, &str)> = devices.iter().map(|id| (id.clinic.as_str(), id.device.as_str())).collect();
+    for (index, name) in selector.names.iter().flatten().enumerate() {
+        let (home, device) = name.0.split_once('/').unwrap_or((clinic.name.as_str(), &name.0));
+        if !there.contains(&(home, device)) && !gather.is_full() {
+            let guests: Vec<String> = clinic.guests.iter().map(ToString::to_string).collect();
+            let known = clinic.devices.keys().map(|device| device.as_str()).chain(guests.iter().map(String::as_str));
+            let hint = did_you_mean(&name.0, known)
+                .unwrap_or_else(|| "add it under devices, or under guests if it stands in a sister clinic".into());
+            gather.say(&at_names.item(index), Wrong::new(format!("there is no device {} here", quote(&name.0)), hint));
+        }
+    }
+    if let (Some(wanted), true) = (&selector.match_labels, devices.is_empty()) {
+        let words: Vec<String> = wanted.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        let carried = clinic.devices.values().flat_map(|device| &device.labels).map(|(key, value)| format!("{key}: {value}"));
+        let carried: BTreeSet<String> = carried.collect();
+        let stray = words.iter().find(|word| !carried.contains(*word)).unwrap_or(&words[0]);
+        let hint = did_you_mean(stray, carried.iter().map(String::as_str))
+            .unwrap_or_else(|| "give the devices that are meant these labels".into());
+        gather.say_of_key(&at.key("matchLabels"), Wrong::new(format!("no device carries {}", quote(&words.join(", "))), hint));
+    }
+}
+
+/// Reports accounts whose quota is smaller than what is asked for under them: the last certificates would never be issued.
+fn quotas(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, under: &BTreeMap<&str, usize>, gather: &mut Gather<'_>) {
+    let root = At::ROOT;
+    let at_spec = root.key("spec");
+    let at_accounts = at_spec.key("accounts");
+    for (index, account) in written.accounts.iter().enumerate() {
+        let quota = clinic.accounts.iter().find(|(name, _)| name.as_str() == account.name.0).and_then(|(_, account)| account.quota);
+        let asked = under.get(account.name.0.as_str()).copied().unwrap_or(0);
+        if let Some(quota) = quota.filter(|quota| asked > usize::try_from(quota.certificates).unwrap_or(usize::MAX)) {
+            let at_account = at_accounts.item(index);
+            let at_quota = at_account.key("quota");
+            let message = format!(
+                "account {} may have {} certificates, but {asked} are asked for under it",
+                quote(&account.name.0),
+                quota.certificates
+            );
+            gather.say(
+                &at_quota.key("certificates"),
+                Wrong::new(message, "let other accounts take some of the devices, or raise the quota if the issuer allows it"),
+            );
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Reads a clinic.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tegata_core::calendar::Calendar;
+use tegata_core::name::{ClinicName, DeviceId, Label};
+use tegata_core::policy::{self, InstallerRule};
+
+use super::{ROOT, labels, set};
+use crate::hint::{did_you_mean, quote};
+use crate::v1::policy::{
+    Account, AccountState, Assignment, ClinicNetworkSpec, Device, Folder, Hours, Installers, Platform, Quota, RemoveInstallers, Selector,
+};
+use crate::yaml::gather::{At, Gather, Wrong};
+use crate::yaml::written;
+
+/// How many certificates that still work may be replaced at the same time, if the policy does not say.
+const REPLACE_AT_ONCE: u32 = 10;
+
+/// Time zones that are offered when one is mistyped.
+const ZONES: [&str; 3] = ["Asia/Tokyo", "UTC", "Asia/Seoul"];
+
+pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather: &mut Gather<'_>) -> Option<policy::ClinicNetwork> {
+    let at = ROOT.key("spec");
+    let display_name = gather.name(&at.key("displayName"), &spec.display_name.0);
+    let institution_number = optional(spec.institution_number.as_ref(), |number| gather.name(&at.key("institutionNumber"), &number.0));
+    let facility_slug = gather.name(&at.key("facilitySlug"), &spec.facility_slug.0);
+    let contacts = set(&spec.contacts, &at.key("contacts"), gather, |mail, at, gather| gather.name(at, &mail.0), |mail| mail.0.clone());
+    let hours = spec.hours.as_ref().map(|hours| calendar(hours, &at.key("hours"), gather)).unwrap_or_default();
+    let accounts = accounts(&spec.accounts, &at.key("accounts"), gather);
+    let devices = devices(&spec.devices, &at.key("devices"), gather);
+    let guests = set(
+        &spec.guests,
+        &at.key("guests"),
+        gather,
+        |guest, at, gather| {
+            let (clinic, device) = (gather.name(&at.key("clinic"), &guest.clinic.0), gather.name(&at.key("device"), &guest.device.0));
+            Some(DeviceId { clinic: clinic?, device: device? })
+        },
+        |guest| format!("{}/{}", guest.clinic, guest.device),
+    );
+    let certificates = assignments(name.as_ref(), &spec.certificates, &at.key("certificates"), gather);
+    let targets = spec.backup.as_ref().map(|backup| {
+        let at_backup = at.key("backup");
+        let at = at_backup.key("targets");
+        set(&backup.targets, &at, gather, |name, at, gather| gather.name(at, &name.0), |name| name.0.clone())
+    });
+    let installers = installers(spec.installers.as_ref(), &at.key("installers"), gather);
+    Some(policy::ClinicNetwork {
+        name: name?,
+        display_name: display_name?,
+        institution_number: institution_number?,
+        facility_slug: facility_slug?,
+        contacts: contacts.into_iter().collect(),
+        hours,
+        accounts,
+        devices,
+        guests,
+        certificates: certificates?,
+        installers,
+        backup: policy::BackupRule { targets: targets.unwrap_or_default() },
+        replace_at_once: spec.rollout.as_ref().map_or(REPLACE_AT_ONCE, |rollout| rollout.replace_at_once),
+    })
+}
+
+/// Reads what may be left out: `None` only if it is there and wrong.
+fn optional<T, U>(written: Option<&T>, read: impl FnOnce(&T) -> Option<U>) -> Option<Option<U>> {
+    match written {
+        None => Some(None),
+        Some(written) => read(written).map(Some),
+    }
+}
+
+fn calendar(hours: &Hours, at: &At<'_>, gather: &mut Gather<'_>) -> Calendar {
+    if !Calendar::check_zone(&hours.time_zone) {
+        let hint = did_you_mean(&hours.time_zone, ZONES).unwrap_or_default();
+        gather.say(&at.key("timeZone"), Wrong::new(format!("there is no time zone {}", quote(&hours.time_zone)), hint));
+    }
+    let mut open = BTreeMap::new();
+    for (row, text) in &hours.open {
+        let at_open = at.key("open");
+        let at = at_open.key(row);
+        let spans = gather.take(&at, written::hours(&text.0));
+        let days = match written::days(row) {
+            Ok(days) => days,
+            Err(wrong) => {
+                gather.say_of_key(&at, wrong);
+                continue;
+            }
+        };
+        for day in days {
+            if open.insert(day, spans.clone().unwrap_or_default()).is_some() {
+                let message = format!("{} names a day that has hours already", quote(row));
+                gather.say_of_key(&at, Wrong::new(message, "let each day stand in one row only"));
+                break;
+            }
+        }
+    }
+    let at = at.key("closed");
+    let closed = set(&hours.closed, &at, gather, |days, at, gather| gather.take(at, written::closed(&days.0)), |days| days.0.clone());
+    Calendar { time_zone: Some(hours.time_zone.clone()), open, closed: closed.into_iter().collect() }
+}
+
+fn accounts(list: &[Account], at: &At<'_>, gather: &mut Gather<'_>) -> BTreeMap<tegata_core::name::AccountName, policy::Account> {
+    let mut accounts = BTreeMap::new();
+    for (index, written) in list.iter().enumerate() {
+        let at = at.item(index);
+        let mail = written.mail.as_ref().and_then(|mail| gather.name(&at.key("mail"), &mail.0));
+        let quota = written.quota.as_ref().and_then(|written| quota(written, &at.key("quota"), gather));
+        let account = policy::Account { mail, active: written.state != Some(AccountState::Left), quota };
+        if let Some(name) = gather.name(&at.key("name"), &written.name.0) {
+            gather.unique(&mut accounts, &at.key("name"), "accounts", name, account);
+        }
+    }
+    accounts
+}
+
+fn quota(quota: &Quota, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::Quota> {
+    let at_per = at.key("per");
+    let per = optional(quota.per.as_ref(), |per| gather.take(&at_per, written::span(&per.0)))?;
+    if per.is_some_and(|per| per < tegata_core::time::DAY) {
+        gather.say(
+            &at_per,
+            Wrong::new("a quota is counted over at least one day", "write a span such as 730d, or leave per out to count those alive"),
+        );
+    }
+    Some(policy::Quota { certificates: quota.certificates, per })
+}
+
+fn devices(list: &[Device], at: &At<'_>, gather: &mut Gather<'_>) -> BTreeMap<tegata_core::name::DeviceName, policy::Device> {
+    let mut devices = BTreeMap::new();
+    for (index, written) in list.iter().enumerate() {
+        let at = at.item(index);
+        let memo = written.memo.as_ref().and_then(|memo| gather.name::<Label>(&at.key("memo"), &memo.0));
+        labels(&written.labels, &at.key("labels"), gather);
+        let platform = match written.platform {
+            Platform::Windows => policy::Platform::Windows,
+            Platform::Macos => policy::Platform::Macos,
+            Platform::Linux => policy::Platform::Linux,
+        };
+        if let Some(name) = gather.name(&at.key("name"), &written.name.0) {
+            let device = policy::Device { platform, memo, labels: written.labels.clone() };
+            gather.unique(&mut devices, &at.key("name"), "devices", name, device);
+        }
+    }
+    devices
+}
+
+fn assignments(clinic: Option<&ClinicName>, list: &[Assignment], at: &At<'_>, gather: &mut Gather<'_>) -> Option<Vec<policy::Assignment>> {
+    let mut assignments = Vec::new();
+    for (index, written) in list.iter().enumerate() {
+        let at = at.item(index);
+        let profile = gather.name(&at.key("profile"), &written.profile.0);
+        let account = optional(written.account.as_ref(), |account| gather.name(&at.key("account"), &account.0));
+        let devices = match &written.devices {
+            None => Some(policy::Selector::All),
+            Some(devices) => selector(clinic, devices, &at.key("devices"), gather),
+        };
+        if let (Some(profile), Some(account), Some(devices)) = (profile, account, devices) {
+            assignments.push(policy::Assignment { profile, account, devices });
+        }
+    }
+    Some(assignments).filter(|read| read.len() == list.len())
+}
+
+fn selector(clinic: Option<&ClinicName>, selector: &Selector, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::Selector> {
+    let nothing = "leave devices out to mean every device, or write names or matchLabels with something in it";
+    match (&selector.names, &selector.match_labels) {
+        (Some(names), None) if !names.is_empty() => {
+            let named = set(names, &at.key("names"), gather, |name, at, gather| device(clinic, &name.0, at, gather), |name| name.0.clone());
+            Some(policy::Selector::Names(named)).filter(|_| clinic.is_some())
+        }
+        (None, Some(wanted)) if !wanted.is_empty() => {
+            labels(wanted, &at.key("matchLabels"), gather);
+            Some(policy::Selector::Labels(wanted.clone()))
+        }
+        (Some(_), Some(_)) => {
+            gather.say_of_key(
+                at,
+                Wrong::new(
+                    "devices are selected by names and by labels at once",
+                    "keep one of names and matchLabels; make a second entry for the other",
+                ),
+            );
+            None
+        }
+        (Some(_), None) => {
+            gather.say_of_key(&at.key("names"), Wrong::new("the list of names is empty, so no device is selected", nothing));
+            None
+        }
+        (None, Some(_)) => {
+            gather.say_of_key(&at.key("matchLabels"), Wrong::new("no label is named, so it is not said which devices are meant", nothing));
+            None
+        }
+        (None, None) => {
+            gather.say_of_key(at, Wrong::new("the selection of devices is empty", nothing));
+            None
+        }
+    }
+}
+
+/// Reads `device` or `clinic/device`.
+fn device(clinic: Option<&ClinicName>, text: &str, at: &At<'_>, gather: &mut Gather<'_>) -> Option<DeviceId> {
+    match text.split_once('/') {
+        None => Some(DeviceId { device: gather.name(at, text)?, clinic: clinic?.clone() }),
+        Some((clinic, device)) => {
+            let (clinic, device) = (gather.name(at, clinic), gather.name(at, device));
+            Some(DeviceId { clinic: clinic?, device: device? })
+        }
+    }
+}
+
+fn installers(installers: Option<&Installers>, at: &At<'_>, gather: &mut Gather<'_>) -> InstallerRule {
+    let usual = BTreeSet::from([policy::Folder::Downloads, policy::Folder::Desktop]);
+    let Some(installers) = installers else { return InstallerRule { remove: policy::RemoveInstallers::Never, folders: usual } };
+    let at = at.key("folders");
+    let read = |folder: &Folder, _: &At<'_>, _: &mut Gather<'_>| {
+        Some(match folder {
+            Folder::Downloads => policy::Folder::Downloads,
+            Folder::Desktop => policy::Folder::Desktop,
+            Folder::Documents => policy::Folder::Documents,
+        })
+    };
+    let folders = installers.folders.as_ref().map(|folders| set(folders, &at, gather, read, |folder| format!("{folder:?}").to_lowercase()));
+    let remove = match installers.remove {
+        RemoveInstallers::AfterProof => policy::RemoveInstallers::AfterProof,
+        RemoveInstallers::Never => policy::RemoveInstallers::Never,
+    };
+    if folders.as_ref().is_some_and(BTreeSet::is_empty) && remove == policy::RemoveInstallers::AfterProof {
+        gather.say_of_key(
+            &at,
+            Wrong::new(
+                "installers are to be removed, but no folder is named",
+                "name at least one of downloads, desktop and documents, or leave folders out",
+            ),
+        );
+    }
+    InstallerRule { remove, folders: folders.unwrap_or(usual) }
+}

@@ -1,0 +1,277 @@
+//! From the text of a file to its documents: bounds first, then syntax.
+//!
+//! A file is cut at its `---` lines before it is parsed, so that a syntax error in one document hides nothing in the others.
+//! (In YAML a line that begins with `---` always begins a document, even inside a quoted text: YAML 1.2.2, section 9.1.2.)
+
+use std::collections::BTreeMap;
+
+use serde_yaml::budget::BudgetBreach;
+use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
+use serde_yaml::{Error, MessageFormatter, Options, UserMessageFormatter};
+
+use super::FILE_MAX;
+use super::tree::{Place, Tree};
+use crate::hint::quote;
+use crate::v1::fleet::File;
+use crate::v1::problem::Finding;
+
+/// The most documents in one file.
+const DOCUMENTS_MAX: usize = 1000;
+/// The most values and keys in one file: as many as fit into a file of reasonable lines.
+const NODES_MAX: usize = 50_000;
+/// How deep values may be nested.
+const DEPTH_MAX: usize = 32;
+/// The longest key, in bytes.
+const KEY_MAX: usize = 256;
+
+/// What could be read of a file.
+#[derive(Default)]
+pub(super) struct Read {
+    /// Its documents.
+    pub trees: Vec<Tree>,
+    /// True if there is more in the file, which could not be read.
+    pub is_broken: bool,
+}
+
+/// Reads the documents of one file. What cannot be read becomes findings.
+pub(super) fn read(file: &File, findings: &mut Vec<Finding>) -> Read {
+    let mut read = Read { trees: Vec::new(), is_broken: true };
+    if file.text.len() > FILE_MAX {
+        findings.push(about_file(&file.name, too_long(file.text.len()), "split it into several files"));
+        return read;
+    }
+    let text = without_deceptions(file, findings);
+    let pieces = pieces(text.strip_prefix('\u{feff}').unwrap_or(&text));
+    if pieces.len() > DOCUMENTS_MAX {
+        let message = format!("the file has more than {DOCUMENTS_MAX} documents");
+        findings.push(about_file(&file.name, message, "split it into several files"));
+        return read;
+    }
+    read.is_broken = false;
+    let mut nodes_left = NODES_MAX;
+    for (lines_above, piece) in pieces {
+        let trees = parse(piece, nodes_left).unwrap_or_else(|error| {
+            findings.push(not_yaml(file, lines_above, &error));
+            read.is_broken = true;
+            Vec::new()
+        });
+        for mut tree in trees {
+            nodes_left = nodes_left.saturating_sub(tree.size());
+            tree.move_down(lines_above);
+            check_keys(file, &tree, "", findings);
+            read.trees.push(tree);
+        }
+    }
+    if read.trees.is_empty() && !read.is_broken {
+        findings.push(about_file(
+            &file.name,
+            "the file has no document in it".into(),
+            "write at least apiVersion, kind, metadata and spec",
+        ));
+    }
+    read
+}
+
+/// What is said of a file that is too long.
+pub(super) fn too_long(bytes: usize) -> String {
+    format!("the file has {bytes} bytes; at most {FILE_MAX} are read")
+}
+
+/// A finding about a file as a whole.
+pub(super) fn about_file(file: &str, message: String, hint: &str) -> Finding {
+    Finding { file: file.to_owned(), line: 0, column: 0, path: String::new(), message, hint: Some(hint.to_owned()) }
+}
+
+fn about_place(file: &File, at: Place, message: String, hint: &str) -> Finding {
+    Finding { line: at.line, column: at.column, ..about_file(&file.name, message, hint) }
+}
+
+/// Reports characters that cannot be seen or change the direction of text, and puts a visible one in their place.
+fn without_deceptions(file: &File, findings: &mut Vec<Finding>) -> String {
+    let mut text = String::with_capacity(file.text.len());
+    let mut at = Place { line: 1, column: 0 };
+    for (index, c) in file.text.char_indices() {
+        at.column += 1;
+        let deceives = is_deceptive(c) && !(c == '\u{feff}' && index == 0);
+        if deceives {
+            let message = format!("the invisible character U+{:04X} cannot stand in a policy", c as u32);
+            findings.push(about_place(file, at, message, "delete it; it was most likely pasted in with other text"));
+        }
+        text.push(if deceives { '\u{fffd}' } else { c });
+        if c == '\n' {
+            at = Place { line: at.line + 1, column: 0 };
+        }
+    }
+    text
+}
+
+/// Control characters, direction marks and overrides, byte order marks, and line separators that only some programs see.
+fn is_deceptive(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Cuts a text before each line that begins a document. Each piece comes with the number of lines above it.
+fn pieces(text: &str) -> Vec<(u32, &str)> {
+    let (mut pieces, mut start, mut line, mut offset) = (Vec::new(), (0, 0), 0, 0);
+    for content in text.split_inclusive('\n') {
+        let begins = content.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        if begins && offset > 0 {
+            pieces.push((start.0, &text[start.1..offset]));
+            start = (line, offset);
+        }
+        line += 1;
+        offset += content.len();
+    }
+    pieces.push((start.0, &text[start.1..]));
+    pieces
+}
+
+fn parse(piece: &str, nodes_left: usize) -> Result<Vec<Tree>, Error> {
+    serde_yaml::from_multiple_with_options(piece, options(nodes_left))
+}
+
+fn not_yaml(file: &File, lines_above: u32, error: &Error) -> Finding {
+    let at: Place = error.location().map(Place::from).unwrap_or_default();
+    let (message, hint) = in_words(error);
+    about_place(file, Place { line: lines_above + at.line.max(1), ..at }, message, hint)
+}
+
+fn options(nodes_left: usize) -> Options {
+    serde_yaml::options! {
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+        // Both are reported by check_keys, all of them at once.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::AsOrdinary,
+        budget: serde_yaml::budget! {
+            max_depth: DEPTH_MAX,
+            max_nodes: nodes_left,
+            max_events: 4 * NODES_MAX,
+            max_documents: DOCUMENTS_MAX,
+            max_aliases: 0,
+            max_anchors: 0,
+            max_total_scalar_bytes: FILE_MAX,
+        },
+    }
+}
+
+/// Says what a YAML error means, and what to do.
+fn in_words(error: &Error) -> (String, &'static str) {
+    let no_anchors = "anchors (&) and aliases (*) are not allowed in policies";
+    match error.without_snippet() {
+        Error::Budget { breach, .. } => match breach {
+            BudgetBreach::Anchors { .. } | BudgetBreach::Aliases { .. } | BudgetBreach::AliasAnchorRatio { .. } => {
+                (no_anchors.into(), "write the value out where it is used; a text that begins with & needs quotes")
+            }
+            BudgetBreach::Depth { .. } => {
+                (format!("values are nested more than {DEPTH_MAX} deep"), "policies need far less; look for brackets that are not closed")
+            }
+            _ => (format!("the file has more than {NODES_MAX} values"), "split it into several files"),
+        },
+        Error::UnknownAnchor { .. } => {
+            ("a value begins with '*', and there are no aliases in policies".into(), "put a text that begins with * in quotes")
+        }
+        other => {
+            let words = UserMessageFormatter.format_message(other);
+            let known = SYNTAX.iter().find(|(part, _, _)| words.contains(part));
+            known.map_or_else(
+                || (format!("this is not YAML: {words}"), "look at this line and the one above it"),
+                |(_, message, hint)| ((*message).to_owned(), hint),
+            )
+        }
+    }
+}
+
+/// What the parser says (a part of it), what that means, and what to do.
+const SYNTAX: [(&str, &str, &str); 15] = [
+    (
+        "mapping values are not allowed",
+        "a ':' stands where none can be",
+        "put a text with ': ' in it in quotes; or the line above lacks its ':' or is indented differently",
+    ),
+    ("placement of ':'", "a ':' stands inside brackets that are still open", "close the '[' or '{' that was opened above"),
+    ("multiline quoted scalar", "a text in quotes does not end", "close the quotes that were opened above"),
+    ("tabs disallowed", "a tab stands where only spaces can", "indent with spaces"),
+    ("expected key", "this line is indented differently from those it belongs to", "give the keys of one mapping the same indentation"),
+    (
+        "expected '-'",
+        "a key stands where the next item of a list is expected",
+        "begin the line with '- ', or indent the list below its key",
+    ),
+    ("unsupported tag", "tags (!) are not allowed in policies", "delete the tag; a text that begins with ! needs quotes"),
+    ("invalid !!", "tags (!) are not allowed in policies, and this value does not fit its tag", "delete the tag"),
+    ("unexpected character", "a value begins with a character that has a meaning of its own in YAML", "put the value in quotes"),
+    ("unclosed bracket", "a bracket is opened and not closed", "close it"),
+    ("misplaced bracket", "a bracket is closed that was not opened", "delete it, or put the text in quotes"),
+    (
+        "unknown escape character",
+        "a backslash in double quotes begins something unknown",
+        "write \\\\ for one backslash, or use single quotes",
+    ),
+    ("null is not allowed", "a key is empty", "write a name before the ':'"),
+    ("expected string scalar", "a key is a list or a mapping", "keys are simple texts; look for a bracket too many"),
+    ("block sequence entries", "a '-' stands where no list item can begin", "put '- ' on a line of its own, or the text in quotes"),
+];
+
+/// Reports keys that are there twice, are too long, or merge other mappings.
+fn check_keys(file: &File, tree: &Tree, pointer: &str, findings: &mut Vec<Finding>) {
+    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+    for (key, value) in tree.entries() {
+        let pointer = format!("{pointer}/{}", key.text.chars().take(KEY_MAX).collect::<String>().replace('~', "~0").replace('/', "~1"));
+        let mut say = |message, hint: String| findings.push(Finding { path: pointer.clone(), ..about_place(file, key.at, message, &hint) });
+        if key.text == "<<" {
+            say("merge keys (<<) are not allowed in policies".into(), "write the keys out where they belong".into());
+        } else if key.text.len() > KEY_MAX {
+            let message = format!("a key has {} bytes; at most {KEY_MAX} are allowed", key.text.len());
+            say(message, "look for a missing ':' or quotes that are not closed".into());
+        } else if let Some(line) = seen.get(key.text.as_str()) {
+            say(format!("the key {} is there twice", quote(&key.text)), format!("keep one of them; the other is on line {line}"));
+        }
+        seen.entry(&key.text).or_insert(key.at.line);
+        check_keys(file, value, &pointer, findings);
+    }
+    for (index, item) in tree.items().iter().enumerate() {
+        check_keys(file, item, &format!("{pointer}/{index}"), findings);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<(u32, u32)> {
+        let file = File { name: "f".into(), text: text.into() };
+        let mut findings = Vec::new();
+        read(&file, &mut findings);
+        findings.iter().map(|finding| (finding.line, finding.column)).collect()
+    }
+
+    #[test]
+    fn cuts_at_lines_that_begin_a_document() {
+        assert_eq!(pieces("a\n---\nb\n--- c\n----\n").len(), 3);
+        assert_eq!(pieces("---\na\n---\r\nb").iter().map(|(line, _)| *line).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(pieces(""), [(0, "")]);
+    }
+
+    #[test]
+    fn one_broken_document_hides_nothing_in_the_next() {
+        assert_eq!(lines("a: [\n---\na: 1\na: 2\n---\nb: }\n"), [(1, 4), (4, 1), (6, 4)]);
+    }
+
+    #[test]
+    fn line_ends_and_a_byte_order_mark_from_windows_are_welcome() {
+        assert_eq!(lines("\u{feff}a: 1\r\nb:\r\n  - c: 2\r\n"), []);
+        assert_eq!(lines("a: 1\r\na: 2\r\n"), [(2, 1)]);
+    }
+
+    #[test]
+    fn places_count_characters() {
+        assert_eq!(lines("受付: {番: 1, 番: 2}\n"), [(1, 12)]);
+        assert_eq!(lines("a: 1 # \u{202e}\n"), [(1, 8)]);
+    }
+}
