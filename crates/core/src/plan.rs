@@ -12,6 +12,7 @@ mod spread;
 use std::collections::BTreeMap;
 
 pub use lockout::locked_out;
+pub use pace::{CLOCK_TOLERANCE_SECONDS, SILENT_AFTER};
 
 use crate::fleet::{Desired, Observed, Template};
 use crate::name::{AccountName, DeviceId, Serial, Sha256, SlotId};

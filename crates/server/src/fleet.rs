@@ -200,3 +200,6 @@ fn ready(slots: &[Slot]) -> u32 {
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ pub mod http;
 pub mod issuers;
 mod manifest;
 pub mod policy;
+#[cfg(test)]
+mod pretend;
 pub mod receipts;
 pub mod reports;
 pub mod serve;

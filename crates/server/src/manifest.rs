@@ -110,19 +110,13 @@ fn browser_rules(policy: &Tenant, sites: &[String], templates: &BTreeSet<&Templa
     let rule = |site: &String, template: &Template| {
         let IssuerKind::Ca { common_name } = &policy.issuers.get(&template.issuer)?.kind else { return None };
         Some(BrowserRule {
-            pattern: origin(site).to_owned(),
+            pattern: site.clone(),
             issuer_common_name: common_name.to_string(),
             subject_organization: template.organization.clone(),
         })
     };
     let rules: BTreeSet<_> = sites.iter().flat_map(|site| templates.iter().filter_map(move |template| rule(site, template))).collect();
     rules.into_iter().collect()
-}
-
-/// Scheme, host and port: a browser chooses a certificate before it asks for a path.
-fn origin(url: &str) -> &str {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    url[host..].find('/').map_or(url, |end| &url[..host + end])
 }
 
 fn fingerprints(serials: &[Serial], holdings: &Holdings<'_>) -> Vec<String> {

@@ -146,3 +146,6 @@ async fn certificate(
     let placed = place.is_none_or(|(slot, order)| row.slot.to_string() == *slot && row.order.to_string() == *order);
     if row.slot.device == device.device && placed { Ok(row) } else { Err(not_yours()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tegata_api::v1::device::Report;
 use tegata_core::name::ClinicId;
-use tegata_core::time::{DAY, MINUTE, Timestamp};
+use tegata_core::plan::{CLOCK_TOLERANCE_SECONDS, SILENT_AFTER};
+use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
 use crate::bells::Bells;
@@ -14,10 +15,6 @@ use crate::turn::{TurnError, observe};
 
 /// How exactly the moment when a device was last heard is kept: one write in this span is enough.
 const HEARD_EVERY: Duration = Duration::from_secs(300);
-/// From here on a device's clock is too wrong to be given certificates, in seconds either way.
-const CLOCK_OFFSET_MAX: u64 = 5 * MINUTE.as_secs();
-/// From here on a device counts as silent.
-const SILENT_AFTER: Duration = DAY;
 
 /// Keeps a report, and has the clinics looked at that it could change something for.
 pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, report: Report, now: Timestamp) -> Result<(), TurnError> {
@@ -54,13 +51,16 @@ async fn keep(ledger: &Ledger, bells: &Bells, device: &DeviceRow, change: Change
 }
 
 fn was_silent(device: &DeviceRow, now: Timestamp) -> bool {
-    now.since(device.last_seen) >= SILENT_AFTER
+    now.since(device.last_seen) > SILENT_AFTER
 }
 
 fn is_wrong(clock_offset: i64) -> bool {
-    clock_offset.unsigned_abs() > CLOCK_OFFSET_MAX
+    clock_offset.unsigned_abs() > CLOCK_TOLERANCE_SECONDS
 }
 
 fn installers(report: &Report) -> BTreeSet<&str> {
     report.installers.iter().map(|seen| &seen.file.sha256[..]).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,8 @@ pub async fn turn(ledger: &Ledger, bells: &Bells, clinic: &ClinicId, now: Timest
     let scene = observe::read(ledger.store(), &policy, clinic, now).await?;
     let plan = tegata_core::plan::plan(&scene.desired, &scene.observed, now);
     let decided = announce::announce(ledger, clinic, &scene, &plan, now).await?;
-    carry_out::carry_out(ledger, bells, clinic, scene, decided, plan.wake_at, now).await?;
+    // Whatever is carried out changes what the next plan is made from.
+    let wake_at = if decided.get().is_empty() { plan.wake_at } else { Some(now) };
+    carry_out::carry_out(ledger, bells, clinic, scene, decided, wake_at, now).await?;
     Ok(plan)
 }

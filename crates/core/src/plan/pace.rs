@@ -12,10 +12,10 @@ use crate::policy::RemoveInstallers;
 use crate::time::{DAY, HOUR, Timestamp};
 
 /// A device that was not heard for longer than this is silent.
-const SILENT_AFTER: Duration = DAY;
+pub const SILENT_AFTER: Duration = DAY;
 
 /// A clock that is further off than this is wrong: a fresh certificate begins five minutes in the past, for smaller errors.
-const CLOCK_TOLERANCE_SECONDS: u64 = 300;
+pub const CLOCK_TOLERANCE_SECONDS: u64 = 300;
 
 /// The circuit breaker: so many issuances into one slot within [`BREAKER_SPAN`], and no more.
 const BREAKER_LIMIT: usize = 3;
@@ -130,8 +130,7 @@ impl Pacer<'_> {
         }
         let alive = case.seen.certificates.iter().filter(|held| !held.revoked && !held.is_expired(case.now));
         self.taken_back.extend(alive.map(|held| Action::Revoke { slot: slot.clone(), serial: held.serial, because }));
-        let hears = case.device.is_some_and(|device| !device.revoked);
-        let there = case.seen.certificates.iter().filter(|held| hears && !case.seen.retiring.contains(&held.serial));
+        let there = case.seen.certificates.iter().filter(|held| case.hears() && !case.seen.retiring.contains(&held.serial));
         let retired_before = self.taken_back.len();
         self.taken_back.extend(there.map(|held| Action::Retire { slot: slot.clone(), serial: held.serial, because }));
         let is_waiting = self.taken_back.len() == retired_before && !case.seen.certificates.is_empty();

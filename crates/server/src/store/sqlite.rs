@@ -4,6 +4,8 @@ mod changes;
 mod rows;
 mod settings;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -76,11 +76,7 @@ fn history(wishes: &[&Desired]) -> Duration {
 /// Devices that are wished for and not in the snapshot yet: guests that hold nothing so far.
 fn strangers(snapshot: &Snapshot, wishes: &[&Desired]) -> BTreeSet<DeviceId> {
     let wished = wishes.iter().flat_map(|desired| desired.slots.keys()).map(|slot| &slot.device);
-    wished.filter(|device| device_is_guest(device, snapshot)).cloned().collect()
-}
-
-fn device_is_guest(device: &DeviceId, snapshot: &Snapshot) -> bool {
-    !snapshot.devices.contains_key(device)
+    wished.filter(|device| !snapshot.devices.contains_key(device)).cloned().collect()
 }
 
 /// Puts rows into the words of the plan.
@@ -157,7 +153,7 @@ fn open(order: &OrderRow) -> OpenOrder {
 }
 
 fn count(account: &mut ObservedAccount, row: &CertificateRow, now: Timestamp, since: Timestamp) {
-    let alive = row.retired_at.is_none() && row.revoked_at.is_none() && row.not_after > now;
+    let alive = row.retired_at.is_none() && row.revoked_at.is_none() && row.not_after >= now;
     account.alive += u32::from(alive);
     if row.issued_at >= since {
         account.issued_at.push(row.issued_at);

@@ -1,0 +1,62 @@
+use std::time::Duration;
+
+use tegata_api::v1::device::{FileHash, InstallerSeen};
+use tegata_core::time::DAY;
+
+use super::*;
+use crate::pretend::{Pc, World, sakura};
+
+async fn quiet() -> (World, Pc) {
+    let world = World::with(&[&sakura(&["pc-1"])]).await;
+    let pc = world.enrol("sakura/pc-1").await;
+    world.settle().await;
+    (world, pc)
+}
+
+async fn is_nudged_by(world: &World, pc: &Pc, said: Report) -> bool {
+    report(&world.ledger, &world.bells, &world.row(pc).await, said, world.now).await.unwrap();
+    let nudged = !world.ledger.store().due(world.now, 10).await.unwrap().is_empty();
+    world.settle().await;
+    nudged
+}
+
+fn saying(world: &World, offset: i64, files: &[&str]) -> Report {
+    let file = |sha256: &&str| FileHash { sha256: sha256.repeat(32), size: 1 };
+    let installers = files.iter().map(|sha256| InstallerSeen { path: "~/a.p12".into(), file: file(sha256) }).collect();
+    Report { clock: world.now.unix() + offset, installers, ..Report::default() }
+}
+
+#[tokio::test]
+async fn only_what_planning_looks_at_wakes_a_clinic() {
+    let (world, pc) = quiet().await;
+    assert!(!is_nudged_by(&world, &pc, saying(&world, 0, &[])).await, "nothing new");
+    assert!(!is_nudged_by(&world, &pc, saying(&world, 299, &[])).await, "a clock that is a little off");
+    assert!(is_nudged_by(&world, &pc, saying(&world, 301, &[])).await, "a clock that became wrong");
+    assert!(!is_nudged_by(&world, &pc, saying(&world, 400, &[])).await, "and stays wrong");
+    assert!(is_nudged_by(&world, &pc, saying(&world, -300, &[])).await, "a clock that was set right");
+    assert!(is_nudged_by(&world, &pc, saying(&world, 0, &["ab"])).await, "a file that was not there");
+    assert!(!is_nudged_by(&world, &pc, saying(&world, 0, &["ab"])).await, "and is still there");
+    assert!(is_nudged_by(&world, &pc, saying(&world, 0, &["cd"])).await, "another one instead");
+    assert_eq!(world.row(&pc).await.clock_offset, 0);
+}
+
+#[tokio::test]
+async fn a_device_that_is_heard_again_wakes_its_clinic_and_is_written_down_seldom() {
+    let (mut world, pc) = quiet().await;
+    let hear = async |world: &World| {
+        heard(&world.ledger, &world.bells, &world.row(&pc).await, world.now).await.unwrap();
+        let nudged = !world.ledger.store().due(world.now, 10).await.unwrap().is_empty();
+        world.settle().await;
+        nudged
+    };
+    let first = world.now;
+    world.pass(Duration::from_secs(60));
+    assert!(!hear(&world).await);
+    assert_eq!(world.row(&pc).await.last_seen, first, "a minute later is the same");
+    world.pass(Duration::from_secs(600));
+    assert!(!hear(&world).await);
+    assert_eq!(world.row(&pc).await.last_seen, world.now);
+    world.pass(DAY + Duration::from_secs(2));
+    world.settle().await;
+    assert!(hear(&world).await, "it was silent");
+}

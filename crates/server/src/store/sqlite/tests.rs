@@ -1,0 +1,112 @@
+use tegata_api::v1::audit::Stage;
+
+use super::*;
+use crate::store::NewRecord;
+
+fn tenant() -> TenantName {
+    "aozora".parse().unwrap()
+}
+
+fn batch(bytes: usize) -> Batch {
+    let record = NewRecord {
+        tenant: tenant(),
+        at: Timestamp::from_unix(1),
+        stage: Stage::Done,
+        actor: "tegata".into(),
+        action: "test",
+        object: "x".repeat(bytes),
+        details: serde_json::Value::Null,
+    };
+    Batch { records: vec![record], changes: vec![] }
+}
+
+async fn length(store: &Sqlite) -> usize {
+    store.audit(&tenant(), 0, 1_000_000).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn s2_a_full_disk_ends_the_store_for_good_and_nothing_that_was_answered_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let small = settings::writer(&path).pragma("max_page_count", "150");
+    let store = Sqlite::open_with(small, &path).await.unwrap();
+    let mut answered = 0;
+    let failure = loop {
+        match store.commit(batch(1_000)).await {
+            Ok(()) => answered += 1,
+            Err(error) => break error,
+        }
+        assert!(answered < 1_000, "the disk never got full");
+    };
+    assert!(matches!(failure, StoreError::Database(_)), "{failure:?}");
+    store.failed().await;
+    // Even what would fit is not tried any more.
+    assert!(matches!(store.commit(Batch::default()).await, Err(StoreError::Database(_))));
+    assert!(answered > 10);
+    drop(store);
+
+    let store = Sqlite::open(&path).await.unwrap();
+    assert_eq!(length(&store).await, answered);
+    store.commit(batch(1_000)).await.unwrap();
+}
+
+#[tokio::test]
+async fn s2_everybody_who_waits_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let small = settings::writer(&path).pragma("max_page_count", "150");
+    let store = Sqlite::open_with(small, &path).await.unwrap();
+    let outcomes = futures::future::join_all((0..3_000).map(|_| store.commit(batch(1_000)))).await;
+    let answered = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(()) | Err(StoreError::Database(_)))));
+    drop(store);
+    assert_eq!(length(&Sqlite::open(&path).await.unwrap()).await, answered, "no more and no less than what was answered");
+}
+
+#[tokio::test]
+async fn s1_what_was_answered_is_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let store = Sqlite::open(&path).await.unwrap();
+    for round in 1..=20 {
+        store.commit(batch(100)).await.unwrap();
+        // The files as a crash would leave them: the process goes on, its copy begins anew.
+        let crashed = tempfile::tempdir().unwrap();
+        for name in ["t.db", "t.db-wal"] {
+            std::fs::copy(folder.path().join(name), crashed.path().join(name)).unwrap();
+        }
+        let copy = Sqlite::open(&crashed.path().join("t.db")).await.unwrap();
+        assert_eq!(length(&copy).await, round);
+    }
+}
+
+#[tokio::test]
+async fn the_log_of_the_database_begins_anew_under_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let store = Sqlite::open(&path).await.unwrap();
+    let wal = || std::fs::metadata(folder.path().join("t.db-wal")).unwrap().len();
+    let mut largest = 0;
+    for _ in 0..12 {
+        futures::future::join_all((0..1_000).map(|_| store.commit(batch(500)))).await;
+        largest = largest.max(wal());
+    }
+    assert_eq!(length(&store).await, 12_000);
+    let written = 12_000 * 500;
+    assert!(largest < written, "the log grew to {largest} bytes: it was never copied and begun anew");
+}
+
+#[tokio::test]
+async fn who_is_due_is_found_by_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let store = Sqlite::open(&path).await.unwrap();
+    let questions = [
+        "EXPLAIN QUERY PLAN SELECT tenant, clinic FROM clinics WHERE wake_at IS NOT NULL AND wake_at <= 5 ORDER BY wake_at LIMIT 9",
+        "EXPLAIN QUERY PLAN SELECT min(wake_at) AS wake_at FROM clinics WHERE wake_at IS NOT NULL",
+    ];
+    for question in questions {
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(question).fetch_all(&store.readers).await.unwrap();
+        assert!(steps.iter().any(|(.., step)| step.contains("INDEX clinics_due")), "{steps:?}");
+    }
+}
