@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
 use tegata_api::client::ClientError;
 use tegata_api::v1::device::{Facts, InstallerSeen, Note, Report};
 use tegata_core::name::DeviceId;
@@ -11,6 +10,7 @@ use tegata_core::time::Timestamp;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::backoff::Backoff;
+use crate::browser;
 use crate::chance;
 use crate::converge::{Device, Retries};
 use crate::disk::{self, DiskError};
@@ -62,11 +62,13 @@ pub enum RunError {
     Settings,
 }
 
-/// Takes the folder for this process; given back when dropped, or when the process ends in whatever way.
+/// Takes the folder for this process, and clears away what a crash may have left in it. The folder is given back when the lock is
+/// dropped, or the process ends in whatever way.
 pub fn lock(state: &State) -> Result<File, RunError> {
     let path = state.lock();
     let file = File::create(&path).map_err(disk::failing("open", &path))?;
     file.try_lock().map_err(|_| RunError::Taken(state.root().display().to_string()))?;
+    state.clear()?;
     Ok(file)
 }
 
@@ -98,18 +100,6 @@ struct Telling {
     last: Option<Report>,
     backoff: Backoff,
     at: Instant,
-    contact: Option<Contact>,
-}
-
-/// Whether the server answers, as `status` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Contact {
-    /// Since when, by the device's clock.
-    pub since: i64,
-    /// Why it does not answer; absent if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
 }
 
 impl Agent {
@@ -126,7 +116,7 @@ impl Agent {
             receipts: Receipts::open(state, &settings.device, Rc::clone(&identity.key))?,
             limit: Limit::open(&state.removals())?,
             keystores,
-            browser: Box::new(crate::browser::Chromium::new(state, &settings.home, settings.browser_policies.as_deref())),
+            browser: browser::of_this_pc(state, &settings),
             prober: Box::new(probe::Online::new(state, &settings.resolve)),
             server: Rc::new(Online::new(&settings.server, &identity)?),
         };
@@ -141,7 +131,7 @@ impl Agent {
             link: Link::open(&device.state, name)?,
             installer_limit: Limit::open(&device.state.installer_removals())?,
             facts: facts::gather(device.keystores.names()),
-            telling: Telling { last: None, backoff: Backoff::default(), at: now, contact: None },
+            telling: Telling { last: None, backoff: Backoff::default(), at: now },
             retries: Retries::default(),
             seen: Seen::default(),
             look_at: now,
@@ -237,7 +227,7 @@ impl Agent {
                 self.telling.at = Instant::now() + self.telling.backoff.failed(chance::number(), at_least);
             }
         }
-        self.note_contact(result.err().map(|problem| crate::told(&problem)));
+        self.link.note_contact(result.err().map(|problem| crate::told(&problem)));
     }
 
     async fn try_to_tell(&mut self, hourly: bool) -> Result<(), SendError> {
@@ -270,16 +260,6 @@ impl Agent {
         if self.identity.is_due(server_time) {
             complain("the identity is not renewed yet", self.identity.renew(&self.device.state, &*self.device.server).await);
         }
-    }
-
-    /// Written when it changes only: an idle agent does not touch the disk.
-    fn note_contact(&mut self, problem: Option<String>) {
-        if self.telling.contact.as_ref().is_some_and(|contact| contact.problem == problem) {
-            return;
-        }
-        let contact = Contact { since: crate::wall_clock(), problem };
-        complain("the state of the link cannot be kept", disk::write_json(&self.device.state.contact(), &contact));
-        self.telling.contact = Some(contact);
     }
 }
 

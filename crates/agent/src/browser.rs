@@ -6,11 +6,11 @@ use serde_json::json;
 use tegata_api::v1::device::BrowserRule;
 
 use crate::disk::DiskError;
+use crate::settings::Settings;
+use crate::state::State;
 
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(target_os = "linux")]
-pub use linux::Chromium;
 
 /// The browsers of this PC.
 pub trait Browser {
@@ -19,7 +19,13 @@ pub trait Browser {
     /// Takes note that a certificate has changed: browsers that run now keep the old decision for sites they have visited.
     fn certificates_changed(&mut self) -> Result<(), DiskError>;
     /// True while a browser runs that was already running at the last change.
-    fn holds_old(&mut self) -> Result<bool, DiskError>;
+    fn holds_old(&self) -> Result<bool, DiskError>;
+}
+
+/// The browsers of this PC.
+#[cfg(target_os = "linux")]
+pub fn of_this_pc(state: &State, settings: &Settings) -> Box<dyn Browser> {
+    Box::new(linux::Chromium::new(state, &settings.home, settings.browser_policies.as_deref()))
 }
 
 /// One element of `AutoSelectCertificateForUrls`: a text that holds JSON.

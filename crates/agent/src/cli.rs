@@ -1,20 +1,25 @@
 //! The command line of the agent.
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tegata_core::name::{DeviceId, Sha256};
 
 use crate::agent::{self, Agent};
-use crate::enroll::{self, Enrolment, EnrollmentCode};
+use crate::enroll::{self, EnrollmentCode, Enrolment};
 use crate::identity::IdentityError;
 use crate::settings::{KeystoreChoice, Resolve};
 use crate::state::State;
 use crate::status::Status;
 use crate::words::{self, Phrase, say};
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+use unix as os;
 
 /// Keeps the client certificates of this PC right: fetches them, installs them, proves them, renews them, removes what is old.
 #[derive(Parser)]
@@ -27,7 +32,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Makes this PC a device, with a code from your administrator.
-    #[command(after_help = "Example:\n  tegata-agent enroll --server https://tegata.example.jp:8443 --code 7QK2MX-493027 --authority-sha256 5E1C…")]
+    #[command(
+        after_help = "Example:\n  tegata-agent enroll --server https://tegata.example.jp:8443 --code 7QK2MX-493027 --authority-sha256 5E1C…"
+    )]
     Enroll(Box<EnrollArguments>),
     /// Works until it is ended; can be ended at any moment.
     #[command(after_help = "Example:\n  tegata-agent run --state ~/.local/state/tegata-agent")]
@@ -144,8 +151,8 @@ fn run_enroll(arguments: EnrollArguments) -> Result<ExitCode> {
 
 fn try_to_enroll(arguments: EnrollArguments) -> Result<String> {
     let code: EnrollmentCode = read_code(&arguments.code)?.parse()?;
-    check_owner(&arguments.home)?;
-    let state = State::open(&state_folder(&arguments.place)?)?;
+    os::check_owner(&arguments.home)?;
+    let state = State::make(&state_folder(&arguments.place)?)?;
     let _lock = agent::lock(&state)?;
     let asked = Enrolment {
         server: arguments.server,
@@ -172,26 +179,17 @@ fn read_code(given: &str) -> Result<zeroize::Zeroizing<String>> {
 
 fn run_agent(place: &Place) -> Result<ExitCode> {
     start_logging("info");
-    let state = State::open(&state_folder(place)?)?;
+    let state = State::make(&state_folder(place)?)?;
     let _lock = agent::lock(&state)?;
     runtime()?.block_on(async {
         let agent = Agent::open(&state)?;
         // Nothing has to be wound up: everything is resumed from disk, as after a power cut.
         tokio::select! {
             () = agent.run() => {}
-            stopped = stop_signal() => stopped?,
+            stopped = os::stop_signal() => stopped?,
         }
         Ok(ExitCode::SUCCESS)
     })
-}
-
-#[cfg(unix)]
-async fn stop_signal() -> Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
-    }
 }
 
 fn run_status(arguments: &StatusArguments) -> Result<ExitCode> {
@@ -224,18 +222,6 @@ fn state_folder(place: &Place) -> Result<PathBuf> {
     let usual = || Some(named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))?.join("tegata-agent"));
     let folder = place.state.clone().or_else(usual).context("say where the agent's folder is: --state DIR")?;
     std::path::absolute(folder).context("the agent's folder")
-}
-
-/// Files that belong to another user than the browser's would be of no use to the browser.
-#[cfg(unix)]
-fn check_owner(home: &Path) -> Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    let owner = std::fs::metadata(home).with_context(|| format!("the home folder {} cannot be looked at", home.display()))?.uid();
-    let own = rustix::process::geteuid().as_raw();
-    if owner != own {
-        bail!("{} belongs to another user (number {owner}, this is {own}); run tegata-agent as that user", home.display());
-    }
-    Ok(())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -64,7 +64,8 @@ pub async fn run<A: AsRef<OsStr>>(program: &Path, arguments: &[A], input: &[u8])
         drop(stdin);
         child.wait_with_output().await
     };
-    let output = tokio::time::timeout(PATIENCE, finished).await.map_err(|_| CommandError::TooLong { program: name.clone() })?.map_err(started)?;
+    let output =
+        tokio::time::timeout(PATIENCE, finished).await.map_err(|_| CommandError::TooLong { program: name.clone() })?.map_err(started)?;
     if output.status.success() {
         return Ok(output.stdout);
     }

@@ -174,11 +174,6 @@ pub fn clear_temporary(folder: &Path) -> Result<(), DiskError> {
     Ok(())
 }
 
-/// Removes every file of a folder that is ours alone.
-pub fn clear_folder(folder: &Path) -> Result<(), DiskError> {
-    files(folder)?.iter().try_for_each(|file| wipe(file).map(drop))
-}
-
 /// Makes `link` mean `target` (a name in the same folder), in one step.
 pub fn point_to(link: &Path, target: &str) -> Result<(), DiskError> {
     #[cfg(test)]

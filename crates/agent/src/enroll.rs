@@ -1,7 +1,7 @@
 //! Turns a code into an identity. Can be repeated after a lost answer, and for a PC that starts over.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use tegata_api::client::{Client, ClientError};
@@ -113,7 +113,7 @@ pub enum EnrollError {
 /// Enrols. Nothing that an earlier enrolment left is touched before the server has said yes.
 pub async fn enroll(state: &State, asked: Enrolment) -> Result<Settings, EnrollError> {
     let authority = asked.code.authority.or(asked.authority).ok_or(EnrollError::NoAuthority)?;
-    let probe_roots = asked.probe_roots.as_ref().map(|path| read_probe_roots(path)).transpose()?;
+    let probe_roots = asked.probe_roots.as_deref().map(read_probe_roots).transpose()?;
     let keystores = keystore::available(state, &asked.home, asked.keystore)?;
     let key = enrolling_key(state)?;
     let request = EnrollRequest {
@@ -173,11 +173,11 @@ fn take_over(
     Ok(())
 }
 
-fn read_probe_roots(path: &PathBuf) -> Result<String, EnrollError> {
-    let pem = disk::read_text(path)?.ok_or_else(|| EnrollError::NoProbeRoots(path.clone()))?;
+fn read_probe_roots(path: &Path) -> Result<String, EnrollError> {
+    let pem = disk::read_text(path)?.ok_or_else(|| EnrollError::NoProbeRoots(path.to_owned()))?;
     match tegata_pki::certificate::read_pem(&pem) {
         Ok(roots) if !roots.is_empty() => Ok(pem),
-        _ => Err(EnrollError::NoProbeRoots(path.clone())),
+        _ => Err(EnrollError::NoProbeRoots(path.to_owned())),
     }
 }
 
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn an_enrolment_whose_answer_was_lost_is_repeated_with_the_same_key() {
         let folder = tempfile::tempdir().unwrap();
-        let state = State::open(folder.path()).unwrap();
+        let state = State::make(folder.path()).unwrap();
         let first = enrolling_key(&state).unwrap().public_key();
         assert_eq!(enrolling_key(&state).unwrap().public_key(), first);
     }

@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn every_stage_survives_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let state = State::open(folder.path()).unwrap();
+        let state = State::make(folder.path()).unwrap();
         for stage in Stage::ALL {
             let mut entry = Entry::wanted("sakura/uketsuke-1@momiji/karte".parse().unwrap(), OrderId([7; 16]));
             entry.stage = stage;

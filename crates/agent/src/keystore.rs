@@ -61,7 +61,9 @@ pub enum KeystoreError {
     #[error(transparent)]
     Command(#[from] CommandError),
     /// The tools of the store are not there.
-    #[error("{0} is not installed, and without it certificates cannot be put into the browser; on Debian and Ubuntu: apt-get install libnss3-tools")]
+    #[error(
+        "{0} is not installed, and without it certificates cannot be put into the browser; on Debian and Ubuntu: apt-get install libnss3-tools"
+    )]
     ToolMissing(&'static str),
     /// A profile names a store that this agent does not have.
     #[error("this agent knows no store called '{0}'")]

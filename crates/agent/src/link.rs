@@ -1,5 +1,6 @@
 //! Holds one request open at the server, which answers it the moment something is to be done, and decides which manifest is accepted.
 
+use serde::{Deserialize, Serialize};
 use tegata_api::client::ClientError;
 use tegata_api::v1::device as wire;
 use tegata_core::name::DeviceId;
@@ -46,6 +47,17 @@ pub enum Heard {
     Reconnected,
 }
 
+/// Whether the server answers, as `status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contact {
+    /// Since when, by the device's clock.
+    pub since: i64,
+    /// Why it does not answer; absent if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
 /// The link to the server.
 pub struct Link {
     state: State,
@@ -53,6 +65,7 @@ pub struct Link {
     manifest: Option<Manifest>,
     backoff: Backoff,
     ask_at: Instant,
+    contact: Option<Contact>,
 }
 
 impl Link {
@@ -60,7 +73,8 @@ impl Link {
     pub fn open(state: &State, device: DeviceId) -> Result<Self, Refusal> {
         let kept: Option<wire::Manifest> = disk::read_json(&state.manifest())?;
         let manifest = kept.as_ref().map(Manifest::try_from).transpose()?;
-        Ok(Self { state: state.clone(), device, manifest, backoff: Backoff::default(), ask_at: Instant::now() })
+        let contact = disk::read_json(&state.contact())?;
+        Ok(Self { state: state.clone(), device, manifest, backoff: Backoff::default(), ask_at: Instant::now(), contact })
     }
 
     /// The manifest in force.
@@ -112,6 +126,18 @@ impl Link {
         Ok(())
     }
 
+    /// Keeps for `status` whether the server answers. Written only when that changes: an idle agent does not touch the disk.
+    pub fn note_contact(&mut self, problem: Option<String>) {
+        if self.contact.as_ref().is_some_and(|contact| contact.problem.is_some() == problem.is_some()) {
+            return;
+        }
+        let contact = Contact { since: crate::wall_clock(), problem };
+        if let Err(problem) = disk::write_json(&self.state.contact(), &contact) {
+            tracing::warn!(problem = crate::told(&problem), "the state of the link cannot be kept");
+        }
+        self.contact = Some(contact);
+    }
+
     fn take(&mut self, manifest: &wire::Manifest) -> bool {
         match self.accept(manifest) {
             Ok(()) => {
@@ -128,6 +154,7 @@ impl Link {
     }
 
     fn answered(&mut self) {
+        self.note_contact(None);
         self.backoff.succeeded();
         self.ask_at = Instant::now();
     }
@@ -136,6 +163,7 @@ impl Link {
         if !self.backoff.is_failing() {
             tracing::warn!(problem = crate::told(problem), "the server is silent; everything that is installed goes on working");
         }
+        self.note_contact(Some(crate::told(problem)));
         self.wait(retry_after(problem));
     }
 

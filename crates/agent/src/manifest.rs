@@ -65,7 +65,8 @@ impl TryFrom<&wire::Manifest> for Manifest {
         if let Some(twice) = slots.iter().find(|slot| !seen.insert(&slot.id)) {
             return Err(Unreadable { what: "there are two slots", text: twice.id.to_string() });
         }
-        let hash = |file: &FileHash| read::<Sha256>("file hash", &file.sha256).map(|hash| FileHash { sha256: hash.to_string(), size: file.size });
+        let hash =
+            |file: &FileHash| read::<Sha256>("file hash", &file.sha256).map(|hash| FileHash { sha256: hash.to_string(), size: file.size });
         Ok(Self {
             generation: said.generation,
             device: read("device", &said.device)?,

@@ -12,6 +12,7 @@ use tegata_api::v1::device::{
     BrowserRule, Deed, HOLD_SECONDS, IssuedCertificate, Manifest, Receipt, ReceiptsAnswer, Report, ReportAnswer, SignedReceipt,
 };
 use tegata_api::v1::problem::{Code, Problem};
+use tegata_core::install::Stage;
 use tegata_core::name::{DeviceId, OrderId, Sha256};
 use tegata_core::policy::KeyAlgorithm;
 use tegata_core::time::{DAY, Timestamp};
@@ -51,7 +52,7 @@ pub(crate) struct World {
 impl World {
     pub fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let state = State::open(&root.path().join("agent")).unwrap();
+        let state = State::make(&root.path().join("agent")).unwrap();
         std::fs::create_dir_all(root.path().join("home")).unwrap();
         let server = Rc::new(PretendServer::new());
         let settings = Settings {
@@ -92,9 +93,10 @@ impl World {
 
     /// What the agent is made of, read from disk as at a start.
     pub fn parts(&self) -> Device {
+        self.state.clear().unwrap();
         let file: Rc<dyn Keystore> = Rc::new(FileStore::new(&self.state.store()));
         Device {
-            state: State::open(self.state.root()).unwrap(),
+            state: self.state.clone(),
             journal: Journal::open(&self.state).unwrap(),
             inventory: Inventory::open(&self.state).unwrap(),
             receipts: self.receipts(),
@@ -118,6 +120,7 @@ pub(crate) struct PretendServer {
     issued: RefCell<BTreeMap<OrderId, (Vec<u8>, IssuedCertificate)>>,
     pub closed: RefCell<BTreeSet<OrderId>>,
     pub wrong_certificates: Cell<u32>,
+    pub watched: Watched,
     pub receipts: RefCell<BTreeMap<u64, SignedReceipt>>,
     pub reports: RefCell<Vec<Report>>,
     pub presented: RefCell<Vec<Sha256>>,
@@ -138,6 +141,7 @@ impl PretendServer {
             issued: RefCell::default(),
             closed: RefCell::default(),
             wrong_certificates: Cell::new(0),
+            watched: Watched::default(),
             receipts: RefCell::default(),
             reports: RefCell::default(),
             presented: RefCell::default(),
@@ -233,6 +237,7 @@ impl Server for PretendServer {
 
     async fn certificate(&self, order: OrderId, request: String) -> Result<IssuedCertificate, ClientError> {
         crash::point();
+        self.watched.look();
         self.up()?;
         if self.closed.borrow().contains(&order) {
             return Err(ClientError::Refused(Box::new(problem(Code::OrderClosed))));
@@ -286,12 +291,30 @@ pub(crate) struct PretendSite {
     pub refuses: Cell<u16>,
     /// Whom it has accepted.
     pub accepted: RefCell<Vec<Sha256>>,
+    pub watched: Watched,
+}
+
+/// Looks into the journal on disk at the moment of being asked.
+#[derive(Default)]
+pub(crate) struct Watched {
+    pub state: RefCell<Option<State>>,
+    pub stages: RefCell<Vec<Stage>>,
+}
+
+impl Watched {
+    fn look(&self) {
+        if let Some(state) = &*self.state.borrow() {
+            let journal = Journal::open(state).unwrap();
+            self.stages.borrow_mut().extend(journal.entries().map(|entry| entry.stage));
+        }
+    }
 }
 
 #[async_trait(?Send)]
 impl Prober for Rc<PretendSite> {
     async fn ask(&self, url: &str, pair: &Pair) -> Result<u16, ProbeError> {
         crash::point();
+        self.watched.look();
         if self.refuses.get() > 0 {
             return Err(ProbeError::Refused { site: url.into(), status: self.refuses.get() });
         }
@@ -324,7 +347,7 @@ impl Browser for Rc<PretendBrowser> {
         Ok(())
     }
 
-    fn holds_old(&mut self) -> Result<bool, DiskError> {
+    fn holds_old(&self) -> Result<bool, DiskError> {
         Ok(self.holds_old.get())
     }
 }

@@ -120,3 +120,5 @@ impl Prober for Online {
     }
 }
 
+#[cfg(test)]
+mod tests;

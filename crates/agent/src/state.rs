@@ -13,20 +13,29 @@ pub struct State {
 }
 
 impl State {
-    /// Opens the folder, makes it if it is missing, and clears away what a crash may have left half written.
-    pub fn open(root: &Path) -> Result<Self, DiskError> {
-        let state = Self { root: root.to_owned() };
-        for folder in [state.root.clone(), state.journal(), state.receipts(), state.store(), state.temporary()] {
-            disk::make_folder(&folder)?;
-            disk::clear_temporary(&folder)?;
-        }
-        disk::clear_folder(&state.temporary())?;
+    /// Makes what is missing of the folder.
+    pub fn make(root: &Path) -> Result<Self, DiskError> {
+        let state = Self::at(root);
+        state.folders().iter().try_for_each(|folder| disk::make_folder(folder))?;
         Ok(state)
+    }
+
+    /// Clears away what a crash may have left half written. Only for the one process that holds the lock: it may be another's work.
+    pub fn clear(&self) -> Result<(), DiskError> {
+        self.folders().iter().try_for_each(|folder| disk::clear_temporary(folder))?;
+        for folder in disk::entries(&self.temporary())? {
+            disk::wipe_folder(&folder)?;
+        }
+        Ok(())
     }
 
     /// Names the folder without touching it: for those who only read.
     pub fn at(root: &Path) -> Self {
         Self { root: root.to_owned() }
+    }
+
+    fn folders(&self) -> [PathBuf; 5] {
+        [self.root.clone(), self.journal(), self.receipts(), self.store(), self.temporary()]
     }
 
     /// The folder itself.

@@ -4,11 +4,11 @@ use serde::Serialize;
 use tegata_api::v1::device::SlotReport;
 use tegata_core::time::Timestamp;
 
-use crate::agent::Contact;
-use crate::browser::{Browser, Chromium};
+use crate::browser;
 use crate::disk;
 use crate::identity::{Identity, IdentityError};
 use crate::journal::{Entry, Journal};
+use crate::link::Contact;
 use crate::settings::Settings;
 use crate::state::State;
 use crate::words::{Language, Phrase, say};
@@ -42,7 +42,7 @@ impl Status {
         let identity = Identity::load(state)?;
         let settings = Settings::read(state)?.ok_or_else(|| IdentityError::NotEnrolled(state.root().display().to_string()))?;
         let slots = Journal::open(state)?.entries().map(Entry::report).collect();
-        let mut browser = Chromium::new(state, &settings.home, settings.browser_policies.as_deref());
+        let restart_browser = browser::of_this_pc(state, &settings).holds_old()?;
         Ok(Self {
             device: settings.device,
             tenant: settings.tenant,
@@ -50,7 +50,7 @@ impl Status {
             contact: disk::read_json(&state.contact())?,
             identity_until: identity.not_after().map(Timestamp::unix),
             slots,
-            restart_browser: browser.holds_old()?,
+            restart_browser,
         })
     }
 

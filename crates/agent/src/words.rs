@@ -69,7 +69,9 @@ pub fn say(language: Language, phrase: &Phrase) -> String {
 
 fn both(phrase: &Phrase) -> (String, String) {
     match phrase {
-        Phrase::Enrolled(device) => (format!("このパソコンを「{device}」として登録しました。"), format!("This PC is enrolled as {device}.")),
+        Phrase::Enrolled(device) => {
+            (format!("このパソコンを「{device}」として登録しました。"), format!("This PC is enrolled as {device}."))
+        }
         Phrase::EnrolledNext => (
             "このあとの操作は不要です。電子証明書は自動で入ります。".into(),
             "Nothing more to do: certificates arrive by themselves.".into(),
@@ -97,7 +99,9 @@ fn both(phrase: &Phrase) -> (String, String) {
         Phrase::Identity(until) => (format!("端末の身分証明: {until} まで有効"), format!("Identity: valid until {until}")),
         Phrase::NoSlots => ("証明書: まだありません。".into(), "Certificates: none yet.".into()),
         Phrase::Ready(slot) => (format!("証明書 {slot}: 使えます"), format!("Certificate {slot}: ready")),
-        Phrase::Preparing(slot, stage) => (format!("証明書 {slot}: 準備中 ({stage})"), format!("Certificate {slot}: being prepared ({stage})")),
+        Phrase::Preparing(slot, stage) => {
+            (format!("証明書 {slot}: 準備中 ({stage})"), format!("Certificate {slot}: being prepared ({stage})"))
+        }
         Phrase::Trouble(slot, problem) => (format!("証明書 {slot}: 確認が必要です: {problem}"), format!("Certificate {slot}: {problem}")),
         Phrase::Abandoned(slot) => (format!("証明書 {slot}: 取り消されました"), format!("Certificate {slot}: withdrawn")),
         Phrase::RestartBrowser => (

@@ -40,12 +40,8 @@ fn pair_of(algorithm: KeyAlgorithm, unique: &str) -> Pair {
     let root = Authority::new_root("Sakura Root", "sakura", now.before(DAY), now.after(DAY * 90)).unwrap();
     let issuing = root.new_issuing("Sakura Issuing CA", "sakura", now.before(DAY), now.after(DAY * 60)).unwrap();
     let key = PrivateKey::generate(algorithm).unwrap();
-    let purpose = Purpose::Client {
-        common_name: "uketsuke-1.sakura".into(),
-        organization: "sakura".into(),
-        unique: unique.into(),
-        crl_url: None,
-    };
+    let purpose =
+        Purpose::Client { common_name: "uketsuke-1.sakura".into(), organization: "sakura".into(), unique: unique.into(), crl_url: None };
     let tbs = issuing.draft(&purpose, &key.public_key(), new_serial(), now.before(DAY), now.after(DAY * 30)).unwrap();
     Pair { chain: vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()], key: key.to_pkcs8() }
 }
@@ -59,7 +55,7 @@ async fn check(store: &dyn Keystore) {
 }
 
 async fn gives_back_what_was_put_in(store: &dyn Keystore) {
-    let pair = pair("gives back");
+    let pair = pair("back");
     let fingerprint = pair.fingerprint().unwrap();
     assert!(store.open(fingerprint).await.is_err());
     store.install(&slot(), &pair, "受付 1番 \"quoted\" $(label)").await.unwrap();
@@ -214,7 +210,8 @@ mod nss {
 
     #[test]
     fn the_child_refuses_a_database_that_is_not_there() {
-        let output = Command::new(env!("CARGO_BIN_EXE_tegata-agent")).args(["nss-remove", "--database", "sql:/nonexistent"]).output().unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_tegata-agent")).args(["nss-remove", "--database", "sql:/nonexistent"]).output().unwrap();
         assert!(!output.status.success());
         assert!(String::from_utf8_lossy(&output.stderr).contains("NSS could not open the database"));
     }

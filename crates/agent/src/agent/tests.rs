@@ -64,7 +64,7 @@ async fn what_was_done_during_an_outage_is_told_after_it() {
     cut_off.device.receipts.record(world.retired(9), 0).unwrap();
     run_for(cut_off, Duration::from_secs(2 * 86_400)).await;
     assert_eq!(world.server.deeds(&world.identity.key).len(), 3);
-    let contact: Contact = disk::read_json(&world.state.contact()).unwrap().unwrap();
+    let contact: crate::link::Contact = disk::read_json(&world.state.contact()).unwrap().unwrap();
     assert_eq!(contact.problem, None);
 }
 

@@ -54,8 +54,10 @@ impl Chromium {
         Self { home: home.to_owned(), folders, memory: state.browsers() }
     }
 
+    /// Those that were running at a change and still are.
     fn remembered(&self) -> Result<BTreeSet<Running>, DiskError> {
-        Ok(disk::read_json(&self.memory)?.unwrap_or_default())
+        let known: BTreeSet<Running> = disk::read_json(&self.memory)?.unwrap_or_default();
+        Ok(known.into_iter().filter(|browser| started(browser.process) == Some(browser.started)).collect())
     }
 
     fn running(&self) -> BTreeSet<Running> {
@@ -91,13 +93,8 @@ impl Browser for Chromium {
         if all == known { Ok(()) } else { disk::write_json(&self.memory, &all) }
     }
 
-    fn holds_old(&mut self) -> Result<bool, DiskError> {
-        let known = self.remembered()?;
-        let alive: BTreeSet<Running> = known.iter().filter(|browser| started(browser.process) == Some(browser.started)).cloned().collect();
-        if alive != known {
-            disk::write_json(&self.memory, &alive)?;
-        }
-        Ok(!alive.is_empty())
+    fn holds_old(&self) -> Result<bool, DiskError> {
+        Ok(!self.remembered()?.is_empty())
     }
 }
 
@@ -170,7 +167,7 @@ mod tests {
     impl Pc {
         fn new() -> Self {
             let root = tempfile::tempdir().unwrap();
-            let state = State::open(&root.path().join("agent")).unwrap();
+            let state = State::make(&root.path().join("agent")).unwrap();
             Self { root, state }
         }
 

@@ -57,6 +57,9 @@ pub enum StepError {
     /// The certificate in the store does not work.
     #[error("the certificate in the store cannot sign for itself")]
     CannotSign,
+    /// The profile names no store.
+    #[error("the profile names no store to put the certificate into")]
+    NoStore,
     /// The site did not accept it.
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -163,9 +166,10 @@ impl Device {
             }
             proving.get_or_insert(pair);
         }
-        let status = match (&slot.probe, &proving) {
-            (Some(url), Some(pair)) => self.prober.ask(url, pair).await?,
-            _ => 0,
+        let pair = proving.ok_or(StepError::NoStore)?;
+        let status = match &slot.probe {
+            Some(url) => self.prober.ask(url, &pair).await?,
+            None => 0,
         };
         self.record(Deed::Proven {
             slot: slot.id.to_string(),

@@ -342,15 +342,21 @@ async fn check_whole_life(world: &World, at: u32) {
 #[tokio::test]
 async fn the_stage_is_on_disk_before_its_step_is_taken() {
     let world = World::new();
-    let wanted = manifest(vec![slot(Some(order(1)), &[])]);
-    // The site is asked while the journal already says "installed", and the server while it says "keyed".
-    world.site.refuses.set(503);
-    pass(&world, &wanted).await;
+    for watched in [&world.server.watched, &world.site.watched] {
+        watched.state.replace(Some(world.state.clone()));
+    }
+    pass(&world, &manifest(vec![slot(Some(order(1)), &[])])).await;
+    assert_eq!(*world.server.watched.stages.borrow(), [Stage::Keyed], "what the disk said when the server was asked");
+    assert_eq!(*world.site.watched.stages.borrow(), [Stage::Installed], "what the disk said when the site was asked");
+}
+
+#[tokio::test]
+async fn a_profile_that_names_no_store_proves_nothing() {
+    let world = World::new();
+    let nowhere = wire::SlotManifest { stores: vec![], ..slot(Some(order(1)), &[]) };
+    pass(&world, &manifest(vec![nowhere])).await;
     assert_eq!(stage(&world), Stage::Installed);
-    let other = World::new();
-    other.server.refuse_with(crate::pretend::problem(tegata_api::v1::problem::Code::Busy));
-    pass(&other, &wanted).await;
-    assert_eq!(stage(&other), Stage::Keyed);
+    assert!(trouble(&world).contains("names no store"), "{}", trouble(&world));
 }
 
 #[tokio::test]

@@ -1,0 +1,152 @@
+//! Real handshakes with a site that asks for certificates.
+
+use rustls::server::WebPkiClientVerifier;
+use rustls_pki_types::PrivateKeyDer;
+use tegata_core::policy::KeyAlgorithm;
+use tegata_core::time::{DAY, Timestamp};
+use tegata_pki::authority::{Authority, Purpose, new_serial};
+use tegata_pki::certificate::to_pem;
+use tegata_pki::key::PrivateKey;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::disk::Readers;
+use crate::pretend::World;
+
+fn authority(name: &str) -> Authority {
+    let now = Timestamp::from_unix(crate::wall_clock());
+    Authority::new_root(name, "test", now.before(DAY), now.after(DAY * 30)).unwrap()
+}
+
+fn pair(authority: &Authority, purpose: &Purpose, algorithm: KeyAlgorithm) -> Pair {
+    let now = Timestamp::from_unix(crate::wall_clock());
+    let key = PrivateKey::generate(algorithm).unwrap();
+    let tbs = authority.draft(purpose, &key.public_key(), new_serial(), now.before(DAY), now.after(DAY * 7)).unwrap();
+    Pair { chain: vec![authority.sign(&tbs).unwrap()], key: key.to_pkcs8() }
+}
+
+fn client(authority: &Authority, algorithm: KeyAlgorithm) -> Pair {
+    let purpose = Purpose::Client { common_name: "pc".into(), organization: "sakura".into(), unique: "1".into(), crl_url: None };
+    pair(authority, &purpose, algorithm)
+}
+
+/// A site of its own authority, which takes certificates of `clients` and answers every request with `status`.
+struct Site {
+    address: std::net::SocketAddr,
+    root: String,
+}
+
+impl Site {
+    async fn open(clients: &Authority, status: u16) -> Self {
+        let web = authority("Web Root");
+        let own = pair(&web, &Purpose::Server { names: vec!["karte.test".into()] }, KeyAlgorithm::EcdsaP256);
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(clients.certificate().to_vec())).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+        let chain = own.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.key.to_vec()));
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain, key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), status));
+        Self { address, root: to_pem(web.certificate()) }
+    }
+
+    async fn ask(&self, url: &str, pair: &Pair) -> Result<u16, ProbeError> {
+        let world = World::new();
+        disk::write(&world.state.probe_roots(), self.root.as_bytes(), Readers::Owner).unwrap();
+        let elsewhere = |port| Resolve { host: "karte.test".into(), port, address: self.address };
+        Online::new(&world.state, &[elsewhere(443), elsewhere(8443)]).ask(url, pair).await
+    }
+}
+
+/// Answers only what asks for the host by its real name.
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, status: u16) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+        let mut request = vec![0; 4096];
+        let length = stream.read(&mut request).await.unwrap_or(0);
+        let request = String::from_utf8_lossy(&request[..length]).to_ascii_lowercase();
+        let asked_well = request.contains("host: karte.test\r\n") || request.contains("host: karte.test:8443\r\n");
+        let status = if asked_well { status } else { 599 };
+        let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nlocation: https://elsewhere.test/\r\nconnection: close\r\n\r\n");
+        let _ = stream.write_all(answer.as_bytes()).await;
+        let _ = stream.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_answers_proves_the_certificate_whatever_its_kind() {
+    let clinic = authority("Clinic CA");
+    for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048] {
+        let site = Site::open(&clinic, 200).await;
+        let pair = client(&clinic, algorithm);
+        assert_eq!(site.ask("https://karte.test/d/signin", &pair).await.unwrap(), 200);
+        assert_eq!(site.ask("https://karte.test:8443/", &pair).await.unwrap(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_and_a_missing_page_are_answers_too_and_are_recorded_as_they_are() {
+    let clinic = authority("Clinic CA");
+    for status in [302, 404] {
+        let site = Site::open(&clinic, status).await;
+        assert_eq!(site.ask("https://karte.test/", &client(&clinic, KeyAlgorithm::EcdsaP256)).await.unwrap(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_site_that_complains_after_the_handshake_proves_nothing() {
+    let clinic = authority("Clinic CA");
+    for status in [400, 401, 403, 495, 496, 500, 503] {
+        let site = Site::open(&clinic, status).await;
+        let refused = site.ask("https://karte.test/", &client(&clinic, KeyAlgorithm::EcdsaP256)).await.unwrap_err();
+        assert!(matches!(refused, ProbeError::Refused { status: said, .. } if said == status), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_handshake_proves_nothing() {
+    let site = Site::open(&authority("Clinic CA"), 200).await;
+    let foreign = client(&authority("Other CA"), KeyAlgorithm::EcdsaP256);
+    let refused = site.ask("https://karte.test/", &foreign).await.unwrap_err();
+    assert!(matches!(refused, ProbeError::Unanswered { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_site_of_an_unknown_root_is_not_shown_the_certificate() {
+    let clinic = authority("Clinic CA");
+    let mut site = Site::open(&clinic, 200).await;
+    site.root = to_pem(authority("Another Web Root").certificate());
+    site.ask("https://karte.test/", &client(&clinic, KeyAlgorithm::EcdsaP256)).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn what_is_no_secure_page_is_not_asked() {
+    let clinic = authority("Clinic CA");
+    let site = Site::open(&clinic, 200).await;
+    for url in ["http://karte.test/", "karte.test", "file:///etc/passwd", ""] {
+        let refused = site.ask(url, &client(&clinic, KeyAlgorithm::EcdsaP256)).await.unwrap_err();
+        assert!(matches!(refused, ProbeError::Address(_)), "{url}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_fit_its_certificate_is_not_shown() {
+    let clinic = authority("Clinic CA");
+    let site = Site::open(&clinic, 200).await;
+    let (mut wrong, other) = (client(&clinic, KeyAlgorithm::EcdsaP256), client(&clinic, KeyAlgorithm::EcdsaP256));
+    wrong.key = Zeroizing::new(other.key.to_vec());
+    assert!(!wrong.can_sign().unwrap());
+    site.ask("https://karte.test/", &wrong).await.unwrap_err();
+}
