@@ -16,6 +16,9 @@ use crate::key::{KeyError, PrivateKey};
 /// The largest bundle that is looked at, in bytes.
 pub const SIZE_MAX: usize = 1024 * 1024;
 
+/// How many certificates a bundle may hold. A chain has two to five.
+const CERTIFICATES_MAX: usize = 64;
+
 /// Which algorithms protect a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flavor {
@@ -78,6 +81,9 @@ pub fn read(bytes: &[u8], password: &str) -> Result<Bundle, BundleError> {
     let [key] = archive.keys.as_slice() else { return Err(BundleError::Keys(archive.keys.len())) };
     let pkcs8 = Zeroizing::new(key.key.as_der().to_vec());
     let public_key = PrivateKey::from_pkcs8(&pkcs8).map_err(|problem| BundleError::Unreadable(problem.to_string()))?.public_key();
+    if archive.certs.len() > CERTIFICATES_MAX {
+        return Err(BundleError::Unreadable(format!("it holds {} certificates; at most {CERTIFICATES_MAX} are read", archive.certs.len())));
+    }
     let certificates = archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect();
     let (chain, own) = in_order(certificates, &public_key)?;
     let friendly_name = key.friendly_name.clone().or_else(|| archive.certs[own].friendly_name.clone());

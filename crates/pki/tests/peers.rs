@@ -431,6 +431,16 @@ fn a_bundle_needs_the_certificate_of_its_key() {
 }
 
 #[test]
+fn a_bundle_with_a_crowd_of_certificates_is_refused() {
+    let house = House::new();
+    openssl_bundle(&house, "-passout pass:pw");
+    house.desk.put("crowd.pem", certificate::to_pem(house.root.certificate()).repeat(64));
+    house.desk.accepts("openssl pkcs12 -export -in leaf.pem -inkey key.pem -certfile crowd.pem -out crowd.p12 -passout pass:pw");
+    let refused = pkcs12::read(&house.desk.take("crowd.p12"), "pw").err().unwrap();
+    assert!(refused.to_string().contains("65 certificates"), "{refused}");
+}
+
+#[test]
 fn bundles_travel_to_nss_and_back() {
     let house = House::new();
     let desk = &house.desk;

@@ -5,6 +5,9 @@ use x509_parser::asn1_rs::{Oid, Tag, oid};
 use super::ber::{self, Content, Node};
 
 /// How often, in sum, a bundle may ask for its password to be hashed. Current tools write 10,000 to 600,000 for each of three places.
+///
+/// A key that is encrypted twice, inside of an encrypted safe, cannot be seen from outside: only whoever knows the password can make such
+/// a file, and for each of those keys the library allows at most 1,000,000.
 const ITERATIONS_MAX: u64 = 3_000_000;
 
 /// A bundle as far as it can be read without its password (RFC 7292, section 4).
