@@ -32,6 +32,7 @@ Exit codes, the same for every command:
 
 /// What every command understands.
 #[derive(Args, Clone)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// How to reach the server: the admin.json that `tegata serve` wrote [default: ~/.local/state/tegata/admin.json]
     #[arg(long, global = true, env = "TEGATA_ACCESS", hide_env_values = true, value_name = "FILE")]
@@ -39,11 +40,11 @@ pub struct Global {
     /// Whose clinics: the namespace of their documents [default: default]
     #[arg(short = 'n', long, global = true, env = "TEGATA_TENANT", hide_env_values = true, value_name = "NAME")]
     tenant: Option<TenantName>,
-    /// How answers are written; json and yaml are for programs and do not change
-    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    /// How answers are written: json and yaml are as the server gave them, and do not change
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "table|json|yaml", hide_possible_values = true)]
     pub output: Format,
-    /// Whether to colour: auto does on a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    /// Whether to colour; auto does on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "auto|always|never", hide_possible_values = true)]
     pub color: ColorChoice,
 }
 

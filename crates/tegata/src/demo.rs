@@ -49,9 +49,10 @@ pub struct Demo {
 impl Demo {
     /// Plays until the end, or until Ctrl-C.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let cast = Cast::read(&self.example, global.named_tenant())?;
         let mut house = House::build(self.keep.clone())?;
         let played = tokio::select! {
-            played = self.play(global, &house) => played,
+            played = self.play(global, &cast, &house) => played,
             () = serve::told_to_stop() => Ok(if self.once { Exit::Error } else { Exit::Fine }),
         };
         if !matches!(played, Ok(Exit::Fine)) {
@@ -61,11 +62,10 @@ impl Demo {
     }
 
     /// The story. Whatever happens, processes end when their owners here are dropped.
-    async fn play(&self, global: &Global, house: &House) -> Result<Exit> {
-        let cast = Cast::read(&self.example, global.named_tenant())?;
+    async fn play(&self, global: &Global, cast: &Cast, house: &House) -> Result<Exit> {
         let progress = Progress::start();
-        let stage = Stage::set(house.path(), &cast, &progress).await?;
-        let mut play = Play::begin(&cast, &stage, &progress, pc::agent(self.agent.clone())?)?;
+        let stage = Stage::set(house.path(), cast, &progress).await?;
+        let mut play = Play::begin(cast, &stage, &progress, pc::agent(self.agent.clone())?)?;
         play.enrol().await?;
         play.converge().await?;
         play.renew().await?;
@@ -76,7 +76,7 @@ impl Demo {
         if self.once {
             return Ok(if ending.is_happy() { Exit::Fine } else { Exit::Error });
         }
-        println!("\nEverything keeps running until Ctrl-C.");
+        ending::invite(&stage)?;
         std::future::pending().await
     }
 }

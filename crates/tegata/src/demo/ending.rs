@@ -51,13 +51,12 @@ impl Ending {
     pub fn tell(&self, stage: &Stage) -> Result<()> {
         let removed: String = self.removed.iter().map(|place| format!("\n  {place}")).collect();
         output::print(&format!(
-            "\n{tables}\n\nInstaller files removed: {count}{removed}\n\nVisits to the chart: {visits}\nAudit log: {audit}\n\n{verdict}\n\n{next}",
+            "\n{tables}\n\nInstaller files removed: {count}{removed}\n\nVisits to the chart: {visits}\nAudit log: {audit}\n\n{verdict}",
             tables = self.tables,
             count = self.removed.len(),
             visits = stage.visitors.told(),
             audit = self.audit,
             verdict = self.verdict(),
-            next = next(stage),
         ))?;
         Ok(())
     }
@@ -90,12 +89,14 @@ fn counts(records: &[Record]) -> String {
     format!("{} intended, {} done, {} seen", of(AuditStage::Intended), of(AuditStage::Done), of(AuditStage::Seen))
 }
 
-/// Commands with which to look around.
-fn next(stage: &Stage) -> String {
+/// Says with which commands to look around while everything keeps running.
+pub fn invite(stage: &Stage) -> Result<()> {
     let tegata = std::env::current_exe().map_or_else(|_| "tegata".into(), |path| path.display().to_string());
     let (access, tenant) = (stage.access_file(), stage.session.tenant());
-    format!(
-        "Where to look next:\n  export TEGATA_ACCESS={access} TEGATA_TENANT={tenant}\n  {tegata} get slots\n  {tegata} get certificates\n  {tegata} audit list",
+    output::print(&format!(
+        "\nEverything keeps running until Ctrl-C. Look around with:\n  export TEGATA_ACCESS={access} TEGATA_TENANT={tenant}\n  \
+         {tegata} get slots\n  {tegata} get certificates\n  {tegata} audit list",
         access = access.display(),
-    )
+    ))?;
+    Ok(())
 }
