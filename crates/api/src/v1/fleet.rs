@@ -163,7 +163,6 @@ pub struct Device {
 #[serde(rename_all = "camelCase")]
 pub struct DeviceDetail {
     /// At a glance.
-    #[serde(flatten)]
     pub device: Device,
     /// What it says about itself.
     pub facts: Option<Facts>,
