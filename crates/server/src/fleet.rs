@@ -136,8 +136,7 @@ impl View {
     }
 
     fn slot(&self, id: &SlotId, verdict: Option<Reason>) -> Slot {
-        let rows = self.scene.snapshot.certificates.iter();
-        let newest = rows.filter(|row| row.slot == *id && row.retired_at.is_none()).next_back();
+        let newest = self.scene.snapshot.certificates.iter().rfind(|row| row.slot == *id && row.retired_at.is_none());
         let account = self.scene.desired.slots.get(id).and_then(|slot| slot.account.as_ref());
         Slot {
             name: id.to_string(),

@@ -56,7 +56,10 @@ pub enum ApplyError {
 
 /// The policy of every tenant that was asked for, remembered for as long as no document of it changes.
 #[derive(Clone, Default)]
-pub struct Policies(Arc<Mutex<HashMap<TenantName, (u64, Arc<Tenant>)>>>);
+pub struct Policies(Arc<Mutex<Known>>);
+
+/// Each tenant's policy, and the revision of the documents that it was read from.
+type Known = HashMap<TenantName, (u64, Arc<Tenant>)>;
 
 impl Policies {
     /// The policy of one tenant as it is now.
@@ -71,7 +74,7 @@ impl Policies {
         Ok(policy)
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<TenantName, (u64, Arc<Tenant>)>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

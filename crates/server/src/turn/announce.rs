@@ -86,7 +86,7 @@ impl Announcement<'_> {
             "account": account.as_ref().map(|name| name.as_str()),
             "replaces": replaces.iter().map(ToString::to_string).collect::<Vec<_>>(),
         });
-        self.record(Stage::Intended, "certificate.issue", slot, details);
+        self.record(Stage::Intended, "order.open", slot, details);
         self.batch.changes.push(Change::OpenOrder(OrderRow {
             id,
             tenant: self.clinic.tenant.clone(),

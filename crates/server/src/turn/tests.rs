@@ -48,7 +48,7 @@ async fn a_first_certificate_from_policy_to_silence() {
     assert_eq!((slot.order.clone(), &slot.key[..], &slot.stores[..]), (Some(order.id.to_string()), "ecdsa-p256", &["file".to_owned()][..]));
     assert_eq!(slot.select[0].pattern, "https://sakura.karte.example.jp");
     assert_eq!((&slot.select[0].issuer_common_name[..], &slot.select[0].subject_organization[..]), ("Aozora CA", "sakura"));
-    assert_eq!(world.log().await[before..], [format!("intended certificate.issue {SLOT}"), "done manifest.raise sakura/pc-1".into()]);
+    assert_eq!(world.log().await[before..], [format!("intended order.open {SLOT}"), "done manifest.raise sakura/pc-1".into()]);
 
     let row = world.issue(SLOT).await;
     world.tell(&mut pc, vec![installed(&row)]).await;
@@ -80,7 +80,7 @@ async fn i1_the_bell_rings_only_when_the_record_and_the_manifest_are_durable() {
     let mut listener = world.bells.listen_device(&tenant(), &device("sakura/pc-1"));
     let listening = async {
         listener.heard().await;
-        (world.manifest(&pc).await.generation, world.logged("intended certificate.issue").await)
+        (world.manifest(&pc).await.generation, world.logged("intended order.open").await)
     };
     let ((generation, announced), ()) = tokio::join!(listening, world.settle());
     assert_eq!((generation, announced), (1, 1));
@@ -102,7 +102,7 @@ async fn i1_a_crash_between_announcing_and_carrying_out_heals_by_itself() {
     world.settle().await;
     let order = world.order(SLOT).await;
     assert_eq!(world.manifest(&pc).await.slots[0].order, Some(order.id.to_string()));
-    assert_eq!(world.logged("intended certificate.issue").await, 1, "and it is not decided twice");
+    assert_eq!(world.logged("intended order.open").await, 1, "and it is not decided twice");
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn installers_go_once_everything_is_proven() {
     assert_eq!((told.remove_installers.len(), &told.folders[..]), (0, &["downloads".to_owned()][..]), "not before the proof");
 
     world.prove(&mut pc, SLOT).await;
-    assert_eq!(world.manifest(&pc).await.remove_installers, [file.clone()]);
+    assert_eq!(world.manifest(&pc).await.remove_installers, std::slice::from_ref(&file));
     assert_eq!(world.logged("done installer.remove sakura/pc-1").await, 1);
     world.tell(&mut pc, vec![Deed::InstallerRemoved { path: "~/Downloads/a.p12".into(), file }]).await;
     world.settle().await;
