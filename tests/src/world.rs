@@ -208,6 +208,15 @@ impl Agent {
 
     /// What lies in its file keystore: for each certificate, the PEM of it and its chain.
     pub fn stored_certificates(&self) -> Result<Vec<String>> {
+        self.stored("certificate.pem")
+    }
+
+    /// The private keys in its file keystore, PEM.
+    pub fn stored_keys(&self) -> Result<Vec<String>> {
+        self.stored("key.pem")
+    }
+
+    fn stored(&self, name: &str) -> Result<Vec<String>> {
         let mut found = Vec::new();
         let mut folders = vec![self.state().join("store")];
         while let Some(folder) = folders.pop() {
@@ -215,7 +224,7 @@ impl Agent {
                 let entry = entry?;
                 if entry.file_type()?.is_dir() {
                     folders.push(entry.path());
-                } else if entry.file_name() == "certificate.pem" {
+                } else if entry.file_name() == name {
                     found.push(fs::read_to_string(entry.path())?);
                 }
             }
