@@ -46,7 +46,9 @@ fn all_errors_come_at_once() {
         .replace("platform: windows", "platfrom: windows, platform: winodws")
         .replace("origin: device", "origin: vendor")
         .replace("name: karte ", "name: Karte_1 ");
-    check_text(&text, expect![[r#"
+    check_text(
+        &text,
+        expect![[r#"
         error: 'Karte_1' is not a profile name
           --> f.yaml:8:19
            |
@@ -74,7 +76,8 @@ fn all_errors_come_at_once() {
         22  |     - { name: pc-1, platfrom: windows, platform: winodws }
             |                                                  ^
             = help: did you mean 'windows'?
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

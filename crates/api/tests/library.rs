@@ -1,0 +1,153 @@
+//! Every file of the policy library and of the examples is read, and the plans that follow from them are kept.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use expect_test::{Expect, expect, expect_file};
+use tegata_api::v1::fleet::File;
+use tegata_api::yaml::{check, load, render};
+use tegata_core::desire::desire;
+use tegata_core::fleet::Observed;
+use tegata_core::name::TenantName;
+use tegata_core::plan::{Action, plan};
+use tegata_core::policy::Tenant;
+use tegata_core::time::Timestamp;
+
+/// 2026-11-23T00:00:00Z, a Monday morning in Tokyo.
+const NOW: Timestamp = Timestamp::from_unix(1_795_392_000);
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn tenant() -> TenantName {
+    "aozora".parse().unwrap()
+}
+
+/// The YAML files of a folder, by name.
+fn files(folder: &str) -> Vec<File> {
+    let entries = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let yaml = entries.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    let mut files: Vec<File> = yaml
+        .map(|path| File { name: path.file_name().unwrap().to_str().unwrap().into(), text: fs::read_to_string(path).unwrap() })
+        .collect();
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    files
+}
+
+fn assembled(files: &[File]) -> Tenant {
+    match check(files, &tenant(), &[]) {
+        Ok(checked) => checked.tenant,
+        Err(findings) => panic!("{}", render(&findings, files)),
+    }
+}
+
+/// What every clinic wants, and what happens first, when no PC has enrolled yet.
+fn shown(tenant: &Tenant) -> String {
+    let mut text = String::new();
+    for clinic in tenant.clinics.keys() {
+        let desired = desire(tenant, clinic);
+        let plan = plan(&desired, &Observed::default(), NOW);
+        writeln!(text, "{clinic}").unwrap();
+        for (slot, wants) in &desired.slots {
+            let account = wants.account.as_ref().map_or("nobody".to_owned(), ToString::to_string);
+            let template = &wants.template;
+            writeln!(text, "  {slot} for {account}: CN={} O={} from {}", template.common_name, template.organization, template.issuer)
+                .unwrap();
+            let days = |span: std::time::Duration| span.as_secs() / 86_400;
+            writeln!(
+                text,
+                "    {}d, renewed {:?} in the last {}d, selected for {:?}, proven by {:?}",
+                days(template.validity),
+                wants.renewal.when,
+                days(wants.renewal.window),
+                wants.select,
+                wants.probe
+            )
+            .unwrap();
+        }
+        for action in &plan.actions {
+            let Action::Hold { slot, reason, because, until } = action else {
+                panic!("nobody has enrolled, so nothing can be done: {action:?}")
+            };
+            writeln!(text, "  hold {slot}: {reason:?}, waits for {because:?} until {until:?}").unwrap();
+        }
+    }
+    text
+}
+
+/// A clinic with one PC that uses one profile.
+fn clinic_using(profile: &str) -> File {
+    File {
+        name: "clinic.yaml".into(),
+        text: format!(
+            "apiVersion: tegata.dev/v1alpha1\nkind: ClinicNetwork\nmetadata: {{ name: sakura }}\nspec:\n  displayName: さくら内科\n  \
+             facilitySlug: sakura\n  devices: [{{ name: pc-1, platform: windows }}]\n  certificates: [{{ profile: {profile} }}]\n"
+        ),
+    }
+}
+
+fn check_library(file: &str, profile: &str, expected: Expect) {
+    let library = files("policies");
+    assert!(library.iter().any(|known| known.name == file), "{file}");
+    let all: Vec<File> = library.into_iter().chain([clinic_using(profile)]).collect();
+    expected.assert_eq(&shown(&assembled(&all)));
+}
+
+#[test]
+fn own_karte() {
+    check_library("own-karte.yaml", "own-karte", expect![[r#"
+        sakura
+          sakura/pc-1/own-karte for nobody: CN=pc-1 O=sakura from own-ca
+            90d, renewed Early in the last 30d, selected for ["https://karte-sakura.example.jp"], proven by Some("https://karte-sakura.example.jp/")
+          hold sakura/pc-1/own-karte: NotEnrolled, waits for Enrolment until None
+    "#]]);
+}
+
+#[test]
+fn own_receipt() {
+    check_library("own-receipt.yaml", "own-receipt", expect![[r#"
+        sakura
+          sakura/pc-1/own-receipt for nobody: CN=pc-1 O=sakura from own-ca
+            365d, renewed Late in the last 60d, selected for ["https://receipt-sakura.example.jp"], proven by Some("https://receipt-sakura.example.jp/")
+          hold sakura/pc-1/own-receipt: NotEnrolled, waits for Enrolment until None
+    "#]]);
+}
+
+/// A file that is added to the library needs its plan here and its line in the README.
+#[test]
+fn no_file_of_the_library_is_forgotten() {
+    let (source, readme) = (include_str!("library.rs"), fs::read_to_string(root().join("policies/README.md")).unwrap());
+    for file in files("policies") {
+        let loaded = load(std::slice::from_ref(&file), &tenant())
+            .unwrap_or_else(|findings| panic!("{}", render(&findings, std::slice::from_ref(&file))));
+        let has_plan = source.contains(&format!("check_library(\"{}\"", file.name))
+            || loaded.documents.iter().all(|document| document.kind.as_str() == "Issuer");
+        assert!(has_plan, "{} has no plan in this test", file.name);
+        assert!(readme.contains(&format!("`{}`", file.name)), "{} is not in policies/README.md", file.name);
+        assert!(file.text.starts_with('#'), "{} does not begin with what it is for", file.name);
+    }
+}
+
+#[test]
+fn the_aozora_group_is_a_whole_group() {
+    let files = files("examples/aozora-group");
+    let tenant = assembled(&files);
+    let mut platforms = BTreeMap::new();
+    for device in tenant.clinics.values().flat_map(|clinic| clinic.devices.values()) {
+        *platforms.entry(device.platform).or_insert(0) += 1;
+    }
+    assert_eq!(platforms.values().collect::<Vec<_>>(), [&7, &3, &3], "windows, macos, linux");
+    expect_file!["library/aozora-group.txt"].assert_eq(&shown(&tenant));
+}
+
+#[test]
+fn every_example_is_complete_by_itself() {
+    for entry in fs::read_dir(root().join("examples")).unwrap() {
+        let path = entry.unwrap().path();
+        assembled(&files(&format!("examples/{}", path.file_name().unwrap().to_str().unwrap())));
+        assert!(path.join("README.md").exists(), "{} has no README.md", path.display());
+    }
+}
