@@ -169,9 +169,11 @@ impl Enrolment {
     pub async fn renew(&self, device: &DeviceRow, csr: &str) -> Result<IssuedCertificate, EnrollError> {
         let key = checked_key(csr)?;
         if key.public_key != device.public_key {
-            return Err(EnrollError::Key("a device's identity is renewed for the key that it has; for another key the device has to be enrolled again"));
+            return Err(EnrollError::Key(
+                "a device's identity is renewed for the key that it has; for another key the device has to be enrolled again",
+            ));
         }
-        Ok(self.identities.issue(device).await?)
+        self.identities.issue(device).await
     }
 
     /// Takes a try off, durably, before anything is compared.
@@ -183,7 +185,14 @@ impl Enrolment {
         }
     }
 
-    fn compare(&self, request: &EnrollRequest, code: &CodeRow, handle: &Handle, secret: &Secret, now: Timestamp) -> Result<(), EnrollError> {
+    fn compare(
+        &self,
+        request: &EnrollRequest,
+        code: &CodeRow,
+        handle: &Handle,
+        secret: &Secret,
+        now: Timestamp,
+    ) -> Result<(), EnrollError> {
         let right_secret = same(&self.digest(handle, secret).0, &code.digest.0);
         let right_device = request.device.as_ref().is_none_or(|claimed| *claimed == code.device.to_string());
         if right_secret && right_device {

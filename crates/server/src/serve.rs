@@ -2,6 +2,8 @@
 
 pub mod certificate;
 pub mod folder;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -132,7 +132,9 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_code_becomes_the_same_text() {
-        for spelling in ["012345", " 012345\n", "O1-23 45", "o12345", "ol2345", "０１２３４５", "０１２－３４５", "012ー345", "\u{3000}012345"] {
+        for spelling in
+            ["012345", " 012345\n", "O1-23 45", "o12345", "ol2345", "０１２３４５", "０１２－３４５", "012ー345", "\u{3000}012345"]
+        {
             assert_eq!(read(spelling).as_deref(), Some("012345"), "{spelling:?}");
         }
     }

@@ -1,14 +1,15 @@
 //! What devices ask: known by the certificate of their connection, and looked up anew for every request.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRef, FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use std::sync::Arc;
 use tegata_api::v1::device::{
     CertificateRequest, EnrollRequest, Enrolled, HOLD_SECONDS, IssuedCertificate, Manifest, ReceiptsAnswer, Report, ReportAnswer,
     SignedReceipt,
@@ -94,16 +95,17 @@ async fn manifest(
     State(bells): State<Bells>,
     State(clock): State<Clock>,
     State(stopping): State<CancellationToken>,
-    query: Result<Query<After>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<After>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(After { after }) = query?;
-    note_sign_of_life(&ledger, &clock, &caller.row).await?;
+    let (Query(After { after }), Caller { row, identity }) = (query?, caller);
+    note_sign_of_life(&ledger, &clock, &row).await?;
     let until = Instant::now() + Duration::from_secs(HOLD_SECONDS);
     // Listens before it reads: what changes in between is heard.
-    let mut bell = bells.listen_device(&caller.row.tenant, &caller.row.device);
-    let identity = caller.identity;
+    let mut bell = bells.listen_device(&row.tenant, &row.device);
+    // Too large to be kept by every waiting request.
+    drop(row);
     loop {
-        // Read anew each time: the device may have been revoked, and the row is too large to be kept by every waiting request.
+        // Looked up anew each time: the device may have been revoked.
         if let Some(newer) = newer_manifest(&identity, &ledger, &clock, after).await? {
             return Ok(Json(newer).into_response());
         }

@@ -220,7 +220,9 @@ async fn revoke_certificate(
     State(clock): State<Clock>,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let why: RevokeRequest = if body.is_empty() { RevokeRequest::default() } else { read(&body)? };
+    // Nothing and `null` are no reason; anything else has to be one.
+    let why: Option<RevokeRequest> = if body.is_empty() { None } else { read(&body)? };
+    let why = why.unwrap_or_default();
     asks::revoke_certificate(&ledger, &bells, &caller.tenant, &caller.serial()?, &why.note, &caller.actor, clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -148,7 +148,9 @@ pub fn panicked(_what: Box<dyn Any + Send + 'static>) -> axum::response::Respons
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict(_) => Self::new(Code::Conflict, "the state has changed meanwhile").detail("look again, and try again").retry_after(1),
+            StoreError::Conflict(_) => {
+                Self::new(Code::Conflict, "the state has changed meanwhile").detail("look again, and try again").retry_after(1)
+            }
             error => Self::internal(error),
         }
     }

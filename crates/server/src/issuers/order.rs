@@ -98,7 +98,9 @@ impl Issuance {
         for order in self.ledger.store().unsigned_drafts().await? {
             let Some(draft) = order.draft.clone().filter(|_| order.state == OrderState::Open) else { continue };
             match self.resume(&order, draft).await {
-                Ok(_) => tracing::info!(order = %order.id, slot = %order.slot, "signed a certificate that was recorded before the last stop"),
+                Ok(_) => {
+                    tracing::info!(order = %order.id, slot = %order.slot, "signed a certificate that was recorded before the last stop")
+                }
                 Err(IssueError::Store(error)) => return Err(error),
                 Err(error) => tracing::error!(order = %order.id, slot = %order.slot, %error, "a recorded certificate cannot be signed"),
             }
@@ -236,9 +238,5 @@ fn row(order: &OrderRow, draft: &Draft, der: Vec<u8>, now: Timestamp) -> Result<
 }
 
 fn answer(row: &CertificateRow, issuing: &Issuing) -> IssuedCertificate {
-    IssuedCertificate {
-        serial: row.serial.to_string(),
-        certificate: certificate::to_pem(&row.der),
-        chain: issuing.signer.pem().to_owned(),
-    }
+    IssuedCertificate { serial: row.serial.to_string(), certificate: certificate::to_pem(&row.der), chain: issuing.signer.pem().to_owned() }
 }

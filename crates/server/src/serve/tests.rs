@@ -1,0 +1,9 @@
+//! The server from outside: real TLS on a real port, real certificates, a fresh state folder for each test.
+
+mod enrolment;
+mod issuance;
+mod lifecycle;
+mod revocation;
+mod tenants;
+mod watching;
+mod world;

@@ -1,0 +1,168 @@
+//! After a revocation nothing is served any more, on any connection; and the list says so.
+
+use std::sync::Arc;
+
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tegata_api::v1::device::{Manifest, Report, ReportAnswer};
+use tegata_api::v1::problem::Code;
+use tegata_core::time::{DAY, MINUTE};
+use tegata_pki::certificate::read_pem;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use x509_parser::prelude::{CertificateRevocationList, FromDer};
+
+use super::world::{PATIENCE, Pc, World, code_of, new_key};
+
+const REVOKE: &str = "/v1/tenants/aozora/devices/sakura/pc-1/revoke";
+
+#[tokio::test]
+async fn r5_a_held_request_of_a_revoked_device_ends_at_once() {
+    let world = World::start().await;
+    let pc = world.enroll("sakura/pc-1").await;
+    pc.order().await;
+    let mut held = hold(&world, &pc).await;
+    world.admin().tell(REVOKE, &()).await.unwrap();
+    let answer = timeout(PATIENCE, held.receive()).await.expect("long before the hold is over");
+    assert_eq!(answer.status, 401);
+}
+
+#[tokio::test]
+async fn r5_an_open_connection_of_a_revoked_device_is_served_nothing_more() {
+    let world = World::start().await;
+    let pc = world.enroll("sakura/pc-1").await;
+    pc.order().await;
+    let mut open = Connection::open(&world, Some(&pc)).await;
+    assert_eq!(open.ask("GET /v1/agent/manifest HTTP/1.1\r\nHost: tegata\r\n\r\n").await.status, 200);
+    world.admin().tell(REVOKE, &()).await.unwrap();
+    assert_eq!(open.ask("GET /v1/agent/manifest HTTP/1.1\r\nHost: tegata\r\n\r\n").await.status, 401);
+    assert_eq!(code_of(pc.client.post::<_, ReportAnswer>("/v1/agent/report", &Report::default()).await), Code::Unauthorized);
+    assert_eq!(code_of(pc.request(&"0".repeat(32), &new_key()).await), Code::Unauthorized);
+    let fresh = super::world::device_client(&world, &pc.key, &pc.identity);
+    assert_eq!(code_of(fresh.get::<Manifest>("/v1/agent/manifest").await), Code::Unauthorized);
+}
+
+#[tokio::test]
+async fn a_connection_does_not_outlive_its_identity() {
+    let world = World::start().await;
+    let pc = world.enroll("sakura/pc-1").await;
+    pc.order().await;
+    let mut open = Connection::open(&world, Some(&pc)).await;
+    assert_eq!(open.ask("GET /v1/agent/manifest HTTP/1.1\r\nHost: tegata\r\n\r\n").await.status, 200);
+    world.pass(DAY * 91);
+    assert_eq!(open.ask("GET /v1/agent/manifest HTTP/1.1\r\nHost: tegata\r\n\r\n").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_is_on_its_issuers_list_and_on_no_other() {
+    let world = World::start().await;
+    let pc = world.enroll("sakura/pc-1").await;
+    let issued = pc.request(&pc.order().await, &new_key()).await.unwrap();
+    let before = list(&world, "/crl/aozora/portal.crl").await;
+    assert!(before.serials.is_empty());
+    world.admin().tell(&format!("/v1/tenants/aozora/certificates/{}/revoke", issued.serial), &()).await.unwrap();
+    // Lists are looked at anew each second.
+    world.pass(std::time::Duration::from_secs(1));
+    let after = list(&world, "/crl/aozora/portal.crl").await;
+    assert_eq!(after.serials, [issued.serial]);
+    assert!(after.number > before.number);
+    assert!(list(&world, "/crl/momiji/portal.crl").await.serials.is_empty());
+}
+
+#[tokio::test]
+async fn a_list_is_made_anew_each_day_and_its_number_never_goes_back() {
+    let world = World::start().await;
+    let first = list(&world, "/crl/aozora/portal.crl").await;
+    world.pass(DAY / 2);
+    assert_eq!(list(&world, "/crl/aozora/portal.crl").await, first, "nothing has changed");
+    world.pass(DAY / 2);
+    let second = list(&world, "/crl/aozora/portal.crl").await;
+    assert!(second.number > first.number && second.next_update > first.next_update);
+}
+
+/// Sends a request that is held, and waits until the server has noted that it came.
+pub async fn hold(world: &World, pc: &Pc) -> Connection {
+    world.pass(MINUTE * 11);
+    let mut held = Connection::open(world, Some(pc)).await;
+    held.send("GET /v1/agent/manifest?after=1000000 HTTP/1.1\r\nHost: tegata\r\n\r\n").await;
+    let (tenant, device) = ("aozora".parse().unwrap(), pc.device.parse().unwrap());
+    while world.ledger().store().device(&tenant, &device).await.unwrap().unwrap().last_seen < world.now().before(MINUTE) {
+        tokio::task::yield_now().await;
+    }
+    held
+}
+
+#[derive(Debug, PartialEq)]
+struct List {
+    number: u128,
+    next_update: i64,
+    serials: Vec<String>,
+}
+
+async fn list(world: &World, path: &str) -> List {
+    let answer = fetch(world, path).await;
+    assert_eq!(answer.status, 200);
+    let (_, list) = CertificateRevocationList::from_der(&answer.body).unwrap();
+    let number = list.crl_number().unwrap().to_bytes_be().iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
+    List {
+        number,
+        next_update: list.next_update().unwrap().timestamp(),
+        serials: list.iter_revoked_certificates().map(|revoked| data_encoding::HEXLOWER.encode(revoked.raw_serial())).collect(),
+    }
+}
+
+/// Fetches what anyone may have, without any credentials.
+pub async fn fetch(world: &World, path: &str) -> Answer {
+    Connection::open(world, None).await.ask(&format!("GET {path} HTTP/1.1\r\nHost: tegata\r\n\r\n")).await
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+/// One TLS connection, so that a test knows which one a request went over.
+pub struct Connection(TlsStream<TcpStream>);
+
+impl Connection {
+    pub async fn open(world: &World, pc: Option<&Pc>) -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from(read_pem(&world.server.access().authority).unwrap()[0].der.clone())).unwrap();
+        let config = rustls::ClientConfig::builder().with_root_certificates(roots);
+        let config = match pc {
+            None => config.with_no_client_auth(),
+            Some(pc) => {
+                let chain = read_pem(&pc.identity).unwrap().into_iter().map(|one| CertificateDer::from(one.der)).collect();
+                config.with_client_auth_cert(chain, PrivateKeyDer::Pkcs8(pc.key.to_pkcs8().to_vec().into())).unwrap()
+            }
+        };
+        let stream = TcpStream::connect(world.server.address()).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        Self(TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap())
+    }
+
+    pub async fn send(&mut self, request: &str) {
+        self.0.write_all(request.as_bytes()).await.unwrap();
+        self.0.flush().await.unwrap();
+    }
+
+    /// Reads one answer whose length is in its header.
+    pub async fn receive(&mut self) -> Answer {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.0.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).await.unwrap();
+        Answer { status: head.split(' ').nth(1).unwrap().parse().unwrap(), body }
+    }
+
+    pub async fn ask(&mut self, request: &str) -> Answer {
+        self.send(request).await;
+        self.receive().await
+    }
+}
