@@ -143,12 +143,13 @@ impl OpenHours<'_> {
         }
     }
 
-    /// What of these hours lies at or before `moment`. Where clocks are put back, the same hours come twice.
+    /// What of these hours lies at or before `moment`. Where clocks are put back, the same hours may come twice.
     fn session(&self, date: civil::Date, hours: Hours, moment: Timestamp) -> Option<Session> {
         let (from, to) = (self.instants(date, hours.from), self.instants(date, hours.to));
-        let cut = |first: Timestamp, end: Timestamp| Session { first, last: Timestamp::from_unix(end.unix() - 1).min(moment) };
-        let twice = [cut(from[1], to[1]), cut(from[0], to[0])];
-        twice.into_iter().find(|session| session.first <= session.last && self.is_open(session.last))
+        let put_back = if from[0] == from[1] { to[1] } else { self.transition(from[1]) };
+        let ends = [to[1], put_back, to[0]].map(|end| Timestamp::from_unix(end.unix() - 1).min(moment));
+        let last = ends.into_iter().filter(|last| *last >= from[0] && self.is_open(*last)).max()?;
+        Some(Session { first: if last < from[1] { from[0] } else { from[1] }, last })
     }
 
     /// The earlier and the later moment at which clocks show this minute of this day; nearly always the same. Where clocks
@@ -157,17 +158,19 @@ impl OpenHours<'_> {
         let is_midnight_after = minute == 24 * 60;
         let date = if is_midnight_after { date.tomorrow().unwrap_or(date) } else { date };
         let minute = if is_midnight_after { 0 } else { minute };
-        let moments = self.zone.to_ambiguous_timestamp(date.at((minute / 60) as i8, (minute % 60) as i8, 0, 0));
-        if let AmbiguousOffset::Gap { .. } = moments.offset() {
-            return [self.jump(moments.later()); 2];
-        }
-        [moments.earlier(), moments.later()].map(timestamp)
+        let shown = self.zone.to_ambiguous_timestamp(date.at((minute / 60) as i8, (minute % 60) as i8, 0, 0));
+        // A moment beyond the reach of the calendar never comes.
+        let moment = |found: Result<jiff::Timestamp, jiff::Error>| Timestamp::from_unix(found.map_or(i64::MAX, |found| found.as_second()));
+        let is_skipped = matches!(shown.offset(), AmbiguousOffset::Gap { .. });
+        let both = [moment(shown.earlier()), moment(shown.later())];
+        if is_skipped { [self.transition(both[1]); 2] } else { both }
     }
 
-    /// The moment at which clocks were put forward, given one shortly after it.
-    fn jump(&self, after: Result<jiff::Timestamp, jiff::Error>) -> Timestamp {
-        let until = after.and_then(|after| after.saturating_add(jiff::SignedDuration::from_secs(1)));
-        timestamp(until.map(|until| self.zone.preceding(until).next().map_or(until, |transition| transition.timestamp())))
+    /// When clocks were last put forward or back, up to and including `moment`.
+    fn transition(&self, moment: Timestamp) -> Timestamp {
+        let after = jiff::Timestamp::from_second(moment.unix().saturating_add(1)).ok();
+        let found = after.and_then(|after| self.zone.preceding(after).next());
+        found.map_or(moment, |transition| Timestamp::from_unix(transition.timestamp().as_second()))
     }
 
     fn local(&self, moment: Timestamp) -> Option<civil::DateTime> {
@@ -206,11 +209,6 @@ impl From<civil::Weekday> for Weekday {
             civil::Weekday::Sunday => Self::Sunday,
         }
     }
-}
-
-/// A moment beyond the reach of the calendar never comes.
-fn timestamp(moment: Result<jiff::Timestamp, jiff::Error>) -> Timestamp {
-    Timestamp::from_unix(moment.map_or(i64::MAX, |moment| moment.as_second()))
 }
 
 fn minute_of(time: civil::Time) -> u16 {

@@ -170,9 +170,14 @@ impl<'a> Case<'a> {
         self.seen.certificates.iter().enumerate().filter(move |(index, held)| held.revoked || *index < keeper).map(|(_, held)| held)
     }
 
-    /// Certificates that a plan leaves on the device.
+    /// True if the device can be told anything.
+    pub fn hears(&self) -> bool {
+        self.device.is_some_and(|device| !device.revoked)
+    }
+
+    /// Certificates that a plan for a wanted slot leaves on the device: a device that hears nothing keeps its leftovers.
     pub fn stays(&self) -> impl Iterator<Item = &'a Held> {
-        let keeper = self.keeper().unwrap_or(0);
+        let keeper = self.keeper().filter(|_| self.hears()).unwrap_or(0);
         let retiring = &self.seen.retiring;
         self.seen.certificates.iter().skip(keeper).filter(|held| !held.revoked && !retiring.contains(&held.serial))
     }

@@ -1,10 +1,10 @@
 //! *Pace*: looks at all slots together and turns reasons into actions, or into holds that say what they wait for.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::fleet::{Desired, Observed, ObservedDevice};
-use crate::name::DeviceId;
+use crate::name::{DeviceId, Sha256};
 use crate::plan::check::{Case, Judged};
 use crate::plan::quota::Ledger;
 use crate::plan::{Action, Obstacle, Reason};
@@ -50,8 +50,10 @@ pub(super) fn pace(desired: &Desired, observed: &Observed, judged: &[Judged<'_>]
     for (reason, case) in needs {
         pacer.issue_or_hold(case, reason);
     }
-    let installers = installers_to_remove(desired, observed, judged);
-    let actions = [pacer.taken_back, pacer.issued, installers, pacer.held].concat();
+    let mut actions = pacer.taken_back;
+    actions.append(&mut pacer.issued);
+    actions.extend(installers_to_remove(desired, observed, judged));
+    actions.append(&mut pacer.held);
     (actions, pacer.alarm.next)
 }
 
@@ -270,18 +272,25 @@ fn too_often(case: &Case<'_>) -> Option<Wait> {
 
 /// Installer files on the clinic's own devices, where every certificate of this clinic is proven.
 fn installers_to_remove(desired: &Desired, observed: &Observed, judged: &[Judged<'_>]) -> Vec<Action> {
-    if desired.installers.as_ref().is_none_or(|rule| rule.remove != RemoveInstallers::AfterProof) {
+    let mut files: Vec<(&DeviceId, &Sha256)> =
+        hearing(observed).flat_map(|(id, device)| device.installers.difference(&device.removing).map(move |file| (id, file))).collect();
+    if files.is_empty() || desired.installers.as_ref().is_none_or(|rule| rule.remove != RemoveInstallers::AfterProof) {
         return Vec::new();
     }
+    let proven = proven_devices(judged);
+    files.retain(|(device, _)| proven.contains(device));
+    files.into_iter().map(|(device, file)| Action::RemoveInstaller { device: device.clone(), sha256: *file }).collect()
+}
+
+fn hearing(observed: &Observed) -> impl Iterator<Item = (&DeviceId, &ObservedDevice)> {
+    observed.devices.iter().filter(|(_, device)| !device.revoked)
+}
+
+/// The clinic's own devices that have slots, and whose newest certificate works in each.
+fn proven_devices<'a>(judged: &[Judged<'a>]) -> BTreeSet<&'a DeviceId> {
     let own = judged.iter().map(|judged| &judged.case).filter(|case| case.wanted.is_some() && case.slot.device.clinic == case.slot.clinic);
-    let mut all_proven: BTreeMap<&DeviceId, bool> = BTreeMap::new();
-    for case in own {
-        let newest_works = case.newest().is_some_and(|newest| newest.is_valid_proof(case.now));
-        *all_proven.entry(&case.slot.device).or_insert(true) &= newest_works;
-    }
-    let proven = all_proven.into_iter().filter(|(_, proven)| *proven).filter_map(|(id, _)| Some((id, observed.devices.get(id)?)));
-    let files = proven
-        .filter(|(_, device)| !device.revoked)
-        .flat_map(|(id, device)| device.installers.difference(&device.removing).map(move |file| (id, *file)));
-    files.map(|(device, sha256)| Action::RemoveInstaller { device: device.clone(), sha256 }).collect()
+    let is_proven = |case: &&Case<'_>| case.newest().is_some_and(|newest| newest.is_valid_proof(case.now));
+    let (proven, unproven): (Vec<_>, Vec<_>) = own.partition(is_proven);
+    let unproven: BTreeSet<_> = unproven.into_iter().map(|case| &case.slot.device).collect();
+    proven.into_iter().map(|case| &case.slot.device).filter(|device| !unproven.contains(device)).collect()
 }
