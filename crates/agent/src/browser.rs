@@ -6,7 +6,7 @@ use serde_json::json;
 use tegata_api::v1::device::BrowserRule;
 
 use crate::disk::DiskError;
-use crate::settings::Settings;
+use crate::settings::{KeystoreChoice, Settings};
 use crate::state::State;
 
 #[cfg(target_os = "linux")]
@@ -22,10 +22,12 @@ pub trait Browser {
     fn holds_old(&self) -> Result<bool, DiskError>;
 }
 
-/// The browsers of this PC.
+/// The browsers of this PC; none if it was enrolled as a PC without one.
 #[cfg(target_os = "linux")]
 pub fn of_this_pc(state: &State, settings: &Settings) -> Box<dyn Browser> {
-    Box::new(linux::Chromium::new(state, &settings.home, settings.browser_policies.as_deref()))
+    let named = settings.browser_policies.clone().map(|folder| vec![folder]);
+    let usual = || if settings.keystore == KeystoreChoice::File { vec![] } else { linux::policy_folders() };
+    Box::new(linux::Chromium::new(state, &settings.home, named.unwrap_or_else(usual)))
 }
 
 /// One element of `AutoSelectCertificateForUrls`: a text that holds JSON.

@@ -240,7 +240,7 @@ impl Device {
 
     fn rules(&self, manifest: &Manifest, installing: Option<&SlotId>) -> BTreeSet<BrowserRule> {
         let mut rules = BTreeSet::new();
-        for slot in &manifest.slots {
+        for slot in manifest.slots.iter().filter(|slot| slot.is_for_browser()) {
             let entry = self.journal.entry(&slot.id);
             let is_proven = entry.is_none_or(|entry| entry.stage >= Stage::Proven && entry.stage <= Stage::Settled);
             let is_installed = is_proven || installing == Some(&slot.id) || entry.is_some_and(|entry| entry.stage == Stage::Installed);

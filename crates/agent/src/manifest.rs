@@ -44,6 +44,13 @@ pub struct Slot {
     pub replaces: BTreeSet<Sha256>,
 }
 
+impl Slot {
+    /// True if the certificate goes into the browser's store. For others the browser has nothing to select.
+    pub fn is_for_browser(&self) -> bool {
+        self.stores.iter().any(|store| store == "browser")
+    }
+}
+
 /// A manifest that makes no sense. The last good one stays in force.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the manifest cannot be understood: {what} '{text}'")]

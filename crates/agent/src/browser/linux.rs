@@ -32,10 +32,15 @@ const USER_DATA: [&str; 6] = [
 ];
 
 /// The browsers of one user.
-pub struct Chromium {
+pub(super) struct Chromium {
     home: PathBuf,
     folders: Vec<PathBuf>,
     memory: PathBuf,
+}
+
+/// The folders that Chromium and Chrome read.
+pub(super) fn policy_folders() -> Vec<PathBuf> {
+    POLICY_FOLDERS.iter().map(PathBuf::from).collect()
 }
 
 /// A running browser: the same number may later belong to another process, the start time does not.
@@ -47,10 +52,8 @@ struct Running {
 }
 
 impl Chromium {
-    /// For the user of `home`; `folder` replaces the usual policy folders.
-    pub fn new(state: &State, home: &Path, folder: Option<&Path>) -> Self {
-        let usual = || POLICY_FOLDERS.iter().map(PathBuf::from).collect();
-        let folders = folder.map_or_else(usual, |folder| vec![folder.to_owned()]);
+    /// For the user of `home`, with policies in `folders`.
+    pub(super) fn new(state: &State, home: &Path, folders: Vec<PathBuf>) -> Self {
         Self { home: home.to_owned(), folders, memory: state.browsers() }
     }
 
@@ -176,7 +179,7 @@ mod tests {
         }
 
         fn browser(&self) -> Chromium {
-            Chromium::new(&self.state, self.root.path(), Some(&self.policies()))
+            Chromium::new(&self.state, self.root.path(), vec![self.policies()])
         }
 
         fn read(&self) -> Value {

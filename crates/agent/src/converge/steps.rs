@@ -143,7 +143,7 @@ impl Device {
         for store in &slot.stores {
             self.keystores.of(store)?.install(&slot.id, &pair, &slot.label).await?;
         }
-        if !slot.select.is_empty() {
+        if slot.is_for_browser() && !slot.select.is_empty() {
             self.browser.certificates_changed().map_err(StepError::Browser)?;
         }
         self.tell_browser(manifest, Some(&slot.id))?;

@@ -351,6 +351,15 @@ async fn the_stage_is_on_disk_before_its_step_is_taken() {
 }
 
 #[tokio::test]
+async fn the_browser_hears_nothing_of_certificates_that_are_not_in_its_store() {
+    let world = World::new();
+    let elsewhere = wire::SlotManifest { stores: vec!["file".into()], ..slot(Some(order(1)), &[]) };
+    pass(&world, &manifest(vec![elsewhere])).await;
+    assert_eq!(stage(&world), Stage::Settled);
+    assert!(world.browser.history.borrow().is_empty());
+}
+
+#[tokio::test]
 async fn a_profile_that_names_no_store_proves_nothing() {
     let world = World::new();
     let nowhere = wire::SlotManifest { stores: vec![], ..slot(Some(order(1)), &[]) };
