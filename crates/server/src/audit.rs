@@ -15,6 +15,12 @@ use crate::store::{Batch, Store, StoreError};
 pub const TEGATA: &str = "tegata";
 
 /// Proof that the intention to do `T` is on record, durably.
+///
+/// It cannot be made up:
+///
+/// ```compile_fail
+/// let forged = tegata_server::audit::Recorded("revoke everything");
+/// ```
 #[derive(Debug)]
 pub struct Recorded<T>(T);
 

@@ -25,7 +25,8 @@ const READS_AT_ONCE: usize = 4;
 pub async fn clinics(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicName>, now: Timestamp) -> Result<Vec<Clinic>, TurnError> {
     let wakes = ledger.store().clinics(tenant).await?;
     let views = views(ledger, tenant, &names(ledger, tenant, clinic).await?, now).await?;
-    Ok(views.iter().map(|view| view.clinic(wakes.get(&view.name).copied().flatten())).collect())
+    let views = views.iter().filter(|view| !view.is_past());
+    Ok(views.map(|view| view.clinic(wakes.get(&view.name).copied().flatten())).collect())
 }
 
 /// Devices at a glance: those that policy names, and those that enrolled once.
@@ -103,7 +104,7 @@ async fn view(ledger: &Ledger, policy: &Arc<Tenant>, id: ClinicId, now: Timestam
     Ok(View { name: id.clinic, scene, plan })
 }
 
-/// The clinic that was asked for, or all that policy names and all that left it and were not cleaned up yet.
+/// The clinic that was asked for, or all that policy names or ever named.
 async fn names(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<BTreeSet<ClinicName>, TurnError> {
     if let Some(clinic) = clinic {
         return Ok([clinic.clone()].into());
@@ -114,6 +115,11 @@ async fn names(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicName>
 }
 
 impl View {
+    /// True for a clinic that left policy and that nothing is left of.
+    fn is_past(&self) -> bool {
+        !self.scene.policy.clinics.contains_key(&self.name) && self.plan.verdicts.is_empty()
+    }
+
     fn clinic(&self, wake_at: Option<Timestamp>) -> Clinic {
         let network = self.scene.policy.clinics.get(&self.name);
         let own = |device: &&DeviceRow| device.device.clinic == self.name && device.revoked_at.is_none();

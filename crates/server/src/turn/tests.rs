@@ -173,6 +173,33 @@ async fn an_order_that_policy_no_longer_wants_is_taken_back() {
 }
 
 #[tokio::test]
+async fn an_order_that_says_something_else_than_policy_is_made_anew_at_once() {
+    let world = World::with(&[&sakura(&["pc-1"])]).await;
+    let pc = world.enrol("sakura/pc-1").await;
+    world.settle().await;
+    let old = world.order(SLOT).await;
+    world.apply(&[&sakura(&["pc-1"]).replace("facilitySlug: sakura", "facilitySlug: sakura2")]).await.unwrap();
+    world.settle().await;
+    let new = world.order(SLOT).await;
+    assert!(new.id != old.id && new.template.organization == "sakura2");
+    assert_eq!(world.manifest(&pc).await.slots[0].order, Some(new.id.to_string()));
+}
+
+#[tokio::test]
+async fn an_order_whose_certificate_has_left_the_device_is_not_told_again() {
+    let (world, mut pc, old) = settled().await;
+    world.apply_allowing(&[&sakura(&[])], 1).await.unwrap();
+    world.settle().await;
+    world.tell(&mut pc, vec![retired(&old)]).await;
+    let wrong_clock = Report { clock: world.now.unix() + 9_000, ..Report::default() };
+    reports::report(&world.ledger, &world.bells, &world.row(&pc).await, wrong_clock, world.now).await.unwrap();
+    world.apply(&[&sakura(&["pc-1"])]).await.unwrap();
+    world.settle().await;
+    assert_eq!(actions(&world).await, [format!("hold {SLOT} missing (wrong-clock)")]);
+    assert_eq!(world.manifest(&pc).await.slots[0].order, None, "it would make the key again and be refused");
+}
+
+#[tokio::test]
 async fn a_guest_device_is_told_of_all_its_clinics() {
     let guests = "  guests:\n    - { clinic: momiji, device: note }\n";
     let (host, home) = (clinic("sakura", &[], guests), clinic("momiji", &["note"], ""));

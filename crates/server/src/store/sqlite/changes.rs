@@ -257,21 +257,23 @@ async fn put_draft(db: &mut SqliteConnection, id: &OrderId, draft: &Draft) -> Ap
     guard(put.execute(db).await?, "the order is not open, or has a draft already")
 }
 
+/// One round trip for both: what is refused is rolled back as a whole, so the second may run even if the first finds nothing.
 async fn put_certificate(db: &mut SqliteConnection, row: &CertificateRow) -> Applied {
-    let close = "UPDATE orders SET state = $3, closed_at = $4 WHERE id = $1 AND state = 0 AND draft_serial = $2";
-    let close = query(close).bind(&row.order.0[..]).bind(&row.serial.0[..]).bind(state_number(OrderState::Fulfilled));
-    guard(close.bind(row.issued_at.unix()).execute(&mut *db).await?, "the order is not open, or has another draft")?;
-    let put = "INSERT INTO certificates (tenant, clinic, home, device, profile, issuer, common_name, organization, key, validity,
+    let put = "UPDATE orders SET closed_at = ?, state = ? WHERE id = ? AND state = 0 AND draft_serial = ?;
+        INSERT INTO certificates (tenant, clinic, home, device, profile, issuer, common_name, organization, key, validity,
             serial, order_id, account, der, fingerprint, public_key, not_before, not_after, issued_at,
             installed_at, proven_at, retiring_at, retired_at, revoked_at)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let put = bind_template(bind_slot(query(put), &row.tenant, &row.slot), &row.template);
+    let put =
+        query(put).bind(row.issued_at.unix()).bind(state_number(OrderState::Fulfilled)).bind(&row.order.0[..]).bind(&row.serial.0[..]);
+    let put = bind_template(bind_slot(put, &row.tenant, &row.slot), &row.template);
     let put = put.bind(&row.serial.0[..]).bind(&row.order.0[..]).bind(row.account.as_ref().map(|name| name.as_str()));
     let put = put.bind(&row.der[..]).bind(&row.fingerprint.0[..]).bind(&row.public_key.0[..]);
     let put = put.bind(row.not_before.unix()).bind(row.not_after.unix()).bind(row.issued_at.unix());
     let steps = [row.installed_at, row.proven_at, row.retiring_at, row.retired_at, row.revoked_at];
-    steps.into_iter().fold(put, |put, at| put.bind(at.map(Timestamp::unix))).execute(db).await?;
-    Ok(())
+    let put = steps.into_iter().fold(put, |put, at| put.bind(at.map(Timestamp::unix)));
+    let both = put.execute(db).await?.rows_affected() == 2;
+    if both { Ok(()) } else { Err(Refusal::Conflict("the order is not open, or has another draft")) }
 }
 
 const INSTALLED: &str = "UPDATE certificates SET installed_at = coalesce(installed_at, $2) WHERE serial = $1";

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tegata_api::v1::audit::Stage;
 
 use super::*;
@@ -39,7 +41,7 @@ async fn s2_a_full_disk_ends_the_store_for_good_and_nothing_that_was_answered_is
         assert!(answered < 1_000, "the disk never got full");
     };
     assert!(matches!(failure, StoreError::Database(_)), "{failure:?}");
-    store.failed().await;
+    tokio::time::timeout(Duration::from_secs(10), store.failed()).await.expect("whoever watches over the store is told");
     // Even what would fit is not tried any more.
     assert!(matches!(store.commit(Batch::default()).await, Err(StoreError::Database(_))));
     assert!(answered > 10);
