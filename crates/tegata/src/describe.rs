@@ -152,6 +152,8 @@ mod tests {
             }],
             notes: vec![Note::BrowserHoldsOld],
         };
+        let read: DeviceDetail = serde_json::from_str(&serde_json::to_string(&detail).unwrap()).unwrap();
+        assert_eq!(read, detail, "what one side writes, the other can read");
         expect![[r#"
             device     sakura/uketsuke-1
             place      受付1番

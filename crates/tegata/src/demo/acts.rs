@@ -77,9 +77,10 @@ impl<'a> Play<'a> {
     }
 
     /// Act 2: nobody does anything; every slot becomes ready, every installer goes.
-    pub async fn converge(&self) -> Result<()> {
+    pub async fn converge(&mut self) -> Result<()> {
         let begin = Instant::now();
         let slots = self.progress.until("every slot to be ready and every installer to be gone", PATIENCE, async || {
+            self.pcs.iter_mut().try_for_each(Pc::check)?;
             let slots = self.slots().await?;
             let ready = slots.iter().filter(|slot| slot.state == "ready").count();
             let left = self.left_behind.iter().filter(|left| left.path.exists()).count();

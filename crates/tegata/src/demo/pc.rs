@@ -83,13 +83,23 @@ impl Pc {
             .spawn()
             .context("cannot start the agent")?;
         let mut typed = child.stdin.take().context("the agent takes no input")?;
-        typed.write_all(format!("{}\n", code.code).as_bytes()).await.context("the agent does not read the code")?;
+        // An agent that has ended before it read the code says why by its status.
+        let _ = typed.write_all(format!("{}\n", code.code).as_bytes()).await;
         drop(typed);
         let status = child.wait().await?;
         if !status.success() {
-            bail!("{} could not enrol ({status}):\n{}", self.device, fs::read_to_string(self.folder.join("agent.log")).unwrap_or_default());
+            bail!("{} could not enrol ({status}):\n{}", self.device, self.said());
         }
         Ok(())
+    }
+
+    /// An error if the agent has ended: it never should.
+    pub fn check(&mut self) -> Result<()> {
+        let ended = self.running.as_mut().map(|running| running.child.try_wait()).transpose()?.flatten();
+        match ended {
+            Some(status) => bail!("the agent of {} ended ({status}):\n{}", self.device, self.said()),
+            None => Ok(()),
+        }
     }
 
     fn start(&mut self) -> Result<()> {
@@ -98,6 +108,11 @@ impl Pc {
         command.stdin(Stdio::null()).stdout(self.log()?).stderr(self.log()?);
         self.running = Some(Running::start(&mut command)?);
         Ok(())
+    }
+
+    /// What the agent has logged.
+    fn said(&self) -> String {
+        fs::read_to_string(self.folder.join("agent.log")).unwrap_or_default()
     }
 
     fn log(&self) -> Result<File> {

@@ -41,7 +41,7 @@ impl Stage {
         let session = Session::with(server.access().clone(), cast.tenant.clone())?;
         apply(&session, cast, progress).await?;
         let (emr, visitors) = open_chart(&session, cast).await?;
-        progress.say(&format!("the stand-in chart listens on {} for {} clinics", emr.address(), emr.doors().sites().count()));
+        progress.say(&format!("the stand-in chart listens on {} and serves {} sites", emr.address(), emr.doors().sites().count()));
         let stage = Self { folder: folder.to_owned(), session, emr, visitors, _server: server };
         fs::write(stage.probe_roots(), stage.emr.web_authority()).context("cannot write the chart's authority")?;
         Ok(stage)
