@@ -14,7 +14,7 @@ use crate::store::{Batch, Change, DeviceRow};
 use crate::turn::{TurnError, observe};
 
 /// How exactly the moment when a device was last heard is kept: one write in this span is enough.
-const HEARD_EVERY: Duration = Duration::from_secs(300);
+const HEARD_EVERY: Duration = Duration::from_secs(600);
 
 /// Keeps a report, and has the clinics looked at that it could change something for.
 pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, report: Report, now: Timestamp) -> Result<(), TurnError> {

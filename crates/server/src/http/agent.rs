@@ -15,7 +15,6 @@ use tegata_api::v1::device::{
     SignedReceipt,
 };
 use tegata_core::name::OrderId;
-use tegata_core::time::MINUTE;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -26,12 +25,9 @@ use crate::enroll::Enrolment;
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, get, post};
 use crate::issuers::order::Issuance;
-use crate::store::{Batch, Change, DeviceRow};
+use crate::store::DeviceRow;
 use crate::tls::{Identity, Peer};
 use crate::{receipts, reports};
-
-/// How old the last sign of life may be before another one is written down: every held request would be a write otherwise.
-const NOTED_EVERY: Duration = MINUTE.saturating_mul(10);
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
@@ -98,7 +94,7 @@ async fn manifest(
     query: Result<Query<After>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let (Query(After { after }), Caller { row, identity }) = (query?, caller);
-    note_sign_of_life(&ledger, &clock, &row).await?;
+    reports::heard(&ledger, &bells, &row, clock.now()).await?;
     let until = Instant::now() + Duration::from_secs(HOLD_SECONDS);
     // Listens before it reads: what changes in between is heard.
     let mut bell = bells.listen_device(&row.tenant, &row.device);
@@ -120,15 +116,6 @@ async fn manifest(
 async fn newer_manifest(identity: &Arc<Identity>, ledger: &Ledger, clock: &Clock, after: u64) -> Result<Option<Manifest>, Refusal> {
     let manifest = Caller::known_by(identity.clone(), ledger, clock).await?.row.manifest;
     Ok((manifest.generation > after).then_some(manifest))
-}
-
-async fn note_sign_of_life(ledger: &Ledger, clock: &Clock, device: &DeviceRow) -> Result<(), Refusal> {
-    let now = clock.now();
-    if now.since(device.last_seen) < NOTED_EVERY {
-        return Ok(());
-    }
-    let heard = Change::Heard { tenant: device.tenant.clone(), device: device.device.clone(), at: now };
-    Ok(ledger.note(Batch { records: vec![], changes: vec![heard] }).await?)
 }
 
 async fn certificate(
