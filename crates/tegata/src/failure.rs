@@ -13,6 +13,8 @@ pub enum Exit {
     Fine = 0,
     /// An error that none of the others describes.
     Error = 1,
+    /// The command line cannot be understood. Mostly said by clap itself.
+    Usage = 2,
     /// Documents are not valid.
     Documents = 3,
     /// Refused, because devices could no longer sign in.
@@ -124,6 +126,7 @@ impl Failure {
             Self::Server(ClientError::Unreachable { .. }) => Exit::Unreachable,
             Self::Documents { .. } | Self::NoDocuments(_) => Exit::Documents,
             Self::LockOut { .. } => Exit::LockOut,
+            Self::UnknownKind { .. } => Exit::Usage,
             _ => Exit::Error,
         }
     }

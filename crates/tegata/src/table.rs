@@ -53,6 +53,7 @@ impl<'a> Table<'a> {
         } else {
             columns.force_no_tty()
         };
+        columns.style_text_only();
         columns.set_header(titles.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
         Self { look, columns, empty: true }
     }
