@@ -15,6 +15,9 @@ use tegata_core::name::{IssuerName, TenantName};
 use super::Site;
 use super::web::WebIdentity;
 
+#[cfg(test)]
+mod tests;
+
 /// How often the revocation lists are asked for. Real charts ask daily; a demo has no patience.
 const REFRESH: Duration = Duration::from_millis(300);
 
@@ -28,12 +31,12 @@ struct Shared {
     source: Source,
     identity: WebIdentity,
     sites: BTreeMap<String, Site>,
-    issuers: RwLock<BTreeMap<IssuerName, Door>>,
+    issuers: RwLock<BTreeMap<IssuerName, Checks>>,
 }
 
 /// What one issuer's certificates are checked against.
 #[derive(Clone)]
-struct Door {
+struct Checks {
     trust: Trust,
     config: Arc<ServerConfig>,
 }
@@ -47,7 +50,7 @@ impl Doors {
             if !issuers.contains_key(&site.issuer) {
                 let trust = source.fetch(&site.issuer).await?;
                 let config = trust.config(&identity)?;
-                issuers.insert(site.issuer.clone(), Door { trust, config });
+                issuers.insert(site.issuer.clone(), Checks { trust, config });
             }
         }
         let sites = sites.into_iter().map(|site| (site.host.clone(), site)).collect();
@@ -80,10 +83,10 @@ impl Doors {
 
     async fn refresh(&self, issuer: &IssuerName) -> Result<()> {
         let trust = self.shared.source.fetch(issuer).await?;
-        let known = self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner).get(issuer).map(|door| door.trust.clone());
+        let known = self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner).get(issuer).map(|checks| checks.trust.clone());
         if known.as_ref() != Some(&trust) {
             let config = trust.config(&self.shared.identity)?;
-            self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner).insert(issuer.clone(), Door { trust, config });
+            self.shared.issuers.write().unwrap_or_else(PoisonError::into_inner).insert(issuer.clone(), Checks { trust, config });
         }
         Ok(())
     }
