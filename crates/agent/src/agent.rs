@@ -227,7 +227,10 @@ impl Agent {
                 self.telling.at = Instant::now() + self.telling.backoff.failed(chance::number(), at_least);
             }
         }
-        self.link.note_contact(result.err().map(|problem| crate::told(&problem)));
+        self.link.note_contact(result.err().map(|problem| match problem {
+            SendError::Server(problem) => problem.to_string(),
+            other => crate::told(&other),
+        }));
     }
 
     async fn try_to_tell(&mut self, hourly: bool) -> Result<(), SendError> {

@@ -1,6 +1,6 @@
 //! The command line of the agent.
 
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -232,7 +232,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 /// `TEGATA_LOG` says how much is told, as in `TEGATA_LOG=debug`.
 fn start_logging(usual: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TEGATA_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
 }
 
 /// A reader that has gone away (`| head`) is no failure.

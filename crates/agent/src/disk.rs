@@ -49,6 +49,11 @@ pub fn make_folder(path: &Path) -> Result<(), DiskError> {
     os::make_private_folder(path).map_err(failing("make the folder", path))
 }
 
+/// Closes a folder of ours to everybody but its owner (0700), should somebody else have made it.
+pub fn close_folder(path: &Path) -> Result<(), DiskError> {
+    os::close_folder(path).map_err(failing("close to others", path))
+}
+
 /// Replaces a file by these bytes, durably: when this returns, they are on disk.
 pub fn write(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), DiskError> {
     #[cfg(test)]

@@ -163,7 +163,7 @@ impl Link {
         if !self.backoff.is_failing() {
             tracing::warn!(problem = crate::told(problem), "the server is silent; everything that is installed goes on working");
         }
-        self.note_contact(Some(crate::told(problem)));
+        self.note_contact(Some(problem.to_string()));
         self.wait(retry_after(problem));
     }
 

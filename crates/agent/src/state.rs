@@ -13,18 +13,23 @@ pub struct State {
 }
 
 impl State {
-    /// Makes what is missing of the folder.
+    /// Makes what is missing of the folder, and closes it to everybody else.
     pub fn make(root: &Path) -> Result<Self, DiskError> {
         let state = Self::at(root);
         state.folders().iter().try_for_each(|folder| disk::make_folder(folder))?;
+        disk::close_folder(root)?;
         Ok(state)
     }
 
     /// Clears away what a crash may have left half written. Only for the one process that holds the lock: it may be another's work.
     pub fn clear(&self) -> Result<(), DiskError> {
         self.folders().iter().try_for_each(|folder| disk::clear_temporary(folder))?;
-        for folder in disk::entries(&self.temporary())? {
-            disk::wipe_folder(&folder)?;
+        for left in disk::entries(&self.temporary())? {
+            if left.is_dir() {
+                disk::wipe_folder(&left)?;
+            } else {
+                disk::wipe(&left)?;
+            }
         }
         Ok(())
     }
@@ -146,5 +151,33 @@ impl State {
     /// Files that live only as long as one command; emptied at start.
     pub fn temporary(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_crash_left_in_the_temporary_folder_is_wiped_before_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::make(folder.path()).unwrap();
+        disk::make_folder(&state.temporary().join("bundle")).unwrap();
+        for left in ["bundle/secret", "loose"] {
+            std::fs::write(state.temporary().join(left), "secret").unwrap();
+        }
+        std::fs::write(state.journal().join(".tegata-half"), "half").unwrap();
+        state.clear().unwrap();
+        assert!(disk::entries(&state.temporary()).unwrap().is_empty() && disk::entries(&state.journal()).unwrap().is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_was_open_to_others_is_closed() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        State::make(folder.path()).unwrap();
+        assert_eq!(std::fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
     }
 }

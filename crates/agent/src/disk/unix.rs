@@ -9,6 +9,10 @@ pub(super) fn make_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+pub(super) fn close_folder(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
 pub(super) fn open_to_everyone(file: &File) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o644))
 }
