@@ -79,7 +79,7 @@ impl Folder {
     }
 
     /// Applies the files if they are not those of `last` time. Gives what to compare with next time.
-    async fn look(&self, last: Option<Sha256>) -> Option<Sha256> {
+    pub(crate) async fn look(&self, last: Option<Sha256>) -> Option<Sha256> {
         let files = match read(&self.path) {
             Ok(files) => files,
             Err(error) => {

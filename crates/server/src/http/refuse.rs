@@ -250,6 +250,7 @@ impl From<IssueError> for Refusal {
             IssueError::Request(_) | IssueError::WrongKey { .. } => Self::request_refused(error.to_string()),
             IssueError::Authority(AuthorityError::Unknown) => Self::internal(error),
             IssueError::Authority(error) => error.into(),
+            IssueError::Ask(error) => error.into(),
             IssueError::Key(error) => Self::internal(error),
             IssueError::Store(error) => error.into(),
         }

@@ -3,7 +3,8 @@
 //! An order ends in exactly one of two ways: a certificate, or cancelled. Its serial number and exact bytes are on record before
 //! the key signs them, the signed certificate before it is handed out. A draft that nobody signed is signed at the next request
 //! or the next start. If the device comes back with another key than the draft's, nobody can use that certificate any more:
-//! the order is cancelled with its draft unsigned, and planning orders anew.
+//! the order is cancelled with its draft unsigned, and planning orders anew. If the certificate was issued already and the device
+//! comes with another key, a replacement is asked for.
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use tegata_pki::certificate;
 use tegata_pki::csr::{self, CsrError, RequestedKey};
 use tegata_pki::key::{KeyError, sha256};
 
+use crate::asks::{self, AskError};
 use crate::audit::{Ledger, Recorded};
 use crate::bells::Bells;
 use crate::clock::Clock;
@@ -51,6 +53,9 @@ pub enum IssueError {
     /// The authority cannot be had.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// A replacement could not be asked for.
+    #[error(transparent)]
+    Ask(#[from] AskError),
     /// The authority refuses to sign.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -122,10 +127,22 @@ impl Issuance {
 
     /// The certificate that the order ended in, if it is for this key.
     async fn repeat(&self, order: &OrderRow, key: &Sha256) -> Result<IssuedCertificate, IssueError> {
-        let row = self.ledger.store().certificate_of_order(&order.id).await?;
-        let row = row.filter(|row| row.public_key == *key).ok_or(IssueError::Closed)?;
+        let row = self.ledger.store().certificate_of_order(&order.id).await?.ok_or(IssueError::Closed)?;
+        if row.public_key != *key {
+            self.replace_lost(&row).await?;
+            return Err(IssueError::Closed);
+        }
         let issuing = self.authorities.issuer(&order.tenant, &order.template.issuer).await?;
         Ok(answer(&row, &issuing))
+    }
+
+    /// The device does not have the key of this certificate: one that was never proven is nobody's now, and planning orders anew.
+    async fn replace_lost(&self, row: &CertificateRow) -> Result<(), IssueError> {
+        if row.proven_at.is_some() || row.retired_at.is_some() || row.revoked_at.is_some() {
+            return Ok(());
+        }
+        let actor = format!("device:{}", row.slot.device);
+        Ok(asks::ask_renewal(&self.ledger, &self.bells, &row.tenant, &row.serial, &actor, self.clock.now()).await?)
     }
 
     async fn begin(&self, order: &OrderRow, requested: &RequestedKey, key: Sha256) -> Result<IssuedCertificate, IssueError> {

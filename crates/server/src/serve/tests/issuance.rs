@@ -60,6 +60,18 @@ async fn an_order_that_ended_is_closed_for_another_key() {
 }
 
 #[tokio::test]
+async fn a_device_that_lost_the_key_of_its_new_certificate_gets_another_order() {
+    let world = World::start().await;
+    let pc = world.enroll("sakura/pc-1").await;
+    let order = pc.order().await;
+    pc.request(&order, &new_key()).await.unwrap();
+    let key = new_key();
+    assert_eq!(code_of(pc.request(&order, &key).await), Code::OrderClosed);
+    let next = pc.order_other_than(Some(&order)).await;
+    pc.request(&next, &key).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_key_of_another_kind_is_refused_and_the_order_stays_open() {
     let world = World::start().await;
     let pc = world.enroll("sakura/pc-1").await;

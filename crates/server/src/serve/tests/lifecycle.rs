@@ -4,7 +4,7 @@ use std::fs;
 
 use tegata_api::client::{ClientError, Credentials, Trouble};
 use tegata_api::v1::audit::Stage;
-use tegata_api::v1::device::{CertificateRequest, Deed, IssuedCertificate, Manifest};
+use tegata_api::v1::device::{CertificateRequest, IssuedCertificate, Manifest};
 use tegata_api::v1::fleet::{Access, Clinic, Slot};
 use tegata_api::v1::problem::Code;
 use tegata_core::time::{DAY, Timestamp};
@@ -12,7 +12,7 @@ use tegata_pki::authority::Authority;
 use tegata_pki::csr;
 use tokio::time::timeout;
 
-use super::world::{PATIENCE, World, clock, code_of, config, fingerprint, new_key};
+use super::world::{PATIENCE, World, clock, code_of, config, new_key};
 use crate::serve::folder::FolderError;
 use crate::serve::{ServeError, start_at};
 
@@ -22,15 +22,7 @@ async fn a_certificate_goes_all_the_way_from_the_code_to_the_proof() {
     let mut pc = world.enroll("sakura/pc-1").await;
     assert_eq!((pc.device.as_str(), pc.authorities()), ("sakura/pc-1", world.server.access().authority.as_str()));
 
-    let order = pc.order().await;
-    let key = new_key();
-    let issued = pc.request(&order, &key).await.unwrap();
-    let (slot, fingerprint) = ("sakura/pc-1/karte".to_owned(), fingerprint(&issued.certificate));
-    let stores = vec!["file".to_owned()];
-    pc.did(Deed::Installed { slot: slot.clone(), order: order.clone(), fingerprint: fingerprint.clone(), stores }).await;
-    let answer = pc.did(Deed::Proven { slot, order, fingerprint, url: String::new(), status: 0 }).await;
-    assert_eq!(answer.up_to, 2);
-
+    let (_, issued) = pc.install_and_prove().await;
     let slots: Vec<Slot> = world.admin().get("/v1/tenants/aozora/slots").await.unwrap();
     let slot = slots.iter().find(|slot| slot.name == "sakura/pc-1/karte").unwrap();
     assert_eq!((slot.state.as_str(), slot.serial.as_deref()), ("ready", Some(issued.serial.as_str())));

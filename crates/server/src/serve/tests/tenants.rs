@@ -3,6 +3,7 @@
 use std::fs;
 
 use axum::http::Method;
+use expect_test::expect;
 use serde_json::json;
 use tegata_api::v1::device::{Manifest, Report, ReportAnswer};
 use tegata_api::v1::problem::Code;
@@ -51,6 +52,36 @@ fn of(audience: Audience) -> impl Iterator<Item = Route> {
 
 fn is_post(route: &Route) -> bool {
     route.method == Method::POST
+}
+
+#[test]
+fn the_routes_are_those_of_the_wire() {
+    let table: String = routes().iter().map(|route| format!("{:?} {} {}\n", route.audience, route.method, route.path)).collect();
+    expect![[r#"
+        Anyone POST /v1/enroll
+        Device GET /v1/agent/manifest
+        Device POST /v1/agent/orders/{order}/certificate
+        Device POST /v1/agent/report
+        Device POST /v1/agent/receipts
+        Device POST /v1/agent/identity
+        Person POST /v1/tenants/{tenant}/plan
+        Person POST /v1/tenants/{tenant}/apply
+        Person GET /v1/tenants/{tenant}/clinics
+        Person GET /v1/tenants/{tenant}/devices
+        Person GET /v1/tenants/{tenant}/slots
+        Person GET /v1/tenants/{tenant}/certificates
+        Person GET /v1/tenants/{tenant}/actions
+        Person GET /v1/tenants/{tenant}/devices/{clinic}/{device}
+        Person POST /v1/tenants/{tenant}/devices/{clinic}/{device}/code
+        Person POST /v1/tenants/{tenant}/devices/{clinic}/{device}/revoke
+        Person POST /v1/tenants/{tenant}/certificates/{serial}/revoke
+        Person POST /v1/tenants/{tenant}/certificates/{serial}/renew
+        Person POST /v1/tenants/{tenant}/installers
+        Person GET /v1/tenants/{tenant}/audit
+        Anyone GET /healthz
+        Anyone GET /ca/{tenant}/{file}
+        Anyone GET /crl/{tenant}/{file}
+    "#]].assert_eq(&table);
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use std::path::Path;
 use tegata_core::name::TenantName;
 
 use super::world::{World, clock, config, policy};
+use crate::bells::Bells;
 use crate::serve::{ServeError, start_at};
+use crate::watch::Folder;
 
 /// Starts a server that watches `policies` beside its state.
 async fn watching(files: &[(&str, String)]) -> World {
@@ -57,6 +59,52 @@ async fn a_folder_is_applied_at_start_and_when_it_changes() {
     write(&world.place.path().join("policies"), "group/sakura.yaml", &policy("kaede"));
     moved(&world, first).await;
     assert_eq!(clinics(&world).await, ["kaede"]);
+}
+
+/// A folder beside a server that does not watch it by itself.
+fn beside(world: &World) -> Folder {
+    let path = world.place.path().join("policies");
+    fs::create_dir_all(&path).unwrap();
+    Folder { tenant: aozora(), path, ledger: world.ledger().clone(), bells: Bells::default(), clock: clock(&world.offset) }
+}
+
+#[tokio::test]
+async fn a_folder_with_a_mistake_applies_nothing_and_is_tried_again_only_when_it_changed() {
+    let world = World::empty().await;
+    let folder = beside(&world);
+    write(&folder.path, "sakura.yaml", &policy("sakura"));
+    write(&folder.path, "wrong.yaml", "apiVersion: tegata.dev/v1alpha1\nkind: Clinik\n");
+    let wrong = folder.look(None).await;
+    assert!(wrong.is_some() && clinics(&world).await.is_empty());
+    assert_eq!(folder.look(wrong).await, wrong);
+    fs::remove_file(folder.path.join("wrong.yaml")).unwrap();
+    let right = folder.look(wrong).await;
+    assert!(right.is_some() && right != wrong);
+    assert_eq!(clinics(&world).await, ["sakura"]);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_empty_or_gone_drops_no_policy() {
+    let world = World::empty().await;
+    let folder = beside(&world);
+    write(&folder.path, "sakura.yaml", &policy("sakura"));
+    let applied = folder.look(None).await;
+    fs::remove_file(folder.path.join("sakura.yaml")).unwrap();
+    folder.look(applied).await;
+    fs::remove_dir_all(&folder.path).unwrap();
+    assert_eq!(folder.look(applied).await, applied);
+    assert_eq!(clinics(&world).await, ["sakura"]);
+}
+
+#[tokio::test]
+async fn a_folder_locks_nobody_out_and_is_tried_again() {
+    let world = World::start().await;
+    let mut pc = world.enroll("sakura/pc-1").await;
+    pc.install_and_prove().await;
+    let folder = beside(&world);
+    write(&folder.path, "kaede.yaml", &policy("kaede"));
+    assert_eq!(folder.look(None).await, None);
+    assert_eq!(clinics(&world).await, ["sakura"]);
 }
 
 #[tokio::test]

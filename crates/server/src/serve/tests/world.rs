@@ -240,6 +240,18 @@ impl Pc {
         self.client.post(&format!("/v1/agent/orders/{order}/certificate"), &request).await
     }
 
+    /// Takes an order all the way to its proof; gives the order and the certificate.
+    pub async fn install_and_prove(&mut self) -> (String, IssuedCertificate) {
+        let order = self.order().await;
+        let issued = self.request(&order, &new_key()).await.unwrap();
+        let (slot, fingerprint) = (format!("{}/karte", self.device), fingerprint(&issued.certificate));
+        let stores = vec!["file".to_owned()];
+        self.did(Deed::Installed { slot: slot.clone(), order: order.clone(), fingerprint: fingerprint.clone(), stores }).await;
+        let answer = self.did(Deed::Proven { slot, order: order.clone(), fingerprint, url: String::new(), status: 0 }).await;
+        assert_eq!(answer.up_to, 2);
+        (order, issued)
+    }
+
     /// Signs for a deed.
     pub async fn did(&mut self, deed: Deed) -> ReceiptsAnswer {
         self.receipts += 1;
