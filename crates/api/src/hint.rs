@@ -32,7 +32,7 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
     match nearest(word, known.iter().copied()) {
         Some(near) => Some(format!("did you mean {}?", quote(near))),
         None if known.is_empty() || known.len() > LISTED_MAX => None,
-        None => Some(format!("there is {}", known.iter().map(|word| quote(word)).collect::<Vec<_>>().join(", "))),
+        None => Some(format!("choose from {}", known.iter().map(|word| quote(word)).collect::<Vec<_>>().join(", "))),
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn lists_what_there_is_if_nothing_is_near() {
-        assert_eq!(did_you_mean("colour", ["a", "b"]).unwrap(), "there is 'a', 'b'");
+        assert_eq!(did_you_mean("colour", ["a", "b"]).unwrap(), "choose from 'a', 'b'");
         assert_eq!(did_you_mean("devcies", ["devices"]).unwrap(), "did you mean 'devices'?");
         assert_eq!(did_you_mean("colour", []), None);
     }

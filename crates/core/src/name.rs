@@ -81,7 +81,7 @@ checked_text!(/// The ten digits of a Japanese medical institution.
 checked_text!(/// The facility label that certificates carry: half-width letters and digits only.
     FacilitySlug, "a facility slug", "1 to 32 half-width letters or digits", |text| (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
 checked_text!(/// Text for people: a clinic's name, a place memo. Any script, one line.
-    Label, "a label", "1 to 64 characters on one line, without control or direction-changing characters", is_readable);
+    Label, "readable text", "1 to 64 characters on one line, without control or direction-changing characters", is_readable);
 checked_text!(/// A mail address, as far as a program can tell without sending to it.
     Mail, "a mail address", "of the form name@domain, at most 254 characters without blanks", is_mail);
 

@@ -241,10 +241,8 @@ fn set<T: Ord, U>(
     let mut taken = BTreeSet::new();
     for (index, item) in items.iter().enumerate() {
         let at = at.item(index);
-        if let Some(value) = read(item, &at, gather) {
-            if !taken.insert(value) {
-                gather.say(&at, Wrong::new(format!("{} is there twice", quote(&shown(item))), "delete one of them"));
-            }
+        if read(item, &at, gather).is_some_and(|value| !taken.insert(value)) {
+            gather.say(&at, Wrong::new(format!("{} is there twice", quote(&shown(item))), "delete one of them"));
         }
     }
     taken

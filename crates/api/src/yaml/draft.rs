@@ -27,7 +27,7 @@ pub(super) struct Draft {
 /// What a document says, as written and as understood.
 pub(super) enum Content {
     Issuer(policy::Issuer),
-    Profile(CertificateProfileSpec, policy::CertificateProfile),
+    Profile(Box<CertificateProfileSpec>, Box<policy::CertificateProfile>),
     Target(policy::BackupTarget),
     Clinic(Box<ClinicNetworkSpec>, Box<policy::ClinicNetwork>),
 }
@@ -63,7 +63,7 @@ pub(super) fn all(documents: impl Iterator<Item = Document>) -> (Vec<Draft>, Vec
     for document in documents {
         let faults = schema::check(document.kind, &document.body, FINDINGS_MAX);
         let body = document.body.clone();
-        drafts.push(understood(document, body, faults, &mut findings));
+        drafts.push(understood(document, body, faults, Vec::new(), &mut findings));
     }
     (drafts, findings)
 }
@@ -86,17 +86,19 @@ pub(super) fn from_tree(file: &str, tree: Tree, tenant: &TenantName, findings: &
         findings.extend(faults.into_iter().map(|fault| located(&source, fault)));
         return None;
     };
-    if namespace != tenant.as_str() {
-        let at = At::ROOT;
+    let at = At::ROOT;
+    let (at_metadata, mut gather) = (at.key("metadata"), Gather::new(&source));
+    let at_namespace = at_metadata.key("namespace");
+    if gather.name::<TenantName>(&at_namespace, &namespace).is_some_and(|named| named != *tenant) {
         let wrong = Wrong::new(
             format!("this document belongs to tenant {}, but is applied to {}", quote(&namespace), quote(tenant.as_str())),
             "apply it with the other tenant, or leave the namespace out",
         );
-        gather.say(&at.key("metadata").key("namespace"), wrong);
-        findings.append(&mut gather.findings);
+        gather.say(&at_namespace, wrong);
     }
+    let found = gather.findings;
     let document = Document { kind, name, namespace, body: body.clone(), source };
-    Some(understood(document, body, faults, findings))
+    Some(understood(document, body, faults, found, findings))
 }
 
 /// Tells the kind of a document.
@@ -113,25 +115,25 @@ fn kind_of(body: &Value, gather: &mut Gather<'_>) -> Option<Kind> {
     };
     let known = kind.as_str().and_then(|kind| kind.parse().ok());
     if known.is_none() {
-        let hint = kind.as_str().and_then(|kind| did_you_mean(kind, kinds)).unwrap_or_else(|| format!("there is {}", kinds.join(", ")));
-        gather.say(&at.key("kind"), Wrong::new(format!("there is no kind {}", schema::shown(kind)), hint));
+        let hint = kind.as_str().and_then(|kind| did_you_mean(kind, kinds)).unwrap_or_else(|| format!("choose from {}", kinds.join(", ")));
+        gather.say(&at.key("kind"), Wrong::new(format!("{} is no kind of document", schema::shown(kind)), hint));
     }
     known
 }
 
-/// Understands as much of a document as its faults allow.
-fn understood(document: Document, mut body: Value, faults: Vec<Fault>, findings: &mut Vec<Finding>) -> Draft {
+/// Understands as much of a document as its faults allow. `found` was found in it before.
+fn understood(document: Document, mut body: Value, faults: Vec<Fault>, found: Vec<Finding>, findings: &mut Vec<Finding>) -> Draft {
     let mut gather = Gather::new(&document.source);
+    gather.findings = found;
     for fault in faults.iter().filter(|fault| fault.part == Part::SurplusKey) {
         remove(&mut body, &fault.pointer);
     }
     let misfits = faults.iter().any(|fault| matches!(fault.part, Part::Key | Part::Value));
     let content = if misfits { None } else { content(document.kind, &body, &mut gather) };
-    let told: BTreeSet<String> = gather.findings.iter().map(|finding| finding.path.clone()).collect();
-    let spoken_of = |fault: &Fault| fault.part == Part::Writing && !misfits && told.contains(&fault.pointer);
-    let from_schema = faults.into_iter().filter(|fault| !spoken_of(fault)).map(|fault| located(&document.source, fault));
     let mut found = gather.findings;
-    found.extend(from_schema);
+    let told: BTreeSet<String> = found.iter().map(|finding| finding.path.clone()).collect();
+    let untold = faults.into_iter().filter(|fault| fault.part != Part::Writing || !told.contains(&fault.pointer));
+    found.extend(untold.map(|fault| located(&document.source, fault)));
     let content = content.filter(|_| found.is_empty());
     findings.append(&mut found);
     Draft { document, content }
@@ -163,7 +165,8 @@ fn content(kind: Kind, body: &Value, gather: &mut Gather<'_>) -> Option<Content>
         Kind::CertificateProfile => {
             let document: Envelope<CertificateProfileSpec> = typed(body, gather)?;
             let name = named(&document.metadata, gather);
-            convert::profile(name, &document.spec, gather).map(|profile| Content::Profile(document.spec, profile))
+            let profile = convert::profile(name, &document.spec, gather);
+            profile.map(|profile| Content::Profile(Box::new(document.spec), Box::new(profile)))
         }
         Kind::BackupTarget => {
             let document: Envelope<BackupTargetSpec> = typed(body, gather)?;

@@ -9,8 +9,8 @@ use serde_yaml::budget::BudgetBreach;
 use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_yaml::{Error, MessageFormatter, Options, UserMessageFormatter};
 
-use super::FILE_MAX;
-use super::tree::{Place, Tree};
+use super::tree::{KEY_MAX, MERGE_KEY, Place, Tree};
+use super::{FILE_MAX, FINDINGS_MAX};
 use crate::hint::quote;
 use crate::v1::fleet::File;
 use crate::v1::problem::Finding;
@@ -21,8 +21,6 @@ const DOCUMENTS_MAX: usize = 1000;
 const NODES_MAX: usize = 50_000;
 /// How deep values may be nested.
 const DEPTH_MAX: usize = 32;
-/// The longest key, in bytes.
-const KEY_MAX: usize = 256;
 
 /// What could be read of a file.
 #[derive(Default)]
@@ -51,7 +49,7 @@ pub(super) fn read(file: &File, findings: &mut Vec<Finding>) -> Read {
     let mut nodes_left = NODES_MAX;
     for (lines_above, piece) in pieces {
         let trees = parse(piece, nodes_left).unwrap_or_else(|error| {
-            findings.push(not_yaml(file, lines_above, &error));
+            findings.push(not_yaml(file, lines_above, piece, &error));
             read.is_broken = true;
             Vec::new()
         });
@@ -63,11 +61,8 @@ pub(super) fn read(file: &File, findings: &mut Vec<Finding>) -> Read {
         }
     }
     if read.trees.is_empty() && !read.is_broken {
-        findings.push(about_file(
-            &file.name,
-            "the file has no document in it".into(),
-            "write at least apiVersion, kind, metadata and spec",
-        ));
+        let what = if file.text.trim().is_empty() { "the file is empty" } else { "the file has nothing but comments in it" };
+        findings.push(about_file(&file.name, what.into(), "write at least apiVersion, kind, metadata and spec"));
     }
     read
 }
@@ -86,18 +81,27 @@ fn about_place(file: &File, at: Place, message: String, hint: &str) -> Finding {
     Finding { line: at.line, column: at.column, ..about_file(&file.name, message, hint) }
 }
 
-/// Reports characters that cannot be seen or change the direction of text, and puts a visible one in their place.
+/// Reports characters that cannot be seen or change the direction of text, and leaves them out, so that they are no reason for further findings.
 fn without_deceptions(file: &File, findings: &mut Vec<Finding>) -> String {
     let mut text = String::with_capacity(file.text.len());
-    let mut at = Place { line: 1, column: 0 };
-    for (index, c) in file.text.char_indices() {
+    let (mut at, mut count) = (Place { line: 1, column: 0 }, 0);
+    let mut rest = file.text.chars().peekable();
+    while let Some(c) = rest.next() {
         at.column += 1;
-        let deceives = is_deceptive(c) && !(c == '\u{feff}' && index == 0);
-        if deceives {
-            let message = format!("the invisible character U+{:04X} cannot stand in a policy", c as u32);
-            findings.push(about_place(file, at, message, "delete it; it was most likely pasted in with other text"));
+        let is_first = (at.line, at.column) == (1, 1);
+        // A carriage return alone would be a line end for YAML, but not for most programs that show text.
+        let is_alone = c == '\r' && rest.peek() != Some(&'\n');
+        if is_alone || (is_deceptive(c) && !(c == '\u{feff}' && is_first)) {
+            // A file full of them is not to become a memory full of findings.
+            if count <= FINDINGS_MAX {
+                let message = format!("the invisible character U+{:04X} cannot stand in a policy", c as u32);
+                findings.push(about_place(file, at, message, "delete it; it was most likely pasted in with other text"));
+            }
+            count += 1;
+            text.push_str(if is_alone { " " } else { "" });
+        } else {
+            text.push(c);
         }
-        text.push(if deceives { '\u{fffd}' } else { c });
         if c == '\n' {
             at = Place { line: at.line + 1, column: 0 };
         }
@@ -131,10 +135,17 @@ fn parse(piece: &str, nodes_left: usize) -> Result<Vec<Tree>, Error> {
     serde_yaml::from_multiple_with_options(piece, options(nodes_left))
 }
 
-fn not_yaml(file: &File, lines_above: u32, error: &Error) -> Finding {
+fn not_yaml(file: &File, lines_above: u32, piece: &str, error: &Error) -> Finding {
     let at: Place = error.location().map(Place::from).unwrap_or_default();
-    let (message, hint) = in_words(error);
+    let before = before(piece, at);
+    let (message, hint) = in_words(error, &before);
     about_place(file, Place { line: lines_above + at.line.max(1), ..at }, message, hint)
+}
+
+/// What stands before a place on its line.
+fn before(text: &str, at: Place) -> String {
+    let count = |number: u32| usize::try_from(number.saturating_sub(1)).unwrap_or(0);
+    text.split('\n').nth(count(at.line)).unwrap_or_default().chars().take(count(at.column)).collect()
 }
 
 fn options(nodes_left: usize) -> Options {
@@ -160,8 +171,8 @@ fn options(nodes_left: usize) -> Options {
     }
 }
 
-/// Says what a YAML error means, and what to do.
-fn in_words(error: &Error) -> (String, &'static str) {
+/// Says what a YAML error means, and what to do, by what stands before it on its line.
+fn in_words(error: &Error, before: &str) -> (String, &'static str) {
     let no_anchors = "anchors (&) and aliases (*) are not allowed in policies";
     match error.without_snippet() {
         Error::Budget { breach, .. } => match breach {
@@ -178,6 +189,15 @@ fn in_words(error: &Error) -> (String, &'static str) {
         }
         other => {
             let words = UserMessageFormatter.format_message(other);
+            if words.contains("mapping values are not allowed") && before.contains(": ") {
+                return ("a ':' stands in a text without quotes".into(), "put the text in quotes");
+            }
+            if let Some(tag) = words.strip_prefix("unsupported tag ") {
+                return (
+                    format!("tags such as {tag} are not allowed in policies"),
+                    "delete the tag; a text that begins with ! needs quotes",
+                );
+            }
             let known = SYNTAX.iter().find(|(part, _, _)| words.contains(part));
             known.map_or_else(
                 || (format!("this is not YAML: {words}"), "look at this line and the one above it"),
@@ -188,12 +208,24 @@ fn in_words(error: &Error) -> (String, &'static str) {
 }
 
 /// What the parser says (a part of it), what that means, and what to do.
-const SYNTAX: [(&str, &str, &str); 15] = [
+const SYNTAX: [(&str, &str, &str); 18] = [
     (
         "mapping values are not allowed",
         "a ':' stands where none can be",
-        "put a text with ': ' in it in quotes; or the line above lacks its ':' or is indented differently",
+        "look at the line above: it lacks its ':', or it is indented differently",
     ),
+    ("unclosed quote", "a text in quotes does not end", "close the quotes that are opened here"),
+    (
+        "expected ',' or '}'",
+        "a mapping in braces goes on where a ',' or a '}' is expected",
+        "close the '{' that was opened above, or write the ','",
+    ),
+    (
+        "expected ',' or ']'",
+        "a list in brackets goes on where a ',' or a ']' is expected",
+        "close the '[' that was opened above, or write the ','",
+    ),
+    ("unexpected EOF", "the document ends in the middle of something", "look for a bracket, a quote or a value that is missing"),
     ("placement of ':'", "a ':' stands inside brackets that are still open", "close the '[' or '{' that was opened above"),
     ("multiline quoted scalar", "a text in quotes does not end", "close the quotes that were opened above"),
     ("tabs disallowed", "a tab stands where only spaces can", "indent with spaces"),
@@ -203,7 +235,6 @@ const SYNTAX: [(&str, &str, &str); 15] = [
         "a key stands where the next item of a list is expected",
         "begin the line with '- ', or indent the list below its key",
     ),
-    ("unsupported tag", "tags (!) are not allowed in policies", "delete the tag; a text that begins with ! needs quotes"),
     ("invalid !!", "tags (!) are not allowed in policies, and this value does not fit its tag", "delete the tag"),
     ("unexpected character", "a value begins with a character that has a meaning of its own in YAML", "put the value in quotes"),
     ("unclosed bracket", "a bracket is opened and not closed", "close it"),
@@ -224,7 +255,7 @@ fn check_keys(file: &File, tree: &Tree, pointer: &str, findings: &mut Vec<Findin
     for (key, value) in tree.entries() {
         let pointer = format!("{pointer}/{}", key.text.chars().take(KEY_MAX).collect::<String>().replace('~', "~0").replace('/', "~1"));
         let mut say = |message, hint: String| findings.push(Finding { path: pointer.clone(), ..about_place(file, key.at, message, &hint) });
-        if key.text == "<<" {
+        if key.text == MERGE_KEY {
             say("merge keys (<<) are not allowed in policies".into(), "write the keys out where they belong".into());
         } else if key.text.len() > KEY_MAX {
             let message = format!("a key has {} bytes; at most {KEY_MAX} are allowed", key.text.len());

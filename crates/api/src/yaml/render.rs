@@ -14,11 +14,11 @@ const AROUND: usize = 60;
 ///
 /// ```text
 /// error: spec.devices[0] has no place for a key 'platfrom'
-///   --> clinic.yaml:8:27
-///    |
-///  8 |     - { name: uketsuke-1, platfrom: windows }
-///    |                           ^
-///    = help: did you mean 'platform'?
+///  --> clinic.yaml:8:27
+///   |
+/// 8 |     - { name: uketsuke-1, platfrom: windows }
+///   |                           ^
+///   = help: did you mean 'platform'?
 /// ```
 pub fn render(findings: &[Finding], files: &[File]) -> String {
     let mut text = String::new();
@@ -35,16 +35,16 @@ fn show(text: &mut String, finding: &Finding, line: Option<&str>) -> std::fmt::R
     let number = finding.line.to_string();
     let margin = " ".repeat(number.len());
     match finding.line {
-        0 => writeln!(text, "{margin} --> {}", finding.file)?,
-        _ => writeln!(text, "{margin} --> {}:{number}:{}", finding.file, finding.column)?,
+        0 => writeln!(text, "{margin}--> {}", finding.file)?,
+        _ => writeln!(text, "{margin}--> {}:{number}:{}", finding.file, finding.column)?,
     }
     if let Some(line) = line {
         let (shown, caret) = excerpt(line, finding.column);
-        writeln!(text, "{margin}  |\n{number}  | {shown}")?;
-        writeln!(text, "{margin}  | {caret}^")?;
+        writeln!(text, "{margin} |\n{number} | {shown}")?;
+        writeln!(text, "{margin} | {caret}^")?;
     }
     if let Some(hint) = &finding.hint {
-        writeln!(text, "{margin}  = help: {hint}")?;
+        writeln!(text, "{margin} = help: {hint}")?;
     }
     Ok(())
 }

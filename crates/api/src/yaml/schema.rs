@@ -130,7 +130,7 @@ fn in_words(error: &ValidationError<'_>, schema: &Value) -> Vec<Fault> {
             one(Part::Key, format!("{this} has no key {}", quote(key)), meaning(rule.pointer(&format!("/properties/{key}"))))
         }
         Kinds::Type { kind } => {
-            let (message, hint) = wrong_type(&this, kind, found);
+            let (message, hint) = wrong_type(&this, kind, found, rule);
             one(Part::Value, message, hint)
         }
         Kinds::Enum { options } => {
@@ -176,7 +176,7 @@ fn surplus(pointer: &str, key: &str, rule: &Value) -> Fault {
     }
 }
 
-fn wrong_type(this: &str, expected: &TypeKind, found: &Value) -> (String, Option<String>) {
+fn wrong_type(this: &str, expected: &TypeKind, found: &Value, rule: &Value) -> (String, Option<String>) {
     let expected = match expected {
         TypeKind::Single(single) => *single,
         TypeKind::Multiple(several) => several.iter().next().unwrap_or(JsonType::Null),
@@ -184,7 +184,9 @@ fn wrong_type(this: &str, expected: &TypeKind, found: &Value) -> (String, Option
     if found.is_null() {
         return (format!("{this} has no value; it must be {}", type_name(expected)), Some("write a value, or delete the key".into()));
     }
+    let is_span = rule["pattern"].as_str().is_some_and(|pattern| pattern.contains("min|h|d|y"));
     let hint = match (expected, found) {
+        (JsonType::String, Value::Number(_)) if is_span => Some(format!("write its unit too, such as {found}d")),
         (JsonType::String, Value::Number(_) | Value::Bool(_)) => Some(format!("put it in quotes: \"{found}\"")),
         (JsonType::Boolean, Value::String(_)) => Some("write true or false".into()),
         (JsonType::Integer | JsonType::Number, Value::String(text)) if text.trim_start_matches('0').parse::<u64>().is_ok() => {
@@ -192,9 +194,11 @@ fn wrong_type(this: &str, expected: &TypeKind, found: &Value) -> (String, Option
         }
         (JsonType::Array, Value::String(text)) if text.len() <= 64 => Some(format!("write it as a list: [{text}]")),
         (JsonType::Array, Value::Object(_)) => Some("begin each item with '- '".into()),
+        (JsonType::Object, Value::String(_)) => rule["required"][0].as_str().map(|key| format!("write keys and values: {{ {key}: … }}")),
         (JsonType::Object, Value::Array(_)) => Some("leave the '- ' out, and write key: value".into()),
         _ => None,
     };
+    let hint = hint.or_else(|| meaning(Some(rule)));
     (format!("{this} must be {}, but is {}", type_name(expected), shown(found)), hint)
 }
 
@@ -226,7 +230,7 @@ pub(super) fn shown(value: &Value) -> String {
 fn meaning(rule: Option<&Value>) -> Option<String> {
     let description = rule?.get("description")?.as_str()?;
     let sentence = description.split("\n").next()?.split_inclusive(". ").next()?.trim().trim_end_matches('.');
-    Some(format!("it says: {sentence}")).filter(|_| !sentence.is_empty())
+    Some(sentence.to_owned()).filter(|sentence| !sentence.is_empty())
 }
 
 /// A JSON pointer as a person would say it: `spec.devices[2].name`.

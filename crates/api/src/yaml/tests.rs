@@ -49,34 +49,34 @@ fn all_errors_come_at_once() {
     check_text(
         &text,
         expect![[r#"
-        error: 'Karte_1' is not a profile name
-          --> f.yaml:8:19
-           |
-        8  | metadata: { name: Karte_1 }
-           |                   ^
-           = help: a profile name must be 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit; did you mean 'karte-1'?
+            error: 'Karte_1' is not a profile name
+             --> f.yaml:8:19
+              |
+            8 | metadata: { name: Karte_1 }
+              |                   ^
+              = help: a profile name must be 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit; did you mean 'karte-1'?
 
-        error: how long a vendor's certificate lives is the vendor's choice
-           --> f.yaml:12:3
-            |
-        12  |   validity: 90d
-            |   ^
-            = help: move it: expect: { validity: … }
+            error: how long a vendor's certificate lives is the vendor's choice
+              --> f.yaml:12:3
+               |
+            12 |   validity: 90d
+               |   ^
+               = help: move it: expect: { validity: … }
 
-        error: spec.devices[0] has no place for a key 'platfrom'
-           --> f.yaml:22:21
-            |
-        22  |     - { name: pc-1, platfrom: windows, platform: winodws }
-            |                     ^
-            = help: did you mean 'platform'?
+            error: spec.devices[0] has no place for a key 'platfrom'
+              --> f.yaml:22:21
+               |
+            22 |     - { name: pc-1, platfrom: windows, platform: winodws }
+               |                     ^
+               = help: did you mean 'platform'?
 
-        error: spec.devices[0].platform cannot be 'winodws'
-           --> f.yaml:22:50
-            |
-        22  |     - { name: pc-1, platfrom: windows, platform: winodws }
-            |                                                  ^
-            = help: did you mean 'windows'?
-    "#]],
+            error: spec.devices[0].platform cannot be 'winodws'
+              --> f.yaml:22:50
+               |
+            22 |     - { name: pc-1, platfrom: windows, platform: winodws }
+               |                                                  ^
+               = help: did you mean 'windows'?
+        "#]],
     );
 }
 
@@ -95,4 +95,116 @@ fn stored_documents_are_replaced_and_referred_to() {
     assert_eq!(findings[0].hint.as_deref(), Some("did you mean 'aozora-ca'?"));
     let findings = assemble(&tenant(), &Loaded { documents: stored[1..].to_vec() }).unwrap_err();
     assert_eq!((findings[0].file.as_str(), findings[0].line), ("CertificateProfile/karte (stored)", 0));
+}
+
+/// Documents in every kind and with every field: the examples, the library, and what they leave out.
+fn everything() -> Vec<File> {
+    let targets = "apiVersion: tegata.dev/v1alpha1\nkind: BackupTarget\nmetadata: { name: offsite, labels: { a: b }, annotations: { x: y } }\nspec:\n  \
+        s3: { endpoint: https://s3.example.jp, region: jp-1, bucket: tegata, prefix: a/ }\n  \
+        recipients: [age1cfu0fxay9ycj72346xye9uudcasj4x4m254l69pwhtqzy5lk6yuqnthk0q]\n  retention: 5y\n---\n\
+        apiVersion: tegata.dev/v1alpha1\nkind: BackupTarget\nmetadata: { name: far }\nspec:\n  \
+        sftp: { host: nas.example.jp, port: 2222, user: tegata, path: /srv, hostKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJz2hFaHOp7nMYvUW9gOd7kQLoSTOi8tF3Vv1bT0PyH }\n  \
+        recipients: [age1cfu0fxay9ycj72346xye9uudcasj4x4m254l69pwhtqzy5lk6yuqnthk0q]\n  retention: 1d\n  drill: { every: 30d }\n";
+    let vendor = "apiVersion: tegata.dev/v1alpha1\nkind: Issuer\nmetadata: { name: portal }\nspec: { type: vendor }\n---\n\
+        apiVersion: tegata.dev/v1alpha1\nkind: CertificateProfile\nmetadata: { name: weborca }\nspec:\n  issuer: portal\n  key: { origin: vendor }\n  \
+        expect: { issuer: { CN: Intermediate CA, O: ORCA }, validity: 3y }\n  renewal: { window: 90d, when: late }\n  \
+        install: { stores: [browser, file], keepFileName: true }\n  trust: [0000000000000000000000000000000000000000000000000000000000000000]\n";
+    let group = include_str!("../../../../examples/aozora-group/group.yaml");
+    let clinics = [
+        include_str!("../../../../examples/aozora-group/sakura-naika.yaml"),
+        include_str!("../../../../examples/aozora-group/momiji-shonika.yaml"),
+        include_str!("../../../../examples/aozora-group/tsubaki-shika.yaml"),
+    ];
+    [group, targets, vendor].into_iter().chain(clinics).enumerate().map(|(index, text)| file(&index.to_string(), text)).collect()
+}
+
+#[test]
+fn types_become_yaml_and_the_same_types_again() {
+    use crate::v1::policy::{BackupTargetSpec, CertificateProfileSpec, ClinicNetworkSpec, Envelope, IssuerSpec};
+    fn written<Spec: serde::de::DeserializeOwned + serde::Serialize>(body: &Value) -> String {
+        serde_yaml::to_string(&serde_json::from_value::<Envelope<Spec>>(body.clone()).unwrap()).unwrap()
+    }
+    let checked = check(&everything(), &tenant(), &[]).unwrap();
+    assert_eq!(checked.documents.len(), 11);
+    for document in checked.documents {
+        let text = match document.kind {
+            Kind::Issuer => written::<IssuerSpec>(&document.body),
+            Kind::CertificateProfile => written::<CertificateProfileSpec>(&document.body),
+            Kind::BackupTarget => written::<BackupTargetSpec>(&document.body),
+            Kind::ClinicNetwork => written::<ClinicNetworkSpec>(&document.body),
+        };
+        let again = load(&[file("again", &text)], &tenant()).unwrap_or_else(|findings| panic!("{findings:#?}\n{text}"));
+        assert_eq!(again.documents[0].body, document.body, "{text}");
+    }
+}
+
+/// Kubernetes takes only structural schemas: a type everywhere, nothing to choose between, no references.
+#[test]
+fn schemas_are_structural() {
+    fn walk(schema: &Value, at: &str) {
+        let object = schema.as_object().unwrap();
+        for odd in ["anyOf", "oneOf", "allOf", "not", "$ref", "$defs"] {
+            assert!(!object.contains_key(odd), "{at} has {odd}");
+        }
+        assert!(object["type"].is_string(), "{at} has no single type: {schema}");
+        assert!(at.is_empty() || object["description"].is_string() || at.ends_with('*'), "{at} says nothing about itself");
+        for (name, property) in object.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            walk(property, &format!("{at}/{name}"));
+        }
+        if let Some(items) = object.get("items") {
+            walk(items, &format!("{at}/*"));
+        }
+        if object["type"] == "object" {
+            assert!(object["additionalProperties"] == json!(false) || object["additionalProperties"].is_object(), "{at} takes any key");
+        }
+    }
+    let schemas = schemas();
+    assert_eq!(schemas.len(), Kind::ALL.len());
+    schemas.values().for_each(|schema| walk(schema, ""));
+}
+
+/// Editors must not accept less than Tegata does: whatever is read is written as the schema's patterns say.
+#[test]
+fn patterns_for_editors_accept_what_is_read() {
+    for (pattern_of, accepted) in [
+        ("/properties/spec/properties/validity", ["90d", "1min", "2h"].as_slice()),
+        ("/properties/spec/properties/trust/items", &[&"aB".repeat(32), &["0f"; 32].join(":")]),
+        ("/properties/spec/properties/notices/items", &["daily", "7d"]),
+        ("/properties/spec/properties/browser/properties/select/items", &["https://{facilitySlug}.example.jp:8443"]),
+    ] {
+        let schema = schema::of(Kind::CertificateProfile);
+        let validator = jsonschema::draft202012::new(schema.pointer(pattern_of).unwrap()).unwrap();
+        accepted.iter().for_each(|text| assert!(validator.is_valid(&json!(text)), "{text}"));
+    }
+}
+
+#[test]
+fn a_stored_document_that_is_none_is_told_so() {
+    for body in [
+        json!(null),
+        json!({"kind": "Secret", "metadata": {"name": "a", "namespace": "b"}}),
+        json!({"kind": "Issuer", "metadata": {"name": "a"}}),
+    ] {
+        assert_eq!(Document::stored(body).unwrap_err().line, 0);
+    }
+    let foreign = json!({"apiVersion": "tegata.dev/v1alpha1", "kind": "Issuer", "metadata": {"name": "a", "namespace": "midori"}, "spec": {"type": "vendor"}});
+    let loaded = Loaded { documents: vec![Document::stored(foreign).unwrap()] };
+    assert!(assemble(&tenant(), &loaded).unwrap_err()[0].message.contains("belongs to tenant 'midori'"));
+}
+
+/// What a broken document would have declared is not missed elsewhere.
+#[test]
+fn one_mistake_is_reported_once() {
+    for broken in [
+        ISSUER.replace("Issuer", "Isuer"),
+        ISSUER.replace("type: ca", "type: cq"),
+        ISSUER.replace("name: aozora-ca", "nam: aozora-ca"),
+        "kind: [\n".to_owned(),
+        ISSUER.replace("{ name: aozora-ca }", "{}"),
+    ] {
+        let text = [&broken, PROFILE, CLINIC].join("---\n");
+        let findings = check(&[file("f", &text)], &tenant(), &[]).unwrap_err();
+        let lines: BTreeSet<u32> = findings.iter().map(|finding| finding.line).collect();
+        assert!(lines.len() == 1 && findings[0].line <= 4, "{broken}: {findings:#?}");
+    }
 }

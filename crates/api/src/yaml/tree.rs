@@ -7,6 +7,11 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_yaml::{Location, Spanned};
 
+/// The longest key, in bytes.
+pub(super) const KEY_MAX: usize = 256;
+/// The key that would merge another mapping into this one.
+pub(super) const MERGE_KEY: &str = "<<";
+
 /// A line and a column, both from 1; 0 where unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Place {
@@ -63,14 +68,14 @@ impl Tree {
         if let Node::List(items) = &self.node { items } else { &[] }
     }
 
-    /// The same without places. Of keys that are there twice, the first counts.
+    /// The same without places. Of keys that are there twice, the first counts; keys that no policy can have are left out.
     pub fn value(&self) -> Value {
         match &self.node {
             Node::Scalar(value) => value.clone(),
             Node::List(items) => items.iter().map(Self::value).collect(),
             Node::Map(entries) => {
                 let mut map = Map::new();
-                for (key, value) in entries {
+                for (key, value) in entries.iter().filter(|(key, _)| key.text != MERGE_KEY && key.text.len() <= KEY_MAX) {
                     map.entry(key.text.clone()).or_insert_with(|| value.value());
                 }
                 Value::Object(map)

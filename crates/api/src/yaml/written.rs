@@ -166,8 +166,8 @@ pub(super) fn thumbprint(text: &str) -> Result<Sha256, Wrong> {
 pub(super) fn in_days(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
-        _ if seconds % DAY.as_secs() == 0 => format!("{}d", seconds / DAY.as_secs()),
-        _ if seconds % HOUR.as_secs() == 0 => format!("{}h", seconds / HOUR.as_secs()),
+        _ if seconds.is_multiple_of(DAY.as_secs()) => format!("{}d", seconds / DAY.as_secs()),
+        _ if seconds.is_multiple_of(HOUR.as_secs()) => format!("{}h", seconds / HOUR.as_secs()),
         _ => format!("{}min", seconds / MINUTE.as_secs()),
     }
 }

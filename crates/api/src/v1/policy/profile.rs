@@ -49,7 +49,7 @@ pub struct CertificateProfileSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Key {
-    /// Where.
+    /// Where it is born: on the `device`, or at the `vendor`.
     pub origin: KeyOrigin,
     /// The kind of key that a device makes. Left out: `ecdsa-p256`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

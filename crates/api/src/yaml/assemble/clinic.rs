@@ -65,12 +65,10 @@ fn certificates(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, declared: &
         if gather.is_full() {
             return;
         }
-        if let Some(account) = &assignment.account {
-            if !clinic.accounts.contains_key(account) {
-                let known = clinic.accounts.keys().map(|account| account.as_str());
-                let hint = did_you_mean(account.as_str(), known).unwrap_or_else(|| "add it under accounts".into());
-                gather.say(&at.key("account"), Wrong::new(format!("there is no account {}", quote(account.as_str())), hint));
-            }
+        if let Some(account) = assignment.account.as_ref().filter(|account| !clinic.accounts.contains_key(*account)) {
+            let known = clinic.accounts.keys().map(|account| account.as_str());
+            let hint = did_you_mean(account.as_str(), known).unwrap_or_else(|| "add it under accounts".into());
+            gather.say(&at.key("account"), Wrong::new(format!("there is no account {}", quote(account.as_str())), hint));
         }
         let Some(devices) = selected(clinic, declared, &assignment.devices) else { continue };
         nobody_missing(written, clinic, index, &devices, &at.key("devices"), gather);

@@ -68,18 +68,29 @@ fn conflict<'a>(
             let Some(first) = claims.insert(site.clone(), claim) else { continue };
             // The same profile twice in one clinic is reported as such.
             if first.clinic != &clinic.name || first.profile != profile.name.as_str() {
-                return Some(Wrong::new(
-                    format!(
-                        "on device {}, profiles {} and {} both select for {}",
-                        quote(&device.to_string()),
-                        quote(first.profile),
-                        quote(profile.name.as_str()),
-                        quote(site)
-                    ),
-                    format!("a browser takes one certificate for a site; clinic {} selects for it already", quote(first.clinic.as_str())),
-                ));
+                return Some(both(&first, clinic, profile.name.as_str(), device, site));
             }
         }
     }
     None
+}
+
+fn both(first: &Claim<'_>, clinic: &ClinicNetwork, profile: &str, device: &DeviceId, site: &str) -> Wrong {
+    let (device, site) = (quote(&device.to_string()), quote(site));
+    if first.profile == profile {
+        Wrong::new(
+            format!(
+                "on device {device}, profile {} selects for {site} for clinics {} and {}",
+                quote(profile),
+                quote(first.clinic.as_str()),
+                quote(clinic.name.as_str())
+            ),
+            "a browser takes one certificate for a site; put {facilitySlug} into it, so that each clinic has its own",
+        )
+    } else {
+        Wrong::new(
+            format!("on device {device}, profiles {} and {} both select for {site}", quote(first.profile), quote(profile)),
+            "a browser takes one certificate for a site; let one of them name another, or go on other devices",
+        )
+    }
 }
