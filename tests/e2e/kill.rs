@@ -166,7 +166,7 @@ fn check_issued(certificates: &[Certificate], records: &[Record]) -> Result<()> 
     Ok(())
 }
 
-fn recorded<'a>(records: &'a [Record], stage: Stage, action: &'a str) -> impl Iterator<Item = &'a Record> {
+fn recorded<'a>(records: &'a [Record], stage: Stage, action: &'a str) -> impl DoubleEndedIterator<Item = &'a Record> {
     records.iter().filter(move |record| record.stage == stage && record.action == action)
 }
 

@@ -1,6 +1,7 @@
 //! What the kernel knows about a process.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -17,4 +18,17 @@ pub fn resident_kib(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc/…/status")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// Waits until a process has used no CPU for a while.
+pub fn wait_until_idle(pid: u32) -> Result<()> {
+    let mut before = cpu_seconds(pid)?;
+    loop {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = cpu_seconds(pid)?;
+        if now - before < 0.005 {
+            return Ok(());
+        }
+        before = now;
+    }
 }

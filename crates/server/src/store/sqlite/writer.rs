@@ -10,7 +10,6 @@ use tegata_core::name::TenantName;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::changes::{self, Refusal};
-use super::rows::number;
 use crate::store::{Batch, NewRecord, StoreError};
 
 /// How many batches share one commit at most.
@@ -96,8 +95,10 @@ impl Writer {
 
     async fn apply_all(&mut self, group: &[Request]) -> Result<(), Refusal> {
         for request in group {
-            self.apply(&request.batch).await?;
+            self.change(&request.batch).await?;
         }
+        let records: Vec<&NewRecord> = group.iter().flat_map(|request| &request.batch.records).collect();
+        self.append(&records).await?;
         Ok(())
     }
 
@@ -122,19 +123,33 @@ impl Writer {
     }
 
     async fn apply(&mut self, batch: &Batch) -> Result<(), Refusal> {
+        self.change(batch).await?;
+        self.append(&batch.records.iter().collect::<Vec<_>>()).await?;
+        Ok(())
+    }
+
+    async fn change(&mut self, batch: &Batch) -> Result<(), Refusal> {
         for change in &batch.changes {
             changes::apply(&mut self.db, change).await?;
-        }
-        for record in &batch.records {
-            self.append(record).await?;
         }
         Ok(())
     }
 
-    async fn append(&mut self, record: &NewRecord) -> Result<(), sqlx::Error> {
-        let sequence = self.tails.next(&mut self.db, &record.tenant).await?;
-        let append = query("INSERT INTO audit (tenant, sequence, record) VALUES (?, ?, ?)");
-        append.bind(record.tenant.as_str()).bind(number(sequence)).bind(canonical(record, sequence)).execute(&mut self.db).await?;
+    /// Appends records in one statement, however many there are: each statement costs two changes of thread.
+    async fn append(&mut self, records: &[&NewRecord]) -> Result<(), sqlx::Error> {
+        let mut rows = Vec::new();
+        for record in records {
+            let sequence = self.tails.next(&mut self.db, &record.tenant).await?;
+            rows.push((record.tenant.to_string(), sequence, canonical(record, sequence)));
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let append = query(
+            "INSERT INTO audit (tenant, sequence, record) \
+             SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?)",
+        );
+        append.bind(serde_json::json!(rows).to_string()).execute(&mut self.db).await?;
         Ok(())
     }
 
