@@ -139,12 +139,18 @@ fn post<H: Handler<T, App>, T: 'static>(audience: Audience, path: &'static str, 
 struct Body<T>(T);
 
 /// One line for each request. Paths hold names and numbers only; headers, queries and bodies are never logged.
+///
+/// Devices ask all the time and what they do is in the audit log: their requests are told at `debug`, unless they are refused.
 async fn log(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let device = request.extensions().get::<Peer>().and_then(Peer::key).map(|key| key.to_string());
+    let device = request.extensions().get::<Peer>().and_then(Peer::key);
     let start = Instant::now();
     let response = next.run(request).await;
-    let (status, ms) = (response.status().as_u16(), start.elapsed().as_millis());
-    tracing::info!(target: "tegata_server::access", %method, path, status, ms, device = device.as_deref(), "answered");
+    let (status, ms) = (response.status(), start.elapsed().as_millis());
+    match device {
+        Some(key) if status.is_success() => tracing::debug!(%method, path, status = status.as_u16(), ms, device = %key, "answered"),
+        Some(key) => tracing::info!(%method, path, status = status.as_u16(), ms, device = %key, "answered"),
+        None => tracing::info!(%method, path, status = status.as_u16(), ms, "answered"),
+    }
     response
 }

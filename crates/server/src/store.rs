@@ -205,6 +205,14 @@ pub struct DeviceRow {
     pub receipts: u64,
 }
 
+/// Whose an identity is: as much of a [`DeviceRow`] as every request needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    pub tenant: TenantName,
+    pub device: DeviceId,
+    pub revoked_at: Option<Timestamp>,
+}
+
 /// A decision to issue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderRow {
@@ -373,6 +381,8 @@ pub trait Store: Send + Sync + 'static {
     /// A device by its name, revoked or not.
     async fn device(&self, tenant: &TenantName, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError>;
     /// A device by SHA-256 of its public key, revoked or not.
+    /// Whose a public key is (its SHA-256), without what else is known about the device.
+    async fn holder(&self, identity: &Sha256) -> Result<Option<Holder>, StoreError>;
     async fn device_by_identity(&self, identity: &Sha256) -> Result<Option<DeviceRow>, StoreError>;
     /// Every device of a tenant, by name, revoked or not.
     async fn devices(&self, tenant: &TenantName) -> Result<Vec<DeviceRow>, StoreError>;

@@ -14,7 +14,8 @@ use tegata_api::v1::device::{
     CertificateRequest, EnrollRequest, Enrolled, HOLD_SECONDS, IssuedCertificate, Manifest, ReceiptsAnswer, Report, ReportAnswer,
     SignedReceipt,
 };
-use tegata_core::name::OrderId;
+use tegata_core::name::{OrderId, TenantName};
+use tegata_core::time::Timestamp;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +26,7 @@ use crate::enroll::Enrolment;
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, get, post};
 use crate::issuers::order::Issuance;
-use crate::store::DeviceRow;
+use crate::store::{DeviceRow, Holder};
 use crate::tls::{Identity, Peer};
 use crate::{receipts, reports};
 
@@ -42,22 +43,32 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The device that asks, as it is on record now.
-pub struct Caller {
+/// The device that asks: its name and nothing else.
+pub struct Caller(Holder);
+
+/// The device that asks, and all that is on record about it.
+pub struct KnownCaller {
     row: DeviceRow,
     identity: Arc<Identity>,
 }
 
-impl Caller {
-    /// Compares the certificate of the connection with what is on record: never with what the certificate says about itself alone.
-    async fn known_by(identity: Arc<Identity>, ledger: &Ledger, clock: &Clock) -> Result<Self, Refusal> {
-        if clock.now() > identity.not_after {
-            return Err(Refusal::unauthorized());
-        }
+impl KnownCaller {
+    async fn by(identity: Arc<Identity>, ledger: &Ledger, clock: &Clock) -> Result<Self, Refusal> {
         let row = ledger.store().device_by_identity(&identity.key).await?.ok_or_else(Refusal::unauthorized)?;
-        let is_its_own = row.identity == identity.key && row.tenant.as_str() == identity.tenant;
-        if is_its_own && row.revoked_at.is_none() { Ok(Self { row, identity }) } else { Err(Refusal::unauthorized()) }
+        check(&identity, &row.tenant, row.revoked_at, clock)?;
+        Ok(Self { row, identity })
     }
+}
+
+/// Compares the certificate of the connection with what is on record about its key: what a certificate says is never enough.
+fn check(identity: &Identity, tenant: &TenantName, revoked_at: Option<Timestamp>, clock: &Clock) -> Result<(), Refusal> {
+    let is_its_own = tenant.as_str() == identity.tenant;
+    let is_over = clock.now() > identity.not_after;
+    if is_its_own && !is_over && revoked_at.is_none() { Ok(()) } else { Err(Refusal::unauthorized()) }
+}
+
+fn shown(parts: &Parts) -> Result<Arc<Identity>, Refusal> {
+    parts.extensions.get::<Peer>().and_then(Peer::identity).ok_or_else(Refusal::unauthorized)
 }
 
 impl<S> FromRequestParts<S> for Caller
@@ -69,8 +80,23 @@ where
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let identity = parts.extensions.get::<Peer>().and_then(Peer::identity).ok_or_else(Refusal::unauthorized)?;
-        Self::known_by(identity, &Ledger::from_ref(state), &Clock::from_ref(state)).await
+        let identity = shown(parts)?;
+        let holder = Ledger::from_ref(state).store().holder(&identity.key).await?.ok_or_else(Refusal::unauthorized)?;
+        check(&identity, &holder.tenant, holder.revoked_at, &Clock::from_ref(state))?;
+        Ok(Self(holder))
+    }
+}
+
+impl<S> FromRequestParts<S> for KnownCaller
+where
+    S: Send + Sync,
+    Ledger: FromRef<S>,
+    Clock: FromRef<S>,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        Self::by(shown(parts)?, &Ledger::from_ref(state), &Clock::from_ref(state)).await
     }
 }
 
@@ -86,14 +112,14 @@ struct After {
 
 /// Answers as soon as the manifest is newer than what the device has; 204 if it stays as it is.
 async fn manifest(
-    caller: Caller,
+    caller: KnownCaller,
     State(ledger): State<Ledger>,
     State(bells): State<Bells>,
     State(clock): State<Clock>,
     State(stopping): State<CancellationToken>,
     query: Result<Query<After>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let (Query(After { after }), Caller { row, identity }) = (query?, caller);
+    let (Query(After { after }), KnownCaller { row, identity }) = (query?, caller);
     reports::heard(&ledger, &bells, &row, clock.now()).await?;
     let until = Instant::now() + Duration::from_secs(HOLD_SECONDS);
     // Listens before it reads: what changes in between is heard.
@@ -114,22 +140,22 @@ async fn manifest(
 }
 
 async fn newer_manifest(identity: &Arc<Identity>, ledger: &Ledger, clock: &Clock, after: u64) -> Result<Option<Manifest>, Refusal> {
-    let manifest = Caller::known_by(identity.clone(), ledger, clock).await?.row.manifest;
+    let manifest = KnownCaller::by(identity.clone(), ledger, clock).await?.row.manifest;
     Ok((manifest.generation > after).then_some(manifest))
 }
 
 async fn certificate(
-    caller: Caller,
+    Caller(device): Caller,
     State(issuance): State<Issuance>,
     Path(order): Path<String>,
     Body(request): Body<CertificateRequest>,
 ) -> Result<Json<IssuedCertificate>, Refusal> {
     let order: OrderId = order.parse().map_err(|_| Refusal::not_found())?;
-    Ok(Json(issuance.issue(&caller.row, &order, &request.csr).await?))
+    Ok(Json(issuance.issue(&device, &order, &request.csr).await?))
 }
 
 async fn report(
-    caller: Caller,
+    caller: KnownCaller,
     State(ledger): State<Ledger>,
     State(bells): State<Bells>,
     State(clock): State<Clock>,
@@ -141,7 +167,7 @@ async fn report(
 }
 
 async fn receipts(
-    caller: Caller,
+    caller: KnownCaller,
     State(ledger): State<Ledger>,
     State(bells): State<Bells>,
     State(clock): State<Clock>,
@@ -151,7 +177,7 @@ async fn receipts(
 }
 
 async fn identity(
-    caller: Caller,
+    caller: KnownCaller,
     State(enrolment): State<Arc<Enrolment>>,
     Body(request): Body<CertificateRequest>,
 ) -> Result<Json<IssuedCertificate>, Refusal> {

@@ -25,7 +25,7 @@ use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::issuers::authorities::{Authorities, AuthorityError, Issuing};
 use crate::issuers::signer::{Validity, intent};
-use crate::store::{Batch, CertificateRow, Change, DeviceRow, Draft, NewRecord, OrderRow, OrderState, StoreError};
+use crate::store::{Batch, CertificateRow, Change, Draft, Holder, NewRecord, OrderRow, OrderState, StoreError};
 
 /// How often a request is tried again when another one for the same order was faster. Two settle after one.
 const ATTEMPTS: u32 = 4;
@@ -84,7 +84,7 @@ impl Issuance {
     ///
     /// # Errors
     /// [`IssueError`].
-    pub async fn issue(&self, device: &DeviceRow, order: &OrderId, csr: &str) -> Result<IssuedCertificate, IssueError> {
+    pub async fn issue(&self, device: &Holder, order: &OrderId, csr: &str) -> Result<IssuedCertificate, IssueError> {
         let requested = csr::check(csr)?;
         for _ in 1..ATTEMPTS {
             match self.attempt(device, order, &requested).await {
@@ -113,7 +113,7 @@ impl Issuance {
         Ok(())
     }
 
-    async fn attempt(&self, device: &DeviceRow, order: &OrderId, requested: &RequestedKey) -> Result<IssuedCertificate, IssueError> {
+    async fn attempt(&self, device: &Holder, order: &OrderId, requested: &RequestedKey) -> Result<IssuedCertificate, IssueError> {
         let order = self.ledger.store().order(order).await?.filter(|order| belongs(order, device)).ok_or(IssueError::NotFound)?;
         let key = sha256(&requested.public_key);
         match (order.state, order.draft.clone()) {
@@ -214,7 +214,7 @@ impl Issuance {
     }
 }
 
-fn belongs(order: &OrderRow, device: &DeviceRow) -> bool {
+fn belongs(order: &OrderRow, device: &Holder) -> bool {
     order.tenant == device.tenant && order.slot.device == device.device
 }
 

@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 use self::rows::{Columns, number};
 use self::writer::{Failure, Request, Writer};
 use crate::store::{
-    AuthorityRow, Batch, CertificateFilter, CertificateRow, CodeRow, DeviceRow, DocumentRow, OrderRow, Snapshot, Store, StoreError,
+    AuthorityRow, Batch, CertificateFilter, CertificateRow, CodeRow, DeviceRow, DocumentRow, Holder, OrderRow, Snapshot, Store, StoreError,
     TokenRow,
 };
 
@@ -138,6 +138,13 @@ impl Store for Sqlite {
     async fn device(&self, tenant: &TenantName, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
         let find = "SELECT * FROM devices WHERE tenant = ? AND home = ? AND device = ?";
         self.one("devices", on_device(find, tenant, device), Columns::device).await
+    }
+
+    async fn holder(&self, identity: &Sha256) -> Result<Option<Holder>, StoreError> {
+        let find = query("SELECT tenant, home, device, revoked_at FROM devices WHERE identity = ?").bind(&identity.0[..]);
+        let read =
+            |row: &Columns| Ok(Holder { tenant: row.tenant()?, device: row.device_id()?, revoked_at: row.optional_moment("revoked_at")? });
+        self.one("devices", find, read).await
     }
 
     async fn device_by_identity(&self, identity: &Sha256) -> Result<Option<DeviceRow>, StoreError> {

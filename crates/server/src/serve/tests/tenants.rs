@@ -81,7 +81,8 @@ fn the_routes_are_those_of_the_wire() {
         Anyone GET /healthz
         Anyone GET /ca/{tenant}/{file}
         Anyone GET /crl/{tenant}/{file}
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
 }
 
 #[tokio::test]
