@@ -208,8 +208,11 @@ pub struct DeviceRow {
 /// Whose an identity is: as much of a [`DeviceRow`] as every request needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
+    /// Its tenant.
     pub tenant: TenantName,
+    /// The device.
     pub device: DeviceId,
+    /// When its identity was ended, if it was.
     pub revoked_at: Option<Timestamp>,
 }
 
@@ -383,6 +386,7 @@ pub trait Store: Send + Sync + 'static {
     /// A device by SHA-256 of its public key, revoked or not.
     /// Whose a public key is (its SHA-256), without what else is known about the device.
     async fn holder(&self, identity: &Sha256) -> Result<Option<Holder>, StoreError>;
+    /// The device that has this public key (its SHA-256).
     async fn device_by_identity(&self, identity: &Sha256) -> Result<Option<DeviceRow>, StoreError>;
     /// Every device of a tenant, by name, revoked or not.
     async fn devices(&self, tenant: &TenantName) -> Result<Vec<DeviceRow>, StoreError>;
