@@ -383,10 +383,9 @@ pub trait Store: Send + Sync + 'static {
     async fn code(&self, handle: &str) -> Result<Option<CodeRow>, StoreError>;
     /// A device by its name, revoked or not.
     async fn device(&self, tenant: &TenantName, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError>;
-    /// A device by SHA-256 of its public key, revoked or not.
     /// Whose a public key is (its SHA-256), without what else is known about the device.
     async fn holder(&self, identity: &Sha256) -> Result<Option<Holder>, StoreError>;
-    /// The device that has this public key (its SHA-256).
+    /// A device by SHA-256 of its public key, revoked or not.
     async fn device_by_identity(&self, identity: &Sha256) -> Result<Option<DeviceRow>, StoreError>;
     /// Every device of a tenant, by name, revoked or not.
     async fn devices(&self, tenant: &TenantName) -> Result<Vec<DeviceRow>, StoreError>;
