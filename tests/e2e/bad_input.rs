@@ -48,10 +48,10 @@ fn corpus() -> Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("bad-input"))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
-            if let Ok(text) = fs::read_to_string(&path) {
-                files.push((path.file_name().context("a file has a name")?.to_string_lossy().into_owned(), text));
-            }
+        if path.extension().is_some_and(|extension| extension == "yaml")
+            && let Ok(text) = fs::read_to_string(&path)
+        {
+            files.push((path.file_name().context("a file has a name")?.to_string_lossy().into_owned(), text));
         }
     }
     Ok(files)
