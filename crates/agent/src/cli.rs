@@ -7,6 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tegata_core::name::{DeviceId, Sha256};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::agent::{self, Agent};
 use crate::enroll::{self, EnrollmentCode, Enrolment};
@@ -231,8 +234,11 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 /// `TEGATA_LOG` says how much is told, as in `TEGATA_LOG=debug`.
 fn start_logging(usual: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TEGATA_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
+    // Not an `EnvFilter`: it would bring an engine for regular expressions along.
+    let asked = std::env::var("TEGATA_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = asked.or_else(|| usual.parse().ok()).unwrap_or_default();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
 /// A reader that has gone away (`| head`) is no failure.

@@ -215,7 +215,8 @@ macro_rules! written_in_hex {
     ($name:ident, $size:literal, $shape:literal) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+                let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+                f.pad(&nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect::<String>())
             }
         }
 
