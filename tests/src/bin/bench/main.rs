@@ -73,7 +73,10 @@ fn main() -> Result<()> {
     for (name, measure) in GROUPS {
         if wanted.is_empty() || wanted.iter().any(|one| one == name) {
             eprintln!("measuring {name} …");
-            rows.extend(measure()?);
+            match measure() {
+                Ok(measured) => rows.extend(measured),
+                Err(error) => eprintln!("{name} could not be measured: {error:#}"),
+            }
         }
     }
     for row in &rows {

@@ -20,7 +20,7 @@ pub fn measure() -> Result<Vec<Row>> {
 
 async fn push() -> Result<Vec<Row>> {
     let devices = names("pc", AGENTS);
-    let fleet = Fleet::start(&[], &names("karte", 1)).await?;
+    let fleet = Fleet::start(&names("spare", 1), &names("karte", 1)).await?;
     fleet.apply(&devices, &names("karte", 1)).await?;
     let mut agents = start_agents(&fleet.world, &devices)?;
     fleet.world.wait_until_ready()?;

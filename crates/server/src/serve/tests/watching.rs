@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use tegata_core::name::TenantName;
+use tokio::time::timeout;
 
 use super::world::{World, clock, config, policy};
 use crate::bells::Bells;
@@ -37,13 +39,17 @@ fn write(folder: &Path, name: &str, text: &str) {
 /// Waits until the policy has moved beyond a revision.
 async fn moved(world: &World, revision: u64) -> u64 {
     let store = world.ledger().store();
-    loop {
-        let now = store.policy_revision(&aozora()).await.unwrap();
-        if now > revision {
-            return now;
+    let moving = async {
+        loop {
+            let now = store.policy_revision(&aozora()).await.unwrap();
+            if now > revision {
+                return now;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    // Longer than the minute after which a lost notice is made good.
+    timeout(Duration::from_secs(90), moving).await.expect("the folder was not applied")
 }
 
 async fn clinics(world: &World) -> Vec<String> {
