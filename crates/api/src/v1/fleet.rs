@@ -61,7 +61,7 @@ pub struct Preview {
     pub documents: Vec<DocumentChange>,
     /// Actions that follow from the difference, and would not be taken without it.
     pub actions: Vec<Action>,
-    /// Devices that can sign in now and could not tomorrow.
+    /// Devices that can sign in to some system now and could not tomorrow.
     pub locked_out: Vec<String>,
 }
 

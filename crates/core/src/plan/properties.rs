@@ -132,14 +132,14 @@ fn is_hold(action: &Action) -> bool {
     matches!(action, Action::Hold { .. })
 }
 
-/// Who can sign in at `moment`, with nothing but what is on the device then.
-fn signs_in(desired: &Desired, observed: &Observed, moments: &[Timestamp]) -> BTreeSet<DeviceId> {
+/// The slots in which somebody can sign in at all these moments, with nothing but what is on the device then.
+fn working(desired: &Desired, observed: &Observed, moments: &[Timestamp]) -> BTreeSet<SlotId> {
     let opens = |seen: &ObservedSlot| {
         let left = seen.certificates.iter().filter(|held| !seen.retiring.contains(&held.serial));
         left.filter(|held| moments.iter().all(|moment| held.is_valid_proof(*moment))).count() > 0
     };
     let open = observed.slots.iter().filter(|(slot, seen)| desired.slots.contains_key(*slot) && opens(seen));
-    open.map(|(slot, _)| slot.device.clone()).collect()
+    open.map(|(slot, _)| slot.clone()).collect()
 }
 
 proptest! {
@@ -177,9 +177,9 @@ proptest! {
     /// Where somebody can sign in and policy wants the slot, no plan takes the last certificate that works.
     #[test]
     fn a_plan_never_breaks_what_works(scene in any_scene()) {
-        let is_lost = |id: &DeviceId| scene.observed.devices.get(id).is_some_and(|device| device.revoked);
-        let before: BTreeSet<_> = signs_in(&scene.desired, &scene.observed, &[NOW]).into_iter().filter(|id| !is_lost(id)).collect();
-        let after = signs_in(&scene.desired, &carried_out(&scene.observed, &scene.plan().actions), &[NOW]);
+        let is_lost = |slot: &SlotId| scene.observed.devices.get(&slot.device).is_some_and(|device| device.revoked);
+        let before: BTreeSet<_> = working(&scene.desired, &scene.observed, &[NOW]).into_iter().filter(|slot| !is_lost(slot)).collect();
+        let after = working(&scene.desired, &carried_out(&scene.observed, &scene.plan().actions), &[NOW]);
         prop_assert!(before.is_subset(&after), "{before:?} {after:?}");
     }
 
@@ -216,8 +216,8 @@ proptest! {
             after.desired.slots.extend(wish.map(|wish| (slot.clone(), wished(wish))));
         }
         let moments = [NOW, NOW.after(DAY)];
-        let left = |scene: &Scene| signs_in(&scene.desired, &carried_out(&scene.observed, &scene.plan().actions), &moments);
-        let expected: BTreeSet<_> = left(&scene).difference(&left(&after)).cloned().collect();
+        let left = |scene: &Scene| working(&scene.desired, &carried_out(&scene.observed, &scene.plan().actions), &moments);
+        let expected: BTreeSet<_> = left(&scene).difference(&left(&after)).map(|slot| slot.device.clone()).collect();
         prop_assert_eq!(locked_out(&scene.desired, &after.desired, &scene.observed, NOW), expected);
     }
 }

@@ -628,11 +628,11 @@ mod lockout {
     }
 
     #[test]
-    fn a_device_with_another_way_in_is_not_locked_out() {
+    fn a_device_that_loses_one_of_its_systems_is_locked_out_of_that() {
         let mut scene = Scene::holding([proven(1)]);
         let other: SlotId = "sakura/d1/weborca".parse().unwrap();
         scene.desired.slots.insert(other.clone(), wanted());
         scene.observed.slots.insert(other, crate::fleet::ObservedSlot { certificates: vec![proven(2)], ..Default::default() });
-        assert_eq!(locked_out_by(&scene, &scene.clone().not_wanted("d1")), [""; 0]);
+        assert_eq!(locked_out_by(&scene, &scene.clone().not_wanted("d1")), ["sakura/d1"]);
     }
 }
