@@ -98,6 +98,11 @@ impl Document {
         Ok(Self { kind, name, namespace, body, source })
     }
 
+    /// Says what is wrong with the value at a JSON pointer, for rules that only the caller knows.
+    pub fn finding(&self, pointer: &str, message: String, hint: String) -> Finding {
+        self.source.finding(pointer, self.source.place_of(pointer), Wrong { message, hint: Some(hint) })
+    }
+
     /// The file that the document was read from; for a stored one, what it is.
     pub fn file(&self) -> &str {
         &self.source.file

@@ -1,6 +1,7 @@
 //! The policy documents that are in force: loading, previewing and applying them.
 
 mod difference;
+mod issuers;
 #[cfg(test)]
 mod tests;
 
@@ -132,6 +133,11 @@ async fn foresee(ledger: &Ledger, tenant: &TenantName, documents: &Documents, no
     // A stored policy that is not acceptable any more is not in force: nothing is planned by it until it is corrected.
     let before = assemble(tenant, &rows).unwrap_or_else(|_| nothing_declared(tenant));
     let affected = difference::affected(&before, &checked.tenant);
+    let mut findings = issuers::misnamed(store, &checked).await?;
+    findings.extend(issuers::missed(store, tenant, &edits, &affected, now).await?);
+    if !findings.is_empty() {
+        return Err(ApplyError::Invalid(findings));
+    }
     let mut preview = Preview { documents: edits.iter().map(|edit| edit.change.clone()).collect(), ..Preview::default() };
     for clinic in &affected {
         compare(store, tenant, clinic, now, &mut preview).await?;

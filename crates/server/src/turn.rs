@@ -8,11 +8,13 @@ pub(crate) mod observe;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use tegata_core::name::ClinicId;
 use tegata_core::plan::Plan;
+use tegata_core::policy::Tenant;
 use tegata_core::time::{MINUTE, Timestamp};
 use tokio_util::sync::CancellationToken;
 
@@ -97,8 +99,15 @@ async fn one(ledger: &Ledger, bells: &Bells, clinic: ClinicId, now: Timestamp) {
 
 /// Takes one turn for one clinic.
 pub async fn turn(ledger: &Ledger, bells: &Bells, clinic: &ClinicId, now: Timestamp) -> Result<Plan, TurnError> {
-    let policy = ledger.policy(&clinic.tenant).await?;
+    turn_by(ledger.policy(&clinic.tenant).await?, ledger, bells, clinic, now).await
+}
+
+async fn turn_by(policy: Arc<Tenant>, ledger: &Ledger, bells: &Bells, clinic: &ClinicId, now: Timestamp) -> Result<Plan, TurnError> {
     let scene = observe::read(ledger.store(), &policy, clinic, now).await?;
+    // Documents applied since have nudged the clinic, and the scene may hold that nudge: it must not be slept over.
+    if !Arc::ptr_eq(&policy, &ledger.policy(&clinic.tenant).await?) {
+        return Err(StoreError::Conflict("the policy was changed meanwhile").into());
+    }
     let plan = tegata_core::plan::plan(&scene.desired, &scene.observed, now);
     let decided = announce::announce(ledger, clinic, &scene, &plan, now).await?;
     // Whatever is carried out changes what the next plan is made from.

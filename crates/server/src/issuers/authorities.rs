@@ -127,6 +127,11 @@ impl Authorities {
         if let Some(known) = self.known(&key) {
             return Ok(known);
         }
+        // Anyone may ask for any name: what does not exist is answered without keeping those waiting who ask for what does.
+        let is_made = |rows: Vec<AuthorityRow>| rows.iter().any(|row| row.name == issuing_name(issuer));
+        if !is_made(self.ledger.store().authorities(Some(tenant)).await?) {
+            self.common_name(tenant, issuer).await?;
+        }
         let _making = self.making.lock().await;
         if let Some(known) = self.known(&key) {
             return Ok(known);
@@ -239,7 +244,8 @@ fn root_name(issuer: &IssuerName) -> String {
     format!("{issuer}/root")
 }
 
-fn issuing_name(issuer: &IssuerName) -> String {
+/// What the authority of an issuer that signs is kept as.
+pub fn issuing_name(issuer: &IssuerName) -> String {
     format!("{issuer}/issuing")
 }
 

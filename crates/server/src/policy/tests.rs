@@ -1,4 +1,8 @@
+use tegata_pki::key::Seal;
+
 use super::*;
+use crate::clock::Clock;
+use crate::issuers::authorities::Authorities;
 use crate::pretend::{World, clinic, documents, sakura, tenant};
 
 fn lines(preview: &Preview) -> Vec<String> {
@@ -84,4 +88,53 @@ async fn the_log_says_what_was_applied_by_whom() {
     assert_eq!((&entry.actor[..], &entry.action[..]), ("person:test", "policy.apply"));
     assert_eq!((&entry.details["revision"], &entry.details["change"]), (&json!(1), &json!("created")));
     assert_eq!(entry.details["document"]["spec"]["facilitySlug"], json!("sakura"));
+}
+
+#[tokio::test]
+async fn an_issuer_whose_authority_was_made_keeps_its_name() {
+    let world = World::with(&[&sakura(&["pc-1"])]).await;
+    let rename = |mut documents: Documents| {
+        documents.files[0].text = documents.files[0].text.replace("commonName: Aozora CA", "commonName: Other CA");
+        ApplyRequest { documents, allow_lockout: 0 }
+    };
+    let request = rename(documents(&[&sakura(&["pc-1"])]));
+    apply(&world.ledger, &world.bells, &tenant(), &request, "person:test", world.now).await.expect("nothing was made by this name yet");
+    let request = ApplyRequest { documents: documents(&[&sakura(&["pc-1"])]), allow_lockout: 0 };
+    apply(&world.ledger, &world.bells, &tenant(), &request, "person:test", world.now).await.unwrap();
+
+    let authorities = Authorities::new(world.ledger.clone(), Clock::system(), Seal::generate());
+    authorities.issuer(&tenant(), &"portal".parse().unwrap()).await.unwrap();
+    let request = rename(documents(&[&sakura(&["pc-1"])]));
+    let refused = apply(&world.ledger, &world.bells, &tenant(), &request, "person:test", world.now).await;
+    let Err(ApplyError::Invalid(findings)) = refused else { panic!("{refused:?}") };
+    let told: Vec<_> = findings.iter().map(|finding| (&finding.file[..], finding.line, &finding.path[..], &finding.message[..])).collect();
+    let message = "the authority of this issuer was made as \"Aozora CA\", and its name cannot be changed";
+    assert_eq!(told, [("policy.yaml", 5, "/spec/commonName", message)]);
+}
+
+#[tokio::test]
+async fn an_issuer_stays_until_nothing_that_it_issued_is_in_use() {
+    let world = World::with(&[&sakura(&["pc-1"])]).await;
+    let mut pc = world.enrol("sakura/pc-1").await;
+    world.settle().await;
+    world.prove(&mut pc, "sakura/pc-1/karte").await;
+    let moved = |mut documents: Documents| {
+        let text = documents.files[0].text.replace("name: portal", "name: portal-2").replace("issuer: portal", "issuer: portal-2");
+        documents.files[0].text = text;
+        ApplyRequest { documents, allow_lockout: 0 }
+    };
+    let apply = async || {
+        let request = moved(documents(&[&sakura(&["pc-1"])]));
+        apply(&world.ledger, &world.bells, &tenant(), &request, "person:test", world.now).await
+    };
+    let refused = apply().await;
+    let Err(ApplyError::Invalid(findings)) = refused else { panic!("{refused:?}") };
+    assert_eq!(findings[0].message, "1 certificates of this issuer are still in use");
+    // Both issuers, until the replacement is proven.
+    let mut both = moved(documents(&[&sakura(&["pc-1"])]));
+    both.documents.prune = false;
+    super::apply(&world.ledger, &world.bells, &tenant(), &both, "person:test", world.now).await.unwrap();
+    world.settle().await;
+    world.prove(&mut pc, "sakura/pc-1/karte").await;
+    apply().await.expect("nothing of the old issuer is left");
 }

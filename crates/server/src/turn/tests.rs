@@ -285,3 +285,15 @@ async fn the_loop_takes_turns_when_it_is_rung_and_ends_when_it_is_told() {
     shutdown.cancel();
     tokio::time::timeout(patience, running).await.expect("it ends").unwrap();
 }
+
+#[tokio::test]
+async fn documents_that_are_applied_while_a_turn_reads_are_not_slept_over() {
+    let world = World::with(&[&sakura(&["pc-1"])]).await;
+    world.settle().await;
+    let old = world.ledger.policy(&tenant()).await.unwrap();
+    // The turn has the old policy in hand; its snapshot is going to hold the nudge of the new one.
+    world.apply(&[&sakura(&["pc-1", "pc-2"])]).await.unwrap();
+    let outcome = turn_by(old, &world.ledger, &world.bells, &sakura_id(), world.now).await;
+    assert!(matches!(outcome, Err(TurnError::Store(StoreError::Conflict(_)))), "{outcome:?}");
+    assert_eq!(world.ledger.store().due(world.now, 10).await.unwrap(), [sakura_id()]);
+}

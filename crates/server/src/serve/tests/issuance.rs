@@ -42,11 +42,11 @@ async fn a_certificate_says_what_policy_says_and_comes_from_the_tenants_own_auth
     let pc = world.enroll("sakura/pc-1").await;
     let issued = pc.request(&pc.order().await, &new_key()).await.unwrap();
     let (certificate, chain) = (&read_pem(&issued.certificate).unwrap()[0], &read_pem(&issued.chain).unwrap()[..]);
-    assert_eq!(certificate.issuer_common_name.as_deref(), Some("sakura CA"));
+    assert_eq!(certificate.issuer_common_name.as_deref(), Some("Clinic CA"));
     assert_eq!(certificate.organization.as_deref(), Some("sakura"));
     assert_eq!(certificate.common_name.as_deref(), Some("pc-1"));
     assert_eq!(certificate.not_after.since(certificate.not_before).as_secs(), 90 * 86_400 + 300);
-    assert_eq!((chain.len(), chain[0].common_name.as_deref()), (1, Some("sakura CA")));
+    assert_eq!((chain.len(), chain[0].common_name.as_deref()), (1, Some("Clinic CA")));
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn sites_can_fetch_whom_to_trust_before_anything_was_issued() {
     let answer = super::revocation::fetch(&world, "/ca/aozora/portal.pem").await;
     let bundle = read_pem(std::str::from_utf8(&answer.body).unwrap()).unwrap();
     let names: Vec<_> = bundle.iter().map(|certificate| certificate.common_name.clone().unwrap()).collect();
-    assert_eq!(names, ["sakura CA", "sakura CA Root"]);
+    assert_eq!(names, ["Clinic CA", "Clinic CA Root"]);
     let pc = world.enroll("sakura/pc-1").await;
     let issued = pc.request(&pc.order().await, &new_key()).await.unwrap();
     assert_eq!(read_pem(&issued.chain).unwrap()[0], bundle[0]);

@@ -150,7 +150,7 @@ pub fn policy(clinic: &str) -> String {
         "apiVersion: tegata.dev/v1alpha1
 kind: Issuer
 metadata: {{ name: portal }}
-spec: {{ type: ca, commonName: {clinic} CA }}
+spec: {{ type: ca, commonName: Clinic CA }}
 ---
 apiVersion: tegata.dev/v1alpha1
 kind: CertificateProfile
