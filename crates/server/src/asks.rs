@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::fleet::RecordInstaller;
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, Label, Serial, Sha256, TenantName};
+use tegata_core::plan::Reason;
 use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
@@ -13,6 +14,10 @@ use crate::bells::Bells;
 use crate::policy::PolicyError;
 use crate::store::{Batch, CertificateFilter, CertificateRow, Change, DeviceRow, NewRecord, StoreError};
 use crate::turn::observe;
+use crate::words;
+
+/// How often a wish is tried when others change the same things at the same moment.
+const ATTEMPTS: u32 = 4;
 
 /// Why a wish was not granted.
 #[derive(Debug, thiserror::Error)]
@@ -62,22 +67,23 @@ pub async fn revoke_certificate(
     actor: &str,
     now: Timestamp,
 ) -> Result<(), AskError> {
-    let row = certificate(ledger, tenant, serial).await?;
+    insist(|| try_revoke_certificate(ledger, bells, Ask { tenant, actor, now }, serial, note)).await
+}
+
+async fn try_revoke_certificate(ledger: &Ledger, bells: &Bells, ask: Ask<'_>, serial: &Serial, note: &str) -> Result<(), AskError> {
+    let row = certificate(ledger, ask.tenant, serial).await?;
     if row.revoked_at.is_some() {
         return Ok(());
     }
-    let ask = Ask { tenant, actor, now };
-    let details = json!({ "serial": serial.to_string(), "note": note });
-    // Revocation lists are made from the database: once it is there, it is done.
-    let records = [Stage::Intended, Stage::Done].map(|stage| ask.record(stage, "certificate.revoke", &row.slot, details.clone()));
-    let revoke = Change::Revoke { serial: *serial, at: now, because: "asked".into() };
-    let changes = vec![revoke, ask.nudge(row.slot.clinic)];
-    ledger.record((), Batch { records: records.into(), changes }).await?;
+    let mut batch = Batch { records: vec![], changes: vec![ask.nudge(row.slot.clinic.clone())] };
+    ask.revoke(&row, "asked", json!({ "serial": serial.to_string(), "note": note }), &mut batch);
+    ledger.record((), batch).await?;
     bells.ring_turn();
     Ok(())
 }
 
-/// Ends a device's identity: it is served nothing any more. Repeating it changes nothing.
+/// Ends a device's identity: it is served nothing any more, and no certificate that it ever held is worth anything, not even one that it
+/// says is gone. Repeating it changes nothing.
 pub async fn revoke_device(
     ledger: &Ledger,
     bells: &Bells,
@@ -86,16 +92,25 @@ pub async fn revoke_device(
     actor: &str,
     now: Timestamp,
 ) -> Result<(), AskError> {
+    insist(|| try_revoke_device(ledger, bells, Ask { tenant, actor, now }, device)).await
+}
+
+async fn try_revoke_device(ledger: &Ledger, bells: &Bells, ask: Ask<'_>, device: &DeviceId) -> Result<(), AskError> {
+    let (tenant, now) = (ask.tenant, ask.now);
     let row = ledger.store().device(tenant, device).await?.ok_or(AskError::NotFound("device"))?;
     if row.revoked_at.is_some() {
         return Ok(());
     }
-    let ask = Ask { tenant, actor, now };
     let details = json!({ "identity": row.identity.to_string() });
     let records = [Stage::Intended, Stage::Done].map(|stage| ask.record(stage, "device.revoke", device, details.clone()));
-    let mut changes = vec![Change::RevokeDevice { tenant: tenant.clone(), device: device.clone(), at: now }];
-    changes.extend(concerned(ledger, tenant, device).await?.into_iter().map(|clinic| ask.nudge(clinic)));
-    ledger.record((), Batch { records: records.into(), changes }).await?;
+    let mut batch =
+        Batch { records: records.into(), changes: vec![Change::RevokeDevice { tenant: tenant.clone(), device: device.clone(), at: now }] };
+    let filter = CertificateFilter { device: Some(device.clone()), ..CertificateFilter::default() };
+    for row in ledger.store().certificates(tenant, filter).await?.iter().filter(|row| row.revoked_at.is_none() && row.not_after >= now) {
+        ask.revoke(row, words::reason(Reason::DeviceRevoked), json!({ "serial": row.serial.to_string() }), &mut batch);
+    }
+    batch.changes.extend(concerned(ledger, tenant, device).await?.into_iter().map(|clinic| ask.nudge(clinic)));
+    ledger.record((), batch).await?;
     bells.ring_turn();
     // A request that is held for it has to end.
     bells.ring_device(tenant, device);
@@ -134,9 +149,9 @@ pub async fn on_enrolment(ledger: &Ledger, device: &DeviceRow, now: Timestamp) -
     let mut changes: Vec<Change> = concerned(ledger, tenant, &device.device).await?.into_iter().map(|clinic| ask.nudge(clinic)).collect();
     let before = ledger.store().device(tenant, &device.device).await?;
     if before.is_some_and(|before| before.identity != device.identity) {
-        let filter = CertificateFilter { device: Some(device.device.clone()), ..CertificateFilter::default() };
+        let filter = CertificateFilter { device: Some(device.device.clone()), present: true, ..CertificateFilter::default() };
         let held = ledger.store().certificates(tenant, filter).await?;
-        let slots: BTreeSet<_> = held.into_iter().filter(|row| row.retired_at.is_none()).map(|row| row.slot).collect();
+        let slots: BTreeSet<_> = held.into_iter().map(|row| row.slot).collect();
         changes.extend(slots.into_iter().map(|slot| Change::AskRenewal { tenant: tenant.clone(), slot }));
     }
     Ok(changes)
@@ -155,6 +170,13 @@ impl Ask<'_> {
         NewRecord { tenant, at: self.now, stage, actor, action, object, details }
     }
 
+    /// Revocation lists are made from the database: once it is there, it is done.
+    fn revoke(&self, row: &CertificateRow, because: &str, details: Value, batch: &mut Batch) {
+        let records = [Stage::Intended, Stage::Done].map(|stage| self.record(stage, "certificate.revoke", &row.slot, details.clone()));
+        batch.records.extend(records);
+        batch.changes.push(Change::Revoke { serial: row.serial, at: self.now, because: because.to_owned() });
+    }
+
     fn nudge(&self, clinic: ClinicName) -> Change {
         Change::Nudge { clinic: ClinicId { tenant: self.tenant.clone(), clinic }, at: self.now }
     }
@@ -165,7 +187,23 @@ async fn certificate(ledger: &Ledger, tenant: &TenantName, serial: &Serial) -> R
     found.ok_or(AskError::NotFound("certificate"))
 }
 
+/// A policy that cannot be read names no guests, but a lost device has to be cut off all the same.
 async fn concerned(ledger: &Ledger, tenant: &TenantName, device: &DeviceId) -> Result<BTreeSet<ClinicName>, AskError> {
-    let policy = ledger.policy(tenant).await?;
-    Ok(observe::concerned(ledger.store(), &policy, tenant, device).await?)
+    let policy = match ledger.policy(tenant).await {
+        Ok(policy) => Some(policy),
+        Err(PolicyError::Stored { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(observe::concerned(ledger.store(), policy.as_deref(), tenant, device).await?)
+}
+
+/// Tries again when somebody else was faster: each attempt begins with what is there now.
+async fn insist<Attempt: Future<Output = Result<(), AskError>>>(attempt: impl Fn() -> Attempt) -> Result<(), AskError> {
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(AskError::Store(StoreError::Conflict(_))) => {}
+            settled => return settled,
+        }
+    }
+    attempt().await
 }

@@ -17,7 +17,7 @@ use tegata_api::v1::fleet::{CodeAnswer, CodeKind};
 use tegata_core::name::{DeviceId, Sha256, TenantName};
 use tegata_core::time::{DAY, MINUTE, Timestamp};
 use tegata_pki::csr::{self, CsrError, RequestedKey};
-use tegata_pki::key::{KeyError, hmac_sha256, same, sha256};
+use tegata_pki::key::{KeyError, Seal, hmac_sha256, same, sha256};
 use zeroize::Zeroizing;
 
 use crate::asks::{self, AskError};
@@ -75,6 +75,16 @@ pub enum EnrollError {
     Store(#[from] StoreError),
 }
 
+/// What secrets of codes are digested under. Derived from the seal, so that the database alone is worth nothing to who tries digits.
+pub struct CodeKey(Zeroizing<[u8; 32]>);
+
+impl CodeKey {
+    /// The same for the same seal.
+    pub fn of(seal: &Seal) -> Self {
+        Self(Zeroizing::new(hmac_sha256(seal.text().as_bytes(), b"tegata enrolment codes").0))
+    }
+}
+
 /// Makes codes and redeems them.
 pub struct Enrolment {
     ledger: Ledger,
@@ -84,19 +94,15 @@ pub struct Enrolment {
     /// Signs the server's TLS certificate; enrolled agents trust only this one.
     server: Arc<Signer>,
     /// Secrets are kept as HMAC under this key: whoever reads the database cannot try out six digits.
-    code_key: Zeroizing<Vec<u8>>,
+    code_key: CodeKey,
     freeze: Mutex<Freeze>,
 }
 
 impl Enrolment {
     /// Keeps codes and devices in `ledger`; identities come from `devices`, the server's certificate from `server`.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn open(ledger: Ledger, bells: Bells, clock: Clock, devices: Arc<Signer>, server: Arc<Signer>) -> Result<Self, StoreError> {
-        let code_key = ledger.store().code_key().await?;
+    pub fn new(ledger: Ledger, bells: Bells, clock: Clock, devices: Arc<Signer>, server: Arc<Signer>, code_key: CodeKey) -> Self {
         let identities = Identities { ledger: ledger.clone(), clock: clock.clone(), signer: devices };
-        Ok(Self { ledger, bells, clock, identities, server, code_key, freeze: Mutex::default() })
+        Self { ledger, bells, clock, identities, server, code_key, freeze: Mutex::default() }
     }
 
     /// Makes a code for a device that policy names. Earlier codes of the device are gone.
@@ -149,14 +155,16 @@ impl Enrolment {
         let secret = Secret::read(&request.secret).ok_or(EnrollError::Refused)?;
         let code = self.ledger.store().code(handle.as_str()).await?.ok_or(EnrollError::Refused)?;
         let now = self.clock.now();
-        if now >= code.expires_at || self.frozen(&code.tenant, now) {
+        let is_spent = code.tries_left == 0 && code.used_by.is_none();
+        if now >= code.expires_at || is_spent || self.frozen(&code.tenant, now) {
             return Err(EnrollError::Refused);
         }
+        self.still_wanted(&code).await?;
         if code.used_by.is_some() {
             return self.redeem_again(&request, &code, &handle, &secret, &key).await;
         }
         self.spend_try(&handle, now).await?;
-        self.compare(&request, &code, &handle, &secret, now)?;
+        self.compare(&request, &code, &handle, &secret, now).await?;
         self.acceptable(&code, &identity).await?;
         let device = self.admit(request, &code, key, now).await?;
         self.enrolled(&device.row, device.certificate)
@@ -176,6 +184,13 @@ impl Enrolment {
         self.identities.issue(device).await
     }
 
+    /// Policy may have dropped the device since the code was made. Asked before a try is spent, because the policy may be unreadable.
+    async fn still_wanted(&self, code: &CodeRow) -> Result<(), EnrollError> {
+        let policy = self.ledger.policy(&code.tenant).await.map_err(AskError::from)?;
+        let clinic = policy.clinics.get(&code.device.clinic);
+        if clinic.is_some_and(|clinic| clinic.devices.contains_key(&code.device.device)) { Ok(()) } else { Err(EnrollError::Refused) }
+    }
+
     /// Takes a try off, durably, before anything is compared.
     async fn spend_try(&self, handle: &Handle, now: Timestamp) -> Result<(), EnrollError> {
         let spend = Change::SpendTry { handle: handle.to_string(), now };
@@ -185,7 +200,8 @@ impl Enrolment {
         }
     }
 
-    fn compare(
+    /// Says no to a wrong secret, and puts on record that somebody tried.
+    async fn compare(
         &self,
         request: &EnrollRequest,
         code: &CodeRow,
@@ -199,6 +215,16 @@ impl Enrolment {
             return Ok(());
         }
         self.freeze.lock().unwrap_or_else(PoisonError::into_inner).failed(&code.tenant, now);
+        let record = NewRecord {
+            tenant: code.tenant.clone(),
+            at: now,
+            stage: Stage::Seen,
+            actor: "anyone".into(),
+            action: "device.code-refused",
+            object: code.device.to_string(),
+            details: json!({ "handle": code.handle }),
+        };
+        self.ledger.record((), Batch { records: vec![record], changes: vec![] }).await?;
         Err(EnrollError::Refused)
     }
 
@@ -263,7 +289,7 @@ impl Enrolment {
         secret: &Secret,
         key: &RequestedKey,
     ) -> Result<Enrolled, EnrollError> {
-        self.compare(request, code, handle, secret, self.clock.now())?;
+        self.compare(request, code, handle, secret, self.clock.now()).await?;
         let identity = sha256(&key.public_key);
         let device = self.ledger.store().device(&code.tenant, &code.device).await?;
         let by_the_same = |device: &DeviceRow| code.used_by == Some(identity) && device.identity == identity && device.revoked_at.is_none();
@@ -286,7 +312,7 @@ impl Enrolment {
     }
 
     fn digest(&self, handle: &Handle, secret: &Secret) -> Sha256 {
-        hmac_sha256(&self.code_key, format!("{handle}-{}", secret.text()).as_bytes())
+        hmac_sha256(&*self.code_key.0, format!("{handle}-{}", secret.text()).as_bytes())
     }
 
     /// A handle that no code has. Thirty random bits rarely meet.

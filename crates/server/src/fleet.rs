@@ -73,7 +73,7 @@ pub async fn device_detail(
     if row.is_none() && !named_devices(&policy).contains(device) {
         return Ok(None);
     }
-    let concerned = observe::concerned(ledger.store(), &policy, tenant, device).await?;
+    let concerned = observe::concerned(ledger.store(), Some(&policy), tenant, device).await?;
     let views = views(ledger, tenant, &concerned, now).await?;
     let slots = slots_on(&views, device);
     let glance = glance(&policy, device, row.as_ref(), &slots);

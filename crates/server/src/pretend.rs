@@ -19,7 +19,7 @@ use crate::bells::Bells;
 use crate::policy::{self, ApplyError};
 use crate::receipts;
 use crate::store::sqlite::Sqlite;
-use crate::store::{Batch, CertificateRow, Change, DeviceRow, Draft, OrderRow, OrderState};
+use crate::store::{Batch, CertificateRow, Change, DeviceRow, Draft, Issued, OrderRow, OrderState};
 use crate::turn;
 
 /// More turns than any story needs: a plan that never falls silent is an error.
@@ -166,31 +166,14 @@ impl World {
 
     /// Fulfils the open order of a slot, as the issuing door would.
     pub async fn issue(&self, slot: &str) -> CertificateRow {
-        let order = self.order(slot).await;
+        let OrderRow { id, template, .. } = self.order(slot).await;
         let serial = new_serial();
         let draft = Draft { serial, public_key: sha256(&serial.0), tbs: serial.0.to_vec() };
         let der = [b"certificate".as_slice(), &serial.0].concat();
-        let row = CertificateRow {
-            serial,
-            order: order.id,
-            tenant: tenant(),
-            slot: order.slot.clone(),
-            template: order.template.clone(),
-            account: order.account.clone(),
-            fingerprint: sha256(&der),
-            der,
-            public_key: draft.public_key,
-            not_before: self.now,
-            not_after: self.now.after(order.template.validity),
-            issued_at: self.now,
-            installed_at: None,
-            proven_at: None,
-            retiring_at: None,
-            retired_at: None,
-            revoked_at: None,
-        };
-        self.note(vec![Change::PutDraft { id: order.id, draft }, Change::PutCertificate(row.clone())]).await;
-        row
+        let (fingerprint, not_before, not_after) = (sha256(&der), self.now, self.now.after(template.validity));
+        let issued = Issued { order: id, serial, der, fingerprint, not_before, not_after, at: self.now };
+        self.note(vec![Change::PutDraft { id, draft }, Change::Fulfil(issued)]).await;
+        self.ledger.store().certificate(&serial).await.unwrap().expect("what was kept can be read")
     }
 
     /// Has a device say that it did these things.

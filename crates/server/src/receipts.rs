@@ -7,7 +7,7 @@ use tegata_api::v1::device::{Deed, Receipt, ReceiptsAnswer, SignedReceipt};
 use tegata_core::name::{ClinicId, Sha256};
 use tegata_core::time::Timestamp;
 
-use crate::audit::Ledger;
+use crate::audit::{Ledger, TEGATA};
 use crate::bells::Bells;
 use crate::store::{Batch, CertificateRow, Change, DeviceRow, NewRecord, Store, StoreError};
 
@@ -108,6 +108,7 @@ async fn witness(
         }
         Deed::Retired { fingerprint } => {
             let row = certificate(store, device, number, fingerprint, None).await?;
+            revoke_what_another_pc_holds(device, &row, now, batch);
             ("certificate.retired", row.slot.to_string(), row.slot.clinic, Change::Retired { serial: row.serial, at: now })
         }
         Deed::InstallerRemoved { file, .. } => {
@@ -130,6 +131,26 @@ async fn witness(
     batch.changes.push(change);
     batch.changes.push(Change::Nudge { clinic: ClinicId { tenant, clinic }, at: now });
     Ok(())
+}
+
+/// A certificate that is older than the device's identity was given to the PC that had the name before, and its key may be there still:
+/// that this PC does not have it proves nothing.
+fn revoke_what_another_pc_holds(device: &DeviceRow, row: &CertificateRow, now: Timestamp, batch: &mut Batch) {
+    let is_told = batch.changes.iter().any(|change| matches!(change, Change::Revoke { serial, .. } if *serial == row.serial));
+    if row.issued_at >= device.enrolled_at || row.revoked_at.is_some() || row.not_after < now || is_told {
+        return;
+    }
+    let details = json!({ "serial": row.serial.to_string(), "because": "enrolled-again" });
+    batch.records.extend([Stage::Intended, Stage::Done].map(|stage| NewRecord {
+        tenant: row.tenant.clone(),
+        at: now,
+        stage,
+        actor: TEGATA.to_owned(),
+        action: "certificate.revoke",
+        object: row.slot.to_string(),
+        details: details.clone(),
+    }));
+    batch.changes.push(Change::Revoke { serial: row.serial, at: now, because: "enrolled-again".into() });
 }
 
 /// The certificate that a receipt speaks about, if it is this device's and was issued into that slot by that order.

@@ -39,7 +39,7 @@ async fn keep(ledger: &Ledger, bells: &Bells, device: &DeviceRow, change: Change
     let mut changes = vec![change];
     if matters {
         let policy = ledger.policy(&device.tenant).await?;
-        let clinics = observe::concerned(ledger.store(), &policy, &device.tenant, &device.device).await?;
+        let clinics = observe::concerned(ledger.store(), Some(&policy), &device.tenant, &device.device).await?;
         let clinics = clinics.into_iter().map(|clinic| ClinicId { tenant: device.tenant.clone(), clinic });
         changes.extend(clinics.map(|clinic| Change::Nudge { clinic, at: now }));
     }

@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::clock::Clock;
-use crate::enroll::Enrolment;
+use crate::enroll::{CodeKey, Enrolment};
 use crate::http::{self, App};
 use crate::issuers::authorities::{Authorities, AuthorityError, INSTANCE, Own};
 use crate::issuers::order::Issuance;
@@ -122,21 +122,26 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let folder = Folder::take(&config.state)?;
     let (listener, address) = listen(config.listen).await?;
     let seal = folder.seal()?;
+    let code_key = CodeKey::of(&seal);
+    folder.keep_database_private()?;
     let ledger = Ledger::new(Arc::new(Sqlite::open(&folder.database()).await?));
     let authorities = Arc::new(Authorities::new(ledger.clone(), clock.clone(), seal));
     let (server, devices) = (Arc::new(authorities.own(Own::Server).await?), Arc::new(authorities.own(Own::Devices).await?));
     let access = administrator(&folder, &ledger, &clock, &server, reached_at(&config, address)).await?;
 
     let running = Running::default();
+    // Whatever fails from here on ends what was begun.
+    let unless_started = running.stopping.clone().drop_guard();
     let base = Base { ledger: ledger.clone(), bells: Bells::default(), clock, running: running.clone() };
     let certificate = base.certificate(server.clone(), certificate_names(&config, address)).await?;
     let tls = tls::config(&devices, certificate)?;
-    let app = base.app(authorities, devices.clone(), server, &access.server).await?;
+    let app = base.app(authorities, devices.clone(), server, code_key, &access.server);
     app.issuance.finish_drafts().await?;
 
     base.take_turns();
     base.watch_policies(config.policies);
     base.open_door(listener, tls, &devices, app);
+    unless_started.disarm();
     tracing::info!(server = %access.server, "listening");
     Ok(Server { address, access, ledger, running, _folder: folder })
 }
@@ -196,15 +201,9 @@ impl Base {
     }
 
     /// What the routes are answered from.
-    async fn app(
-        &self,
-        authorities: Arc<Authorities>,
-        devices: Arc<Signer>,
-        server: Arc<Signer>,
-        address: &str,
-    ) -> Result<App, StoreError> {
+    fn app(&self, authorities: Arc<Authorities>, devices: Arc<Signer>, server: Arc<Signer>, code_key: CodeKey, address: &str) -> App {
         let (ledger, bells, clock) = (self.ledger.clone(), self.bells.clone(), self.clock.clone());
-        let enrolment = Enrolment::open(ledger.clone(), bells.clone(), clock.clone(), devices, server).await?;
+        let enrolment = Enrolment::new(ledger.clone(), bells.clone(), clock.clone(), devices, server, code_key);
         let issuance = Issuance {
             ledger: ledger.clone(),
             bells: bells.clone(),
@@ -214,7 +213,7 @@ impl Base {
         };
         let lists = Lists::new(ledger.clone(), clock.clone(), authorities.clone());
         let stopping = self.running.stopping.clone();
-        Ok(App { ledger, bells, clock, enrolment: enrolment.into(), issuance, authorities, lists: lists.into(), stopping })
+        App { ledger, bells, clock, enrolment: enrolment.into(), issuance, authorities, lists: lists.into(), stopping }
     }
 
     fn take_turns(&self) {
@@ -251,15 +250,17 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeE
     Ok((listener, bound))
 }
 
-/// The administrator's access: made at first start, or anew if `admin.json` was removed; then the old token is dead.
+/// The administrator's access: made at first start, or anew if `admin.json` was removed (then the old token is dead) or belongs to
+/// another database.
 async fn administrator(folder: &Folder, ledger: &Ledger, clock: &Clock, server: &Signer, address: String) -> Result<Access, ServeError> {
     let kept = folder.access()?;
     let token = match &kept {
-        Some(access) => access.token.clone(),
-        None => tokens::make(ledger, "admin", None, clock.now()).await?.to_string(),
+        Some(access) if tokens::holder(ledger, &access.token).await?.is_some() => access.token.clone(),
+        _ => tokens::make(ledger, "admin", None, clock.now()).await?.to_string(),
     };
     let access = Access { server: address, authority: server.pem().to_owned(), token };
-    let is_current = kept.is_some_and(|kept| (&kept.server, &kept.authority) == (&access.server, &access.authority));
+    let is_current =
+        kept.is_some_and(|kept| (&kept.server, &kept.authority, &kept.token) == (&access.server, &access.authority, &access.token));
     if !is_current {
         folder.keep_access(&access)?;
     }

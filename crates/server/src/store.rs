@@ -15,7 +15,6 @@ use tegata_core::fleet::Template;
 use tegata_core::name::{AccountName, ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::plan::Reason;
 use tegata_core::time::Timestamp;
-use zeroize::Zeroizing;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +98,7 @@ pub enum Change {
     Heard { tenant: TenantName, device: DeviceId, at: Timestamp },
     /// Keeps a device's newest report, and which installer files it saw.
     PutReport { tenant: TenantName, device: DeviceId, report: Report, clock_offset: i64, at: Timestamp },
-    /// Ends a device's identity.
+    /// Ends a device's identity, and every code that could give it a new one. Guard: it is not ended yet.
     RevokeDevice { tenant: TenantName, device: DeviceId, at: Timestamp },
     /// Keeps a device's manifest. Guard: its generation is exactly one above the stored one.
     PutManifest { tenant: TenantName, device: DeviceId, manifest: Manifest },
@@ -113,7 +112,7 @@ pub enum Change {
     /// Keeps the exact bytes that are about to be signed. Guard: the order is open and has no draft.
     PutDraft { id: OrderId, draft: Draft },
     /// Keeps a signed certificate and closes its order. Guard: the order is open and its draft has this serial.
-    PutCertificate(CertificateRow),
+    Fulfil(Issued),
     /// Notes how far a certificate has come. An earlier moment that is already stored stays.
     Installed { serial: Serial, at: Timestamp },
     /// As above.
@@ -122,9 +121,9 @@ pub enum Change {
     Retiring { serial: Serial, at: Timestamp },
     /// A certificate is gone from its device.
     Retired { serial: Serial, at: Timestamp },
-    /// A certificate is invalid from now on. An earlier moment that is already stored stays.
+    /// A certificate is invalid from now on. Guard: it was not revoked yet.
     Revoke { serial: Serial, at: Timestamp, because: String },
-    /// Somebody asked for a replacement; cleared by the next order for the slot.
+    /// Somebody asked for a replacement; cleared by the next order for the slot. While an order is open, one is on its way already.
     AskRenewal { tenant: TenantName, slot: SlotId },
 
     /// A file with these contents is an installer.
@@ -263,6 +262,25 @@ pub struct Draft {
     pub tbs: Vec<u8>,
 }
 
+/// A certificate that has just been signed. Whose it is, where it goes, what it says and its key are those of its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The decision that it answers.
+    pub order: OrderId,
+    /// Its serial number: that of the order's draft.
+    pub serial: Serial,
+    /// The certificate, DER.
+    pub der: Vec<u8>,
+    /// SHA-256 of `der`.
+    pub fingerprint: Sha256,
+    /// First moment of validity.
+    pub not_before: Timestamp,
+    /// Last moment of validity.
+    pub not_after: Timestamp,
+    /// When it was signed.
+    pub at: Timestamp,
+}
+
 /// A certificate that was signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateRow {
@@ -350,8 +368,8 @@ pub struct CertificateFilter {
     pub clinic: Option<ClinicName>,
     /// Only those of this device's slots.
     pub device: Option<DeviceId>,
-    /// Only those that are revoked, and of this issuer: what a CRL lists.
-    pub revoked_of: Option<IssuerName>,
+    /// Only those that were not seen gone from their devices.
+    pub present: bool,
 }
 
 /// What the server needs from a database.
@@ -403,6 +421,8 @@ pub trait Store: Send + Sync + 'static {
     async fn certificate_by_fingerprint(&self, tenant: &TenantName, fingerprint: &Sha256) -> Result<Option<CertificateRow>, StoreError>;
     /// The certificates of a tenant that pass the filter, oldest first.
     async fn certificates(&self, tenant: &TenantName, filter: CertificateFilter) -> Result<Vec<CertificateRow>, StoreError>;
+    /// What an issuer has revoked of that which lives until `alive_at` or longer, by serial number: serial, and since when.
+    async fn revoked(&self, tenant: &TenantName, issuer: &IssuerName, alive_at: Timestamp) -> Result<Vec<(Serial, Timestamp)>, StoreError>;
     /// Orders that have a draft but no certificate: what a crash left between two commits.
     async fn unsigned_drafts(&self) -> Result<Vec<OrderRow>, StoreError>;
     /// Installer files ordered off one device and not seen gone.
@@ -415,8 +435,6 @@ pub trait Store: Send + Sync + 'static {
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError>;
     /// A token by its SHA-256.
     async fn token(&self, digest: &Sha256) -> Result<Option<TokenRow>, StoreError>;
-    /// A random secret of this installation, made at first use: the key under which enrolment codes are digested.
-    async fn code_key(&self) -> Result<Zeroizing<Vec<u8>>, StoreError>;
 
     /// Records after `after`, oldest first, at most `limit`.
     async fn audit(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<Record>, StoreError>;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRef, FromRequestParts, Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
+use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tegata_api::v1::device::{
@@ -67,8 +67,8 @@ fn check(identity: &Identity, tenant: &TenantName, revoked_at: Option<Timestamp>
     if is_its_own && !is_over && revoked_at.is_none() { Ok(()) } else { Err(Refusal::unauthorized()) }
 }
 
-fn shown(parts: &Parts) -> Result<Arc<Identity>, Refusal> {
-    parts.extensions.get::<Peer>().and_then(Peer::identity).ok_or_else(Refusal::unauthorized)
+fn shown(extensions: &Extensions) -> Result<Arc<Identity>, Refusal> {
+    extensions.get::<Peer>().and_then(Peer::identity).ok_or_else(Refusal::unauthorized)
 }
 
 impl<S> FromRequestParts<S> for Caller
@@ -80,7 +80,7 @@ where
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let identity = shown(parts)?;
+        let identity = shown(&parts.extensions)?;
         let holder = Ledger::from_ref(state).store().holder(&identity.key).await?.ok_or_else(Refusal::unauthorized)?;
         check(&identity, &holder.tenant, holder.revoked_at, &Clock::from_ref(state))?;
         Ok(Self(holder))
@@ -96,7 +96,29 @@ where
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        Self::by(shown(parts)?, &Ledger::from_ref(state), &Clock::from_ref(state)).await
+        Self::by(shown(&parts.extensions)?, &Ledger::from_ref(state), &Clock::from_ref(state)).await
+    }
+}
+
+/// What a device says, and who it is when it has said it: a device that was revoked while its body was on the way is nobody.
+struct Said<C, T>(C, T);
+
+impl<S, C, T> FromRequest<S> for Said<C, T>
+where
+    S: Send + Sync,
+    C: FromRequestParts<S, Rejection = Refusal>,
+    T: Send,
+    Body<T>: FromRequest<S, Rejection = Refusal>,
+{
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        // Whoever shows no identity is not listened to.
+        shown(request.extensions())?;
+        let (mut parts, body) = request.into_parts();
+        let said = Body::from_request(Request::from_parts(parts.clone(), body), state).await;
+        let caller = C::from_request_parts(&mut parts, state).await?;
+        Ok(Self(caller, said?.0))
     }
 }
 
@@ -145,21 +167,19 @@ async fn newer_manifest(identity: &Arc<Identity>, ledger: &Ledger, clock: &Clock
 }
 
 async fn certificate(
-    Caller(device): Caller,
     State(issuance): State<Issuance>,
     Path(order): Path<String>,
-    Body(request): Body<CertificateRequest>,
+    Said(Caller(device), request): Said<Caller, CertificateRequest>,
 ) -> Result<Json<IssuedCertificate>, Refusal> {
     let order: OrderId = order.parse().map_err(|_| Refusal::not_found())?;
     Ok(Json(issuance.issue(&device, &order, &request.csr).await?))
 }
 
 async fn report(
-    caller: KnownCaller,
     State(ledger): State<Ledger>,
     State(bells): State<Bells>,
     State(clock): State<Clock>,
-    Body(report): Body<Report>,
+    Said(caller, report): Said<KnownCaller, Report>,
 ) -> Result<Json<ReportAnswer>, Refusal> {
     let now = clock.now();
     reports::report(&ledger, &bells, &caller.row, report, now).await?;
@@ -167,19 +187,17 @@ async fn report(
 }
 
 async fn receipts(
-    caller: KnownCaller,
     State(ledger): State<Ledger>,
     State(bells): State<Bells>,
     State(clock): State<Clock>,
-    Body(receipts): Body<Vec<SignedReceipt>>,
+    Said(caller, receipts): Said<KnownCaller, Vec<SignedReceipt>>,
 ) -> Result<Json<ReceiptsAnswer>, Refusal> {
     Ok(Json(receipts::accept(&ledger, &bells, &caller.row, receipts, clock.now()).await?))
 }
 
 async fn identity(
-    caller: KnownCaller,
     State(enrolment): State<Arc<Enrolment>>,
-    Body(request): Body<CertificateRequest>,
+    Said(caller, request): Said<KnownCaller, CertificateRequest>,
 ) -> Result<Json<IssuedCertificate>, Refusal> {
     Ok(Json(enrolment.renew(&caller.row, &request.csr).await?))
 }

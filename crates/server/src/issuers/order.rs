@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::IssuedCertificate;
-use tegata_core::name::{ClinicId, OrderId, Sha256};
+use tegata_core::name::{ClinicId, OrderId, Serial, Sha256};
 use tegata_core::policy::KeyAlgorithm;
 use tegata_core::time::Timestamp;
 use tegata_pki::authority::{Purpose, Tbs, new_serial};
@@ -25,7 +25,7 @@ use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::issuers::authorities::{Authorities, AuthorityError, Issuing};
 use crate::issuers::signer::{Validity, intent};
-use crate::store::{Batch, CertificateRow, Change, Draft, Holder, NewRecord, OrderRow, OrderState, StoreError};
+use crate::store::{Batch, CertificateRow, Change, Draft, Holder, Issued, NewRecord, OrderRow, OrderState, StoreError};
 
 /// How often a request is tried again when another one for the same order was faster. Two settle after one.
 const ATTEMPTS: u32 = 4;
@@ -133,7 +133,7 @@ impl Issuance {
             return Err(IssueError::Closed);
         }
         let issuing = self.authorities.issuer(&order.tenant, &order.template.issuer).await?;
-        Ok(answer(&row, &issuing))
+        Ok(answer(&row.serial, &row.der, &issuing))
     }
 
     /// The device does not have the key of this certificate: one that was never proven is nobody's now, and planning orders anew.
@@ -178,16 +178,14 @@ impl Issuance {
         recorded: Recorded<Tbs>,
         issuing: &Issuing,
     ) -> Result<IssuedCertificate, IssueError> {
-        let der = issuing.signer.sign(&recorded)?;
-        let now = self.clock.now();
-        let row = row(order, draft, der, now)?;
+        let issued = issued(order, draft, issuing.signer.sign(&recorded)?, self.clock.now())?;
         let details = json!({
-            "serial": row.serial.to_string(), "fingerprint": row.fingerprint.to_string(),
-            "notBefore": row.not_before.unix(), "notAfter": row.not_after.unix(),
+            "serial": issued.serial.to_string(), "fingerprint": issued.fingerprint.to_string(),
+            "notBefore": issued.not_before.unix(), "notAfter": issued.not_after.unix(),
         });
-        let record = said(order, Stage::Done, "certificate.issue", now, details);
-        let answer = answer(&row, issuing);
-        self.ledger.record((), Batch { records: vec![record], changes: vec![Change::PutCertificate(row)] }).await?;
+        let record = said(order, Stage::Done, "certificate.issue", issued.at, details);
+        let answer = answer(&issued.serial, &issued.der, issuing);
+        self.ledger.record((), Batch { records: vec![record], changes: vec![Change::Fulfil(issued)] }).await?;
         Ok(answer)
     }
 
@@ -231,29 +229,12 @@ fn said(order: &OrderRow, stage: Stage, action: &'static str, at: Timestamp, mut
     }
 }
 
-fn row(order: &OrderRow, draft: &Draft, der: Vec<u8>, now: Timestamp) -> Result<CertificateRow, KeyError> {
+fn issued(order: &OrderRow, draft: &Draft, der: Vec<u8>, at: Timestamp) -> Result<Issued, KeyError> {
     let read = certificate::read(&der).map_err(|error| KeyError { problem: error.to_string() })?;
-    Ok(CertificateRow {
-        serial: draft.serial,
-        order: order.id,
-        tenant: order.tenant.clone(),
-        slot: order.slot.clone(),
-        template: order.template.clone(),
-        account: order.account.clone(),
-        der,
-        fingerprint: read.fingerprint,
-        public_key: draft.public_key,
-        not_before: read.not_before,
-        not_after: read.not_after,
-        issued_at: now,
-        installed_at: None,
-        proven_at: None,
-        retiring_at: None,
-        retired_at: None,
-        revoked_at: None,
-    })
+    let (fingerprint, not_before, not_after) = (read.fingerprint, read.not_before, read.not_after);
+    Ok(Issued { order: order.id, serial: draft.serial, der, fingerprint, not_before, not_after, at })
 }
 
-fn answer(row: &CertificateRow, issuing: &Issuing) -> IssuedCertificate {
-    IssuedCertificate { serial: row.serial.to_string(), certificate: certificate::to_pem(&row.der), chain: issuing.signer.pem().to_owned() }
+fn answer(serial: &Serial, der: &[u8], issuing: &Issuing) -> IssuedCertificate {
+    IssuedCertificate { serial: serial.to_string(), certificate: certificate::to_pem(der), chain: issuing.signer.pem().to_owned() }
 }

@@ -13,7 +13,7 @@ use crate::audit::Ledger;
 use crate::clock::Clock;
 use crate::issuers::authorities::{Authorities, AuthorityError, Issuing};
 use crate::issuers::signer::Validity;
-use crate::store::{CertificateFilter, StoreError};
+use crate::store::StoreError;
 
 /// How long a list may be relied on (nextUpdate): longer than a long weekend without the server.
 const LIST_LIFE: Duration = DAY.saturating_mul(7);
@@ -73,12 +73,8 @@ impl Lists {
     /// What the list has to name. A certificate stays on it past its own end until every list without it has run out
     /// (RFC 5280, section 3.3, asks for one more list).
     async fn revoked(&self, tenant: &TenantName, issuer: &IssuerName, now: Timestamp) -> Result<Vec<Revoked>, StoreError> {
-        let filter = CertificateFilter { revoked_of: Some(issuer.clone()), ..CertificateFilter::default() };
-        let rows = self.ledger.store().certificates(tenant, filter).await?;
-        let still_matters = rows.iter().filter(|row| row.not_after.after(LIST_LIFE) > now);
-        let mut revoked: Vec<_> = still_matters.filter_map(|row| Some(Revoked { serial: row.serial, at: row.revoked_at? })).collect();
-        revoked.sort_by_key(|revoked| revoked.serial);
-        Ok(revoked)
+        let revoked = self.ledger.store().revoked(tenant, issuer, now.before(LIST_LIFE)).await?;
+        Ok(revoked.into_iter().map(|(serial, at)| Revoked { serial, at }).collect())
     }
 }
 

@@ -100,3 +100,21 @@ async fn those_before_a_refused_one_are_on_record() {
     assert!(matches!(send(&world, &pc, vec![good, bad]).await, Err(ReceiptError::NotSigned { number: 2 })));
     assert_eq!((world.row(&pc).await.receipts, world.logged("seen certificate.installed").await), (1, 1));
 }
+
+#[tokio::test]
+async fn what_the_pc_before_held_is_revoked_when_this_one_does_not_have_it() {
+    let mut world = World::with(&[&sakura(&["pc-1"])]).await;
+    let mut before = world.enrol("sakura/pc-1").await;
+    world.settle().await;
+    let old = world.prove(&mut before, SLOT).await;
+    world.now = world.now.after(std::time::Duration::from_secs(60));
+    let mut after = world.enrol("sakura/pc-1").await;
+    world.settle().await;
+    let new = world.prove(&mut after, SLOT).await;
+    let stored = async |row: &CertificateRow| world.ledger.store().certificate(&row.serial).await.unwrap().unwrap();
+    assert_eq!((stored(&old).await.revoked_at, stored(&new).await.revoked_at), (Some(world.now), None));
+    assert!(world.log().await.contains(&format!("done certificate.revoke {SLOT}")));
+    // Said twice, it is done once.
+    world.tell(&mut after, vec![retired(&old), retired(&old)]).await;
+    assert_eq!(world.logged("done certificate.revoke").await, 1);
+}

@@ -93,6 +93,16 @@ impl Folder {
         }
     }
 
+    /// Closes the database to others, and makes it if it is not there. What SQLite puts beside it gets the same permissions.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn keep_database_private(&self) -> Result<(), FolderError> {
+        let path = self.database();
+        let file = private().create(true).append(true).open(&path).map_err(at(&path))?;
+        close_to_others(&file).map_err(at(&path))
+    }
+
     /// The administrator's access, if it was written and is readable. One that was removed or damaged is made anew.
     ///
     /// # Errors
@@ -141,6 +151,12 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
+fn close_to_others(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(unix)]
 fn private() -> OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
@@ -164,6 +180,11 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_file: &File) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(not(unix))]
@@ -197,6 +218,20 @@ mod tests {
         let folder = Folder::take(&path).unwrap();
         folder.seal().unwrap();
         assert_eq!((mode(&path), mode(&path.join("seal.key"))), (0o700, 0o600));
+    }
+
+    #[tokio::test]
+    async fn the_database_is_for_the_owner_only_even_in_a_folder_that_others_may_enter() {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = Folder::take(place.path()).unwrap();
+        fs::write(folder.database(), "").unwrap();
+        fs::set_permissions(folder.database(), fs::Permissions::from_mode(0o644)).unwrap();
+        folder.keep_database_private().unwrap();
+        let _store = crate::store::sqlite::Sqlite::open(&folder.database()).await.unwrap();
+        for name in ["tegata.db", "tegata.db-wal", "tegata.db-shm"] {
+            assert_eq!(mode(&place.path().join(name)), 0o600, "{name}");
+        }
     }
 
     #[test]

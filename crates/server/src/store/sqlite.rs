@@ -14,14 +14,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteExecutor, SqlitePool, SqlitePoolOptions};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteExecutor, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, query};
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::device::FileHash;
-use tegata_core::name::{ClinicId, ClinicName, DeviceId, OrderId, Serial, Sha256, TenantName};
+use tegata_core::name::{ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, TenantName};
 use tegata_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
-use zeroize::Zeroizing;
 
 use self::rows::{Columns, number};
 use self::writer::{Failure, Request, Writer};
@@ -58,7 +57,6 @@ impl Sqlite {
         // Not `run`: rustc cannot see that its future is `Send`, and sqlx offers this way around.
         let migrated = sqlx::migrate!("migrations/sqlite").run_direct(None, &mut db, false).await;
         migrated.map_err(|error| database(sqlx::Error::Migrate(Box::new(error))))?;
-        make_code_key(&mut db).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
         let readers = readers.connect_lazy_with(settings::reader(path));
         let (writer, queue) = mpsc::channel(QUEUE);
@@ -193,9 +191,15 @@ impl Store for Sqlite {
         found.retain(|row| {
             filter.clinic.as_ref().is_none_or(|clinic| row.slot.clinic == *clinic)
                 && filter.device.as_ref().is_none_or(|device| row.slot.device == *device)
-                && filter.revoked_of.as_ref().is_none_or(|issuer| row.template.issuer == *issuer && row.revoked_at.is_some())
         });
         Ok(found)
+    }
+
+    async fn revoked(&self, tenant: &TenantName, issuer: &IssuerName, alive_at: Timestamp) -> Result<Vec<(Serial, Timestamp)>, StoreError> {
+        let find = "SELECT serial, revoked_at FROM certificates
+            WHERE tenant = ? AND issuer = ? AND revoked_at IS NOT NULL AND not_after >= ? ORDER BY serial";
+        let find = query(find).bind(tenant.as_str()).bind(issuer.as_str()).bind(alive_at.unix());
+        self.all("certificates", find, |row| Ok((Serial(row.bytes("serial")?), row.moment("revoked_at")?))).await
     }
 
     async fn unsigned_drafts(&self) -> Result<Vec<OrderRow>, StoreError> {
@@ -224,24 +228,10 @@ impl Store for Sqlite {
         self.one("tokens", query("SELECT * FROM tokens WHERE digest = ?").bind(&digest.0[..]), Columns::token).await
     }
 
-    async fn code_key(&self) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        let find = sqlx::query_scalar("SELECT value FROM secrets WHERE name = 'code-key'");
-        find.fetch_one(&self.readers).await.map(Zeroizing::new).map_err(database)
-    }
-
     async fn audit(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
         let find = query("SELECT record FROM audit WHERE tenant = ? AND sequence > ? ORDER BY sequence LIMIT ?");
         self.all("audit", find.bind(tenant.as_str()).bind(number(after)).bind(limit), |row| row.json("record")).await
     }
-}
-
-/// The key under which enrolment codes are digested: made once, with the database.
-async fn make_code_key(db: &mut SqliteConnection) -> Result<(), StoreError> {
-    let mut key = Zeroizing::new(vec![0; 32]);
-    aws_lc_rs::rand::fill(&mut key).map_err(|_| StoreError::Unsafe("the operating system gives no random numbers".into()))?;
-    let keep = query("INSERT INTO secrets (name, value) VALUES ('code-key', ?) ON CONFLICT (name) DO NOTHING");
-    keep.bind(&key[..]).execute(db).await.map_err(database)?;
-    Ok(())
 }
 
 fn on_device(sql: &'static str, tenant: &TenantName, device: &DeviceId) -> Statement {
@@ -251,18 +241,16 @@ fn on_device(sql: &'static str, tenant: &TenantName, device: &DeviceId) -> State
 /// The query that reads the fewest rows which could pass the filter. Oldest first.
 fn narrowest(tenant: &TenantName, filter: &CertificateFilter) -> Statement {
     if let Some(device) = &filter.device {
-        let find = "SELECT * FROM certificates WHERE tenant = ? AND home = ? AND device = ? ORDER BY issued_at, rowid";
-        return on_device(find, tenant, device);
-    }
-    if let Some(issuer) = &filter.revoked_of {
-        let find = "SELECT * FROM certificates WHERE tenant = ? AND issuer = ? AND revoked_at IS NOT NULL ORDER BY issued_at, rowid";
-        return query(find).bind(tenant.as_str()).bind(issuer.as_str());
+        let find = "SELECT * FROM certificates WHERE tenant = ? AND home = ? AND device = ? AND (? OR retired_at IS NULL)
+            ORDER BY issued_at, rowid";
+        return on_device(find, tenant, device).bind(!filter.present);
     }
     if let Some(clinic) = &filter.clinic {
-        let find = "SELECT * FROM certificates WHERE tenant = ? AND clinic = ? ORDER BY issued_at, rowid";
-        return query(find).bind(tenant.as_str()).bind(clinic.as_str());
+        let find = "SELECT * FROM certificates WHERE tenant = ? AND clinic = ? AND (? OR retired_at IS NULL) ORDER BY issued_at, rowid";
+        return query(find).bind(tenant.as_str()).bind(clinic.as_str()).bind(!filter.present);
     }
-    query("SELECT * FROM certificates WHERE tenant = ? ORDER BY issued_at, rowid").bind(tenant.as_str())
+    let find = "SELECT * FROM certificates WHERE tenant = ? AND (? OR retired_at IS NULL) ORDER BY issued_at, rowid";
+    query(find).bind(tenant.as_str()).bind(!filter.present)
 }
 
 async fn all<T>(db: impl SqliteExecutor<'_>, table: &'static str, statement: Statement, read: Read<T>) -> Result<Vec<T>, StoreError> {

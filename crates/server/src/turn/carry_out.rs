@@ -124,7 +124,7 @@ async fn elsewhere(
 ) -> Result<Manifest, StoreError> {
     let store = ledger.store();
     let orders = store.orders_on(&clinic.tenant, device).await?;
-    let filter = CertificateFilter { device: Some(device.clone()), ..CertificateFilter::default() };
+    let filter = CertificateFilter { device: Some(device.clone()), present: true, ..CertificateFilter::default() };
     let certificates = store.certificates(&clinic.tenant, filter).await?;
     let removing = store.installers_to_remove(&clinic.tenant, device).await?;
     Ok(make(&Holdings { orders: orders.iter().collect(), certificates: certificates.iter().collect(), removing }))

@@ -52,11 +52,11 @@ pub(crate) async fn observe(
 /// holds slots of.
 pub(crate) async fn concerned(
     store: &dyn Store,
-    policy: &Tenant,
+    policy: Option<&Tenant>,
     tenant: &TenantName,
     device: &DeviceId,
 ) -> Result<BTreeSet<ClinicName>, StoreError> {
-    let mut clinics: BTreeSet<ClinicName> = hosts(policy, device).cloned().collect();
+    let mut clinics: BTreeSet<ClinicName> = policy.into_iter().flat_map(|policy| hosts(policy, device)).cloned().collect();
     clinics.insert(device.clinic.clone());
     clinics.extend(store.orders_on(tenant, device).await?.into_iter().map(|order| order.slot.clinic));
     Ok(clinics)

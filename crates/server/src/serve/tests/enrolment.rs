@@ -1,5 +1,6 @@
 //! Codes: what they let through, and what they survive.
 
+use serde_json::json;
 use tegata_api::client::ClientError;
 use tegata_api::v1::device::{Enrolled, Manifest};
 use tegata_api::v1::fleet::{CodeAnswer, CodeKind, CodeRequest};
@@ -9,7 +10,7 @@ use tegata_core::policy::KeyAlgorithm;
 use tegata_core::time::{DAY, MINUTE};
 use tegata_pki::key::PrivateKey;
 
-use super::world::{Pc, World, code_of, enroll_request, new_key, problem};
+use super::world::{Pc, World, code_of, enroll_request, new_key, policy, problem};
 use crate::store::{Batch, Change};
 
 /// A secret of six digits that is not `right`.
@@ -46,6 +47,27 @@ async fn every_refusal_of_a_code_is_the_same_answer() {
     world.pass(MINUTE * 10);
     seen.push(refused(world.redeem(&handle, &secret, &key).await));
     assert!(seen.iter().all(|problem| *problem == seen[0]), "{seen:#?}");
+}
+
+#[tokio::test]
+async fn a_wrong_code_is_on_record_without_its_secret() {
+    let world = World::start().await;
+    let (handle, secret) = world.code("sakura/pc-1", CodeKind::Typed).await;
+    refused(world.redeem(&handle, &wrong(&secret), &new_key()).await);
+    refused(world.redeem("000000", &secret, &new_key()).await);
+    let records = world.records("aozora", "device.code-refused").await;
+    let told: Vec<_> = records.iter().map(|record| (&record.object[..], &record.details)).collect();
+    assert_eq!(told, [("sakura/pc-1", &json!({ "handle": handle }))]);
+}
+
+#[tokio::test]
+async fn a_code_of_a_device_that_policy_dropped_is_refused() {
+    let world = World::start().await;
+    let (handle, secret) = world.code("sakura/pc-2", CodeKind::Join).await;
+    world.apply("aozora", &policy("sakura").replace("    - { name: pc-2, platform: linux }\n", "")).await;
+    refused(world.redeem(&handle, &secret, &new_key()).await);
+    world.apply("aozora", &policy("sakura")).await;
+    world.redeem(&handle, &secret, &new_key()).await.expect("no try was spent");
 }
 
 #[tokio::test]

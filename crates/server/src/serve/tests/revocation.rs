@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tegata_api::v1::device::{Manifest, Report, ReportAnswer};
+use tegata_api::v1::audit::Stage;
+use tegata_api::v1::device::{Deed, Manifest, Report, ReportAnswer};
+use tegata_api::v1::fleet::CodeKind;
 use tegata_api::v1::problem::Code;
 use tegata_core::time::{DAY, MINUTE};
 use tegata_pki::certificate::read_pem;
@@ -14,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
-use super::world::{PATIENCE, Pc, World, code_of, new_key};
+use super::world::{PATIENCE, Pc, World, code_of, fingerprint, new_key};
 
 const REVOKE: &str = "/v1/tenants/aozora/devices/sakura/pc-1/revoke";
 
@@ -42,6 +44,56 @@ async fn r5_an_open_connection_of_a_revoked_device_is_served_nothing_more() {
     assert_eq!(code_of(pc.request(&"0".repeat(32), &new_key()).await), Code::Unauthorized);
     let fresh = super::world::device_client(&world, &pc.key, &pc.identity);
     assert_eq!(code_of(fresh.get::<Manifest>("/v1/agent/manifest").await), Code::Unauthorized);
+}
+
+#[tokio::test]
+async fn r5_a_device_that_is_revoked_while_it_speaks_is_not_listened_to() {
+    let world = World::start().await;
+    let pc = world.enroll("sakura/pc-1").await;
+    for path in ["report", "receipts", "identity", "orders/00000000000000000000000000000000/certificate"] {
+        let mut open = Connection::open(&world, Some(&pc)).await;
+        let head = format!("POST /v1/agent/{path} HTTP/1.1\r\nHost: tegata\r\nContent-Type: application/json\r\n");
+        // The server says 100 when it begins to wait for the body.
+        assert_eq!(open.ask(&format!("{head}Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")).await.status, 100, "{path}");
+        world.admin().tell(REVOKE, &()).await.unwrap();
+        assert_eq!(open.ask("[]").await.status, 401, "{path}");
+        // Enrolled again: the next round begins with a device that is served.
+        let again = world.enroll("sakura/pc-1").await;
+        assert_eq!(code_of(pc.client.get::<Manifest>("/v1/agent/manifest").await), Code::Unauthorized);
+        drop(again);
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_device_takes_with_it_every_certificate_that_it_ever_held() {
+    let world = World::start().await;
+    let mut pc = world.enroll("sakura/pc-1").await;
+    let (order, first) = pc.install_and_prove().await;
+    world.admin().tell(&format!("/v1/tenants/aozora/certificates/{}/renew", first.serial), &()).await.unwrap();
+    let second = pc.request(&pc.order_other_than(Some(&order)).await, &new_key()).await.unwrap();
+    // It says that the first is gone; whether its key is, nobody knows.
+    pc.did(Deed::Retired { fingerprint: fingerprint(&first.certificate) }).await;
+    world.admin().tell(REVOKE, &()).await.unwrap();
+    world.pass(std::time::Duration::from_secs(1));
+    let mut both = [first.serial, second.serial];
+    both.sort();
+    assert_eq!(list(&world, "/crl/aozora/portal.crl").await.serials, both);
+    for serial in both {
+        let told = world.records("aozora", "certificate.revoke").await;
+        let stages: Vec<Stage> = told.iter().filter(|record| record.details["serial"] == serial).map(|record| record.stage).collect();
+        assert_eq!(stages, [Stage::Intended, Stage::Done]);
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_device_is_not_brought_back_by_a_code_that_was_made_before() {
+    let world = World::start().await;
+    world.enroll("sakura/pc-1").await;
+    let (handle, secret) = world.code("sakura/pc-1", CodeKind::Join).await;
+    world.admin().tell(REVOKE, &()).await.unwrap();
+    assert_eq!(code_of(world.redeem(&handle, &secret, &new_key()).await), Code::CodeRefused);
+    let (handle, secret) = world.code("sakura/pc-1", CodeKind::Join).await;
+    world.redeem(&handle, &secret, &new_key()).await.expect("a code that was made afterwards says that it came back");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What each [`Change`] means in SQL. A guard is a `WHERE` or a constraint: if it does not hold, nothing is written.
 
+mod issuance;
+
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult};
 use sqlx::{Sqlite, query};
@@ -8,8 +10,9 @@ use tegata_core::fleet::Template;
 use tegata_core::name::{ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::time::Timestamp;
 
+use self::issuance::Gathered;
 use super::rows::{number, state_number};
-use crate::store::{AuthorityRow, CertificateRow, Change, CodeRow, DeviceRow, Draft, OrderRow, OrderState, TokenRow};
+use crate::store::{AuthorityRow, Change, CodeRow, DeviceRow, OrderRow, OrderState, TokenRow};
 use crate::words;
 
 /// Why a change was not applied.
@@ -34,8 +37,19 @@ impl From<sqlx::Error> for Refusal {
 type Applied = Result<(), Refusal>;
 type Statement = Query<'static, Sqlite, SqliteArguments>;
 
-/// Applies one change inside the open transaction.
-pub(super) async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
+/// Applies changes in their order inside the open transaction; what issues certificates is gathered and applied together.
+pub(super) async fn apply_all(db: &mut SqliteConnection, changes: impl Iterator<Item = &Change>) -> Applied {
+    let mut gathered = Gathered::default();
+    for change in changes {
+        if !gathered.takes(change) {
+            gathered.apply(db).await?;
+            apply(db, change).await?;
+        }
+    }
+    gathered.apply(db).await
+}
+
+async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
     match change {
         Change::PutDocument { tenant, kind, name, body, author, at } => put_document(db, tenant, (kind, name), body, author, *at).await,
         Change::DeleteDocument { tenant, kind, name } => delete_document(db, tenant, kind, name).await,
@@ -57,8 +71,8 @@ pub(super) async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied
 
         Change::OpenOrder(order) => open_order(db, order).await,
         Change::CancelOrder { id, at } => cancel_order(db, id, *at).await,
-        Change::PutDraft { id, draft } => put_draft(db, id, draft).await,
-        Change::PutCertificate(certificate) => put_certificate(db, certificate).await,
+        Change::PutDraft { id, draft } => issuance::put_drafts(db, &[(id, draft)]).await,
+        Change::Fulfil(issued) => issuance::fulfil(db, &[issued]).await,
         Change::Installed { serial, at } => step(db, INSTALLED, serial, *at).await,
         Change::Proven { serial, at } => step(db, PROVEN, serial, *at).await,
         Change::Retiring { serial, at } => step(db, RETIRING, serial, *at).await,
@@ -205,7 +219,7 @@ async fn put_report(
     // A file that is not there any more needs no removal; one that came back is seen anew.
     let seen: Vec<&str> = report.installers.iter().map(|seen| &seen.file.sha256[..]).collect();
     let keep = "DELETE FROM installers_seen WHERE tenant = $1 AND home = $2 AND device = $3
-            AND lower(hex(sha256)) NOT IN (SELECT value FROM json_each($4));
+            AND hex(sha256) NOT IN (SELECT upper(value) FROM json_each($4));
         INSERT INTO installers_seen (tenant, home, device, sha256)
             SELECT $1, $2, $3, unhex(value) FROM json_each($4) WHERE length(unhex(value)) = 32
             ON CONFLICT (tenant, home, device, sha256) DO NOTHING";
@@ -214,8 +228,11 @@ async fn put_report(
 }
 
 async fn revoke_device(db: &mut SqliteConnection, tenant: &TenantName, device: &DeviceId, at: Timestamp) -> Applied {
-    let revoke = "UPDATE devices SET revoked_at = coalesce(revoked_at, $4) WHERE tenant = $1 AND home = $2 AND device = $3";
-    guard(of_device(revoke, tenant, device).bind(at.unix()).execute(db).await?, "there is no such device")
+    let revoke = "UPDATE devices SET revoked_at = $4 WHERE tenant = $1 AND home = $2 AND device = $3 AND revoked_at IS NULL";
+    guard(of_device(revoke, tenant, device).bind(at.unix()).execute(&mut *db).await?, "there is no such device, or it is revoked")?;
+    let forget = "DELETE FROM codes WHERE tenant = $1 AND home = $2 AND device = $3";
+    of_device(forget, tenant, device).execute(db).await?;
+    Ok(())
 }
 
 async fn put_manifest(db: &mut SqliteConnection, tenant: &TenantName, device: &DeviceId, manifest: &Manifest) -> Applied {
@@ -251,31 +268,6 @@ async fn cancel_order(db: &mut SqliteConnection, id: &OrderId, at: Timestamp) ->
     guard(cancel.execute(db).await?, "the order is not open")
 }
 
-async fn put_draft(db: &mut SqliteConnection, id: &OrderId, draft: &Draft) -> Applied {
-    let put = "UPDATE orders SET draft_serial = $2, draft_key = $3, draft_tbs = $4 WHERE id = $1 AND state = 0 AND draft_serial IS NULL";
-    let put = query(put).bind(&id.0[..]).bind(&draft.serial.0[..]).bind(&draft.public_key.0[..]).bind(&draft.tbs[..]);
-    guard(put.execute(db).await?, "the order is not open, or has a draft already")
-}
-
-/// One round trip for both: what is refused is rolled back as a whole, so the second may run even if the first finds nothing.
-async fn put_certificate(db: &mut SqliteConnection, row: &CertificateRow) -> Applied {
-    let put = "UPDATE orders SET closed_at = ?, state = ? WHERE id = ? AND state = 0 AND draft_serial = ?;
-        INSERT INTO certificates (tenant, clinic, home, device, profile, issuer, common_name, organization, key, validity,
-            serial, order_id, account, der, fingerprint, public_key, not_before, not_after, issued_at,
-            installed_at, proven_at, retiring_at, retired_at, revoked_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let put =
-        query(put).bind(row.issued_at.unix()).bind(state_number(OrderState::Fulfilled)).bind(&row.order.0[..]).bind(&row.serial.0[..]);
-    let put = bind_template(bind_slot(put, &row.tenant, &row.slot), &row.template);
-    let put = put.bind(&row.serial.0[..]).bind(&row.order.0[..]).bind(row.account.as_ref().map(|name| name.as_str()));
-    let put = put.bind(&row.der[..]).bind(&row.fingerprint.0[..]).bind(&row.public_key.0[..]);
-    let put = put.bind(row.not_before.unix()).bind(row.not_after.unix()).bind(row.issued_at.unix());
-    let steps = [row.installed_at, row.proven_at, row.retiring_at, row.retired_at, row.revoked_at];
-    let put = steps.into_iter().fold(put, |put, at| put.bind(at.map(Timestamp::unix)));
-    let both = put.execute(db).await?.rows_affected() == 2;
-    if both { Ok(()) } else { Err(Refusal::Conflict("the order is not open, or has another draft")) }
-}
-
 const INSTALLED: &str = "UPDATE certificates SET installed_at = coalesce(installed_at, $2) WHERE serial = $1";
 /// What answered over a real handshake was installed, whether or not that was heard.
 const PROVEN: &str =
@@ -288,13 +280,15 @@ async fn step(db: &mut SqliteConnection, sql: &'static str, serial: &Serial, at:
 }
 
 async fn revoke(db: &mut SqliteConnection, serial: &Serial, at: Timestamp, because: &str) -> Applied {
-    let revoke = "UPDATE certificates SET revoked_because = CASE WHEN revoked_at IS NULL THEN $3 ELSE revoked_because END,
-        revoked_at = coalesce(revoked_at, $2) WHERE serial = $1";
-    guard(query(revoke).bind(&serial.0[..]).bind(at.unix()).bind(because).execute(db).await?, "there is no such certificate")
+    let revoke = "UPDATE certificates SET revoked_at = $2, revoked_because = $3 WHERE serial = $1 AND revoked_at IS NULL";
+    let revoke = query(revoke).bind(&serial.0[..]).bind(at.unix()).bind(because);
+    guard(revoke.execute(db).await?, "there is no such certificate, or it is revoked")
 }
 
 async fn ask_renewal(db: &mut SqliteConnection, tenant: &TenantName, slot: &SlotId) -> Applied {
-    let ask = "INSERT INTO renewals_asked (tenant, clinic, home, device, profile) VALUES (?, ?, ?, ?, ?)
+    let ask = "INSERT INTO renewals_asked (tenant, clinic, home, device, profile) SELECT $1, $2, $3, $4, $5
+        WHERE NOT EXISTS (SELECT 1 FROM orders
+            WHERE tenant = $1 AND clinic = $2 AND home = $3 AND device = $4 AND profile = $5 AND state = 0)
         ON CONFLICT (tenant, clinic, home, device, profile) DO NOTHING";
     bind_slot(query(ask), tenant, slot).execute(db).await?;
     Ok(())
@@ -303,7 +297,7 @@ async fn ask_renewal(db: &mut SqliteConnection, tenant: &TenantName, slot: &Slot
 async fn put_installer(db: &mut SqliteConnection, tenant: &TenantName, file: &FileHash, name: &str, at: Timestamp) -> Applied {
     let Ok(sha256) = file.sha256.parse::<Sha256>() else { return Err(Refusal::Conflict("a file is known by 64 hexadecimal digits")) };
     let put = "INSERT INTO installers (tenant, sha256, size, name, recorded_at) VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT (tenant, sha256) DO UPDATE SET name = $4";
+        ON CONFLICT (tenant, sha256) DO UPDATE SET size = $3, name = $4";
     let put = query(put).bind(tenant.as_str()).bind(&sha256.0[..]).bind(number(file.size)).bind(name);
     put.bind(at.unix()).execute(db).await?;
     Ok(())

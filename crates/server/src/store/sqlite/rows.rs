@@ -51,7 +51,7 @@ impl Columns {
         if self.raw::<Option<&str>>(column)?.is_some() { self.text(column).map(Some) } else { Ok(None) }
     }
 
-    fn bytes<const N: usize>(&self, column: &'static str) -> Result<[u8; N], StoreError> {
+    pub(super) fn bytes<const N: usize>(&self, column: &'static str) -> Result<[u8; N], StoreError> {
         let bytes: &[u8] = self.raw(column)?;
         bytes.try_into().map_err(|_| self.corrupt(Unreadable(format!("{column}: expected {N} bytes, found {}", bytes.len()))))
     }

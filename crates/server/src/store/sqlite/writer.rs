@@ -94,9 +94,7 @@ impl Writer {
     }
 
     async fn apply_all(&mut self, group: &[Request]) -> Result<(), Refusal> {
-        for request in group {
-            self.change(&request.batch).await?;
-        }
+        changes::apply_all(&mut self.db, group.iter().flat_map(|request| &request.batch.changes)).await?;
         let records: Vec<&NewRecord> = group.iter().flat_map(|request| &request.batch.records).collect();
         self.append(&records).await?;
         Ok(())
@@ -123,15 +121,8 @@ impl Writer {
     }
 
     async fn apply(&mut self, batch: &Batch) -> Result<(), Refusal> {
-        self.change(batch).await?;
+        changes::apply_all(&mut self.db, batch.changes.iter()).await?;
         self.append(&batch.records.iter().collect::<Vec<_>>()).await?;
-        Ok(())
-    }
-
-    async fn change(&mut self, batch: &Batch) -> Result<(), Refusal> {
-        for change in &batch.changes {
-            changes::apply(&mut self.db, change).await?;
-        }
         Ok(())
     }
 
