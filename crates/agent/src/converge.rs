@@ -119,27 +119,42 @@ impl Device {
         outcome
     }
 
-    /// Looks whether what was settled is still where it was put. Says so in the report; only the server can order a new one.
+    /// Looks whether what was settled is where the manifest wants it. Says so in the report; only the server can order a new one.
     pub async fn look_after_settled(&mut self, manifest: &Manifest) -> Result<(), StepError> {
         let mut listed = BTreeMap::new();
         for slot in &manifest.slots {
             let Some(entry) = self.journal.entry(&slot.id).filter(|entry| entry.stage == Stage::Settled).cloned() else { continue };
-            let Some(item) = entry.fingerprint.and_then(|fingerprint| self.inventory.item(fingerprint)).cloned() else { continue };
-            let mut missing = Vec::new();
-            for name in &item.stores {
-                let store = self.keystores.of(name)?;
-                if !listed.contains_key(store.name()) {
-                    listed.insert(store.name(), store.list().await?);
-                }
-                let is_there = |fingerprint| listed[store.name()].contains(&fingerprint);
-                if !entry.fingerprint.is_some_and(is_there) {
-                    missing.push(name.as_str());
-                }
-            }
-            let trouble = (!missing.is_empty()).then(|| format!("the certificate is no longer in its store ({})", missing.join(", ")));
-            self.journal.save(&Entry { trouble, ..entry })?;
+            let Some(fingerprint) = entry.fingerprint else { continue };
+            let Some(item) = self.inventory.item(fingerprint).cloned() else { continue };
+            let trouble = self.misplacement(fingerprint, &slot.stores, &item.stores, &mut listed).await?;
+            self.journal.save(&Entry { misplaced: trouble.is_some(), trouble, ..entry })?;
         }
         Ok(())
+    }
+
+    /// What is wrong with where a certificate is, given where it should be and where it was put.
+    async fn misplacement(
+        &self,
+        fingerprint: Sha256,
+        wanted: &[String],
+        put: &[String],
+        listed: &mut BTreeMap<&'static str, BTreeSet<Sha256>>,
+    ) -> Result<Option<String>, StepError> {
+        let mut missing = Vec::new();
+        for name in wanted {
+            let store = self.keystores.of(name)?;
+            if !listed.contains_key(store.name()) {
+                listed.insert(store.name(), store.list().await?);
+            }
+            if !listed[store.name()].contains(&fingerprint) {
+                missing.push(name.as_str());
+            }
+        }
+        let surplus: Vec<&str> = put.iter().filter(|name| !wanted.contains(name)).map(String::as_str).collect();
+        let missing = (!missing.is_empty()).then(|| format!("the certificate is not in its store ({})", missing.join(", ")));
+        let surplus =
+            (!surplus.is_empty()).then(|| format!("the certificate is in a store that policy does not name ({})", surplus.join(", ")));
+        Ok(missing.or(surplus))
     }
 
     async fn lead(&mut self, manifest: &Manifest, slot: &Slot, retries: &mut Retries, outcome: &mut Outcome) {

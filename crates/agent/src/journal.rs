@@ -23,6 +23,8 @@ pub struct Entry {
     pub fingerprint: Option<Sha256>,
     /// The browser rules of what was proven last. They stay in force until this order is proven.
     pub proven_rules: BTreeSet<BrowserRule>,
+    /// True if what was settled is not in exactly the stores where it belongs.
+    pub misplaced: bool,
     /// What went wrong last, for people.
     pub trouble: Option<String>,
 }
@@ -30,7 +32,7 @@ pub struct Entry {
 impl Entry {
     /// Begins with an order.
     pub fn wanted(slot: SlotId, order: OrderId) -> Self {
-        Self { slot, order, stage: Stage::Wanted, fingerprint: None, proven_rules: BTreeSet::new(), trouble: None }
+        Self { slot, order, stage: Stage::Wanted, fingerprint: None, proven_rules: BTreeSet::new(), misplaced: false, trouble: None }
     }
 
     /// Turns to a newer order of the same slot. What was proven stays in force meanwhile.
@@ -45,6 +47,7 @@ impl Entry {
             slot: self.slot.to_string(),
             order: self.order.to_string(),
             stage: stage_word(self.stage).into(),
+            misplaced: self.misplaced,
             trouble: self.trouble.clone(),
         }
     }
@@ -75,6 +78,8 @@ struct Written {
     #[serde(default)]
     proven_rules: BTreeSet<BrowserRule>,
     #[serde(default)]
+    misplaced: bool,
+    #[serde(default)]
     trouble: Option<String>,
 }
 
@@ -86,6 +91,7 @@ impl From<&Entry> for Written {
             stage: stage_word(entry.stage).into(),
             fingerprint: entry.fingerprint.map(|fingerprint| fingerprint.to_string()),
             proven_rules: entry.proven_rules.clone(),
+            misplaced: entry.misplaced,
             trouble: entry.trouble.clone(),
         }
     }
@@ -102,6 +108,7 @@ impl TryFrom<Written> for Entry {
             stage: stage.ok_or_else(|| format!("stage '{}'", written.stage))?,
             fingerprint: written.fingerprint.map(|text| text.parse().map_err(|_| format!("fingerprint '{text}'"))).transpose()?,
             proven_rules: written.proven_rules,
+            misplaced: written.misplaced,
             trouble: written.trouble,
         })
     }

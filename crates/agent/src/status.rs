@@ -108,6 +108,7 @@ mod tests {
         let slot = |profile: &str, stage: &str, trouble: Option<&str>| SlotReport {
             slot: format!("sakura/uketsuke-1/{profile}"),
             order: "00".repeat(16),
+            misplaced: false,
             stage: stage.into(),
             trouble: trouble.map(str::to_owned),
         };

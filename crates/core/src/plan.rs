@@ -51,7 +51,7 @@ pub enum Reason {
     NotInstalled,
     /// A certificate is installed, but has not answered over a real handshake.
     NotProven,
-    /// A person asked for a replacement.
+    /// A replacement was asked for: by a person, or by the device because the certificate is not where it belongs.
     RenewalAsked,
     /// The certificate does not say what policy says today.
     Outdated,

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::json;
+use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::Report;
 use tegata_core::name::ClinicId;
 use tegata_core::plan::{CLOCK_TOLERANCE_SECONDS, SILENT_AFTER};
@@ -10,7 +12,7 @@ use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
 use crate::bells::Bells;
-use crate::store::{Batch, Change, DeviceRow};
+use crate::store::{Batch, CertificateRow, Change, DeviceRow, NewRecord, StoreError};
 use crate::turn::{TurnError, observe};
 
 /// How exactly the moment when a device was last heard is kept: one write in this span is enough.
@@ -19,11 +21,15 @@ const HEARD_EVERY: Duration = Duration::from_secs(600);
 /// Keeps a report, and has the clinics looked at that it could change something for.
 pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, report: Report, now: Timestamp) -> Result<(), TurnError> {
     let clock_offset = report.clock.saturating_sub(now.unix());
+    let lost = misplaced(ledger, device, &report).await?;
     let matters = was_silent(device, now)
         || is_wrong(device.clock_offset) != is_wrong(clock_offset)
-        || installers(&device.report) != installers(&report);
+        || installers(&device.report) != installers(&report)
+        || !lost.is_empty();
     let put = Change::PutReport { tenant: device.tenant.clone(), device: device.device.clone(), report, clock_offset, at: now };
-    keep(ledger, bells, device, put, matters, now).await
+    let mut batch = Batch { records: vec![], changes: vec![put] };
+    lost.iter().for_each(|row| ask_anew(device, row, now, &mut batch));
+    keep(ledger, bells, device, batch, matters, now).await
 }
 
 /// Notes that a device was heard: to be called with every request that it makes. Writes seldom.
@@ -32,22 +38,53 @@ pub async fn heard(ledger: &Ledger, bells: &Bells, device: &DeviceRow, now: Time
         return Ok(());
     }
     let heard = Change::Heard { tenant: device.tenant.clone(), device: device.device.clone(), at: now };
-    keep(ledger, bells, device, heard, was_silent(device, now), now).await
+    keep(ledger, bells, device, Batch { records: vec![], changes: vec![heard] }, was_silent(device, now), now).await
 }
 
-async fn keep(ledger: &Ledger, bells: &Bells, device: &DeviceRow, change: Change, matters: bool, now: Timestamp) -> Result<(), TurnError> {
-    let mut changes = vec![change];
+async fn keep(
+    ledger: &Ledger,
+    bells: &Bells,
+    device: &DeviceRow,
+    mut batch: Batch,
+    matters: bool,
+    now: Timestamp,
+) -> Result<(), TurnError> {
     if matters {
         let policy = ledger.policy(&device.tenant).await?;
         let clinics = observe::concerned(ledger.store(), Some(&policy), &device.tenant, &device.device).await?;
         let clinics = clinics.into_iter().map(|clinic| ClinicId { tenant: device.tenant.clone(), clinic });
-        changes.extend(clinics.map(|clinic| Change::Nudge { clinic, at: now }));
+        batch.changes.extend(clinics.map(|clinic| Change::Nudge { clinic, at: now }));
     }
-    ledger.note(Batch { records: vec![], changes }).await?;
+    ledger.note(batch).await?;
     if matters {
         bells.ring_turn();
     }
     Ok(())
+}
+
+/// Certificates that were where they belong when the device reported last, and are not any more.
+async fn misplaced(ledger: &Ledger, device: &DeviceRow, report: &Report) -> Result<Vec<CertificateRow>, StoreError> {
+    let known: BTreeSet<_> = device.report.slots.iter().filter(|slot| slot.misplaced).map(|slot| &slot.order).collect();
+    let mut lost = Vec::new();
+    for slot in report.slots.iter().filter(|slot| slot.misplaced && !known.contains(&slot.order)) {
+        let Ok(order) = slot.order.parse() else { continue };
+        let row = ledger.store().certificate_of_order(&order).await?;
+        lost.extend(row.filter(|row| row.tenant == device.tenant && row.slot.device == device.device && row.retired_at.is_none()));
+    }
+    Ok(lost)
+}
+
+fn ask_anew(device: &DeviceRow, row: &CertificateRow, now: Timestamp, batch: &mut Batch) {
+    batch.records.push(NewRecord {
+        tenant: row.tenant.clone(),
+        at: now,
+        stage: Stage::Seen,
+        actor: format!("device:{}", device.device),
+        action: "certificate.misplaced",
+        object: row.slot.to_string(),
+        details: json!({ "serial": row.serial.to_string() }),
+    });
+    batch.changes.push(Change::AskRenewal { tenant: row.tenant.clone(), slot: row.slot.clone() });
 }
 
 fn was_silent(device: &DeviceRow, now: Timestamp) -> bool {

@@ -143,6 +143,7 @@ mod tests {
             reports: vec![SlotReport {
                 slot: "sakura/uketsuke-1/karte".into(),
                 order: "00".into(),
+                misplaced: false,
                 stage: "installed".into(),
                 trouble: Some("the page answered 503".into()),
             }],

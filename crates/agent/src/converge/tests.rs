@@ -49,6 +49,10 @@ fn trouble(world: &World) -> String {
     world.parts().journal.entry(&SLOT.parse().unwrap()).unwrap().trouble.clone().unwrap_or_default()
 }
 
+fn is_misplaced(world: &World) -> bool {
+    world.parts().journal.entry(&SLOT.parse().unwrap()).unwrap().misplaced
+}
+
 async fn held(world: &World) -> BTreeSet<Sha256> {
     world.parts().keystores.file.list().await.unwrap()
 }
@@ -247,9 +251,22 @@ async fn a_certificate_that_vanished_from_its_store_is_reported_until_something_
     let same = manifest(vec![slot(Some(order(1)), &[])]);
     world.parts().look_after_settled(&same).await.unwrap();
     pass(&world, &same).await;
-    assert!(trouble(&world).contains("no longer in its store"), "{}", trouble(&world));
+    assert_eq!((trouble(&world).as_str(), is_misplaced(&world)), ("the certificate is not in its store (browser, file)", true));
     pass(&world, &manifest(vec![slot(Some(order(2)), &[ours])])).await;
-    assert_eq!((stage(&world), trouble(&world).as_str()), (Stage::Settled, ""));
+    assert_eq!((stage(&world), trouble(&world).as_str(), is_misplaced(&world)), (Stage::Settled, "", false));
+}
+
+#[tokio::test]
+async fn stores_that_policy_changed_are_reported_until_the_replacement_is_in_them() {
+    let (world, ours) = settled().await;
+    let moved = |number, replaces: &[_]| wire::SlotManifest { stores: vec!["browser".into()], ..slot(Some(order(number)), replaces) };
+    world.parts().look_after_settled(&manifest(vec![moved(1, &[])])).await.unwrap();
+    let surplus = "the certificate is in a store that policy does not name (file)";
+    assert_eq!((trouble(&world).as_str(), is_misplaced(&world)), (surplus, true));
+    let replacing = manifest(vec![moved(2, &[ours])]);
+    pass(&world, &replacing).await;
+    world.parts().look_after_settled(&replacing).await.unwrap();
+    assert_eq!((stage(&world), trouble(&world).as_str(), is_misplaced(&world)), (Stage::Settled, "", false));
 }
 
 #[tokio::test(start_paused = true)]

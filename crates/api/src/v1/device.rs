@@ -174,6 +174,10 @@ pub struct SlotReport {
     pub order: String,
     /// How far it has come: `wanted`, `keyed`, `staged`, `installed`, `proven`, `settled`, `abandoned`.
     pub stage: String,
+    /// True if the settled certificate is not in exactly the stores that the manifest names: it was taken out of one, or policy names others
+    /// now. The server then orders a replacement.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub misplaced: bool,
     /// What went wrong last, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tegata_api::v1::device::{FileHash, InstallerSeen};
+use tegata_api::v1::device::{FileHash, InstallerSeen, SlotReport};
 use tegata_core::time::DAY;
 
 use super::*;
@@ -59,4 +59,44 @@ async fn a_device_that_is_heard_again_wakes_its_clinic_and_is_written_down_seldo
     world.pass(DAY + Duration::from_secs(2));
     world.settle().await;
     assert!(hear(&world).await, "it was silent");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_where_it_belongs_is_replaced_once() {
+    let (world, mut pc) = quiet().await;
+    let row = world.prove(&mut pc, "sakura/pc-1/karte").await;
+    let saying = |misplaced| {
+        let slot = SlotReport {
+            slot: "sakura/pc-1/karte".into(),
+            order: row.order.to_string(),
+            stage: "settled".into(),
+            misplaced,
+            trouble: None,
+        };
+        Report { clock: world.now.unix(), slots: vec![slot], ..Report::default() }
+    };
+    assert!(!is_nudged_by(&world, &pc, saying(false)).await);
+    assert!(is_nudged_by(&world, &pc, saying(true)).await);
+    let order = world.order("sakura/pc-1/karte").await;
+    assert_eq!((order.because, &order.replaces[..]), (tegata_core::plan::Reason::RenewalAsked, &[row.serial][..]));
+    assert!(!is_nudged_by(&world, &pc, saying(true)).await, "said again, it is no news");
+    assert_eq!(world.logged("seen certificate.misplaced").await, 1);
+    assert_eq!(world.logged("intended order.open").await, 2);
+}
+
+#[tokio::test]
+async fn f4_nobody_has_the_certificate_of_another_replaced() {
+    let world = World::with(&[&sakura(&["pc-1", "pc-2"])]).await;
+    let (mut one, other) = (world.enrol("sakura/pc-1").await, world.enrol("sakura/pc-2").await);
+    world.settle().await;
+    let row = world.prove(&mut one, "sakura/pc-1/karte").await;
+    let slots = [row.order.to_string(), "0".repeat(32), "no order".into()].map(|order| SlotReport {
+        slot: "sakura/pc-1/karte".into(),
+        order,
+        stage: "settled".into(),
+        misplaced: true,
+        trouble: None,
+    });
+    assert!(!is_nudged_by(&world, &other, Report { clock: world.now.unix(), slots: slots.into(), ..Report::default() }).await);
+    assert_eq!(world.logged("seen certificate.misplaced").await, 0);
 }
