@@ -31,8 +31,11 @@ fn i1_i3_a_storm_of_kills_loses_and_duplicates_nothing() -> Result<()> {
         std::thread::sleep(Duration::from_millis(dice.below(150)));
         storm.kill_one(&mut dice)?;
     }
-    storm.calm()?;
-    storm.check()
+    // What is wrong with the books says more than that the world does not come to rest: so it is looked at in any case.
+    match (storm.calm(), storm.check()) {
+        (Err(calm), Err(check)) => Err(check.context(format!("{calm:#}"))),
+        (calm, check) => calm.and(check),
+    }
 }
 
 struct Storm {

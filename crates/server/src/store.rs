@@ -204,7 +204,16 @@ pub struct DeviceRow {
     pub receipts: u64,
 }
 
-/// Whose an identity is: as much of a [`DeviceRow`] as every request needs.
+/// Who asks, and for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Who.
+    pub holder: Holder,
+    /// The order, if there is one of that name and it is the holder's own.
+    pub order: Option<OrderRow>,
+}
+
+/// Whose an identity is: as much of a [`DeviceRow`] as a claim needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Its tenant.
@@ -401,8 +410,8 @@ pub trait Store: Send + Sync + 'static {
     async fn code(&self, handle: &str) -> Result<Option<CodeRow>, StoreError>;
     /// A device by its name, revoked or not.
     async fn device(&self, tenant: &TenantName, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError>;
-    /// Whose a public key is (its SHA-256), without what else is known about the device.
-    async fn holder(&self, identity: &Sha256) -> Result<Option<Holder>, StoreError>;
+    /// Who asks for an order to be answered, by SHA-256 of its public key; nothing if it is nobody's key.
+    async fn claim(&self, identity: &Sha256, order: &OrderId) -> Result<Option<Claim>, StoreError>;
     /// A device by SHA-256 of its public key, revoked or not.
     async fn device_by_identity(&self, identity: &Sha256) -> Result<Option<DeviceRow>, StoreError>;
     /// Every device of a tenant, by name, revoked or not.

@@ -17,7 +17,7 @@ use hyper_util::service::TowerToHyperService;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
-use tegata_core::name::Sha256;
+use tegata_core::name::{Sha256, TenantName};
 use tegata_core::time::Timestamp;
 use tegata_pki::certificate;
 use tegata_pki::key::sha256;
@@ -76,6 +76,13 @@ pub struct Identity {
     pub tenant: String,
     /// The last moment of its validity: a connection may outlive it.
     pub not_after: Timestamp,
+}
+
+impl Identity {
+    /// Compares the certificate of the connection with what is on record about its key: what a certificate says is never enough.
+    pub fn is_in_force(&self, tenant: &TenantName, revoked_at: Option<Timestamp>, now: Timestamp) -> bool {
+        tenant.as_str() == self.tenant && now <= self.not_after && revoked_at.is_none()
+    }
 }
 
 impl Peer {

@@ -19,8 +19,8 @@ use tegata_core::policy::KeyAlgorithm;
 use tegata_core::time::Timestamp;
 use tegata_server::store::sqlite::Sqlite;
 use tegata_server::store::{
-    AuthorityRow, Batch, CertificateFilter, CertificateRow, Change, CodeRow, DeviceRow, Draft, Issued, NewRecord, OrderRow, OrderState,
-    Store, StoreError, TokenRow,
+    AuthorityRow, Batch, CertificateFilter, CertificateRow, Change, Claim, CodeRow, DeviceRow, Draft, Holder, Issued, NewRecord, OrderRow,
+    OrderState, Store, StoreError, TokenRow,
 };
 
 /// A database that can be closed and opened again.
@@ -69,6 +69,7 @@ contract! {
     i1_a_draft_is_written_once_and_only_for_an_open_order,
     i1_a_certificate_needs_an_open_order_and_the_draft_that_was_recorded,
     i1_issuances_that_share_a_commit_are_kept_or_refused_each_alone,
+    f4_a_claim_is_answered_with_the_holders_own_order_or_none,
     i5_no_serial_and_no_order_has_two_certificates,
     certificates_come_their_way_step_by_step,
     certificates_are_found_by_whatever_they_are_known_by,
@@ -293,6 +294,28 @@ async fn i1_issuances_that_share_a_commit_are_kept_or_refused_each_alone(backend
         let kept = store.certificate(&serial(n)).await.unwrap();
         assert_eq!(outcome.is_ok(), drafted(&n), "{n}: {outcome:?}");
         assert_eq!(kept, drafted(&n).then(|| certificate(n, &name(n))), "{n}");
+    }
+}
+
+async fn f4_a_claim_is_answered_with_the_holders_own_order_or_none(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let revoked = DeviceRow { revoked_at: Some(at(99)), ..device_row("sakura/pc-2", 2) };
+    store.commit(changes([Change::PutDevice(device_row("sakura/pc-1", 1)), Change::PutDevice(revoked)])).await.unwrap();
+    store.commit(changes([1, 2].map(|n| Change::OpenOrder(order(n, &format!("sakura/pc-{n}/karte")))))).await.unwrap();
+    store.commit(changes([Change::PutDraft { id: order_id(1), draft: draft(1) }])).await.unwrap();
+    let own = |n: u8, draft| Some(OrderRow { draft, ..order(n, &format!("sakura/pc-{n}/karte")) });
+    // Each of these, many times at once.
+    let asked = [(1, 1), (1, 2), (1, 9), (2, 2), (3, 1)].repeat(20);
+    let claims = join_all(asked.iter().map(async |(identity, n)| store.claim(&sha(*identity), &order_id(*n)).await)).await;
+    for ((identity, n), claim) in asked.iter().zip(claims) {
+        let holder = |name: &str, revoked_at| Holder { tenant: aozora(), device: device(name), revoked_at };
+        let expected = match (identity, n) {
+            (1, 1) => Some(Claim { holder: holder("sakura/pc-1", None), order: own(1, Some(draft(1))) }),
+            (1, _) => Some(Claim { holder: holder("sakura/pc-1", None), order: None }),
+            (2, _) => Some(Claim { holder: holder("sakura/pc-2", Some(at(99))), order: own(2, None) }),
+            _ => None,
+        };
+        assert_eq!(claim.unwrap(), expected, "identity {identity}, order {n}");
     }
 }
 

@@ -14,8 +14,7 @@ use tegata_api::v1::device::{
     CertificateRequest, EnrollRequest, Enrolled, HOLD_SECONDS, IssuedCertificate, Manifest, ReceiptsAnswer, Report, ReportAnswer,
     SignedReceipt,
 };
-use tegata_core::name::{OrderId, TenantName};
-use tegata_core::time::Timestamp;
+use tegata_core::name::OrderId;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +25,7 @@ use crate::enroll::Enrolment;
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, get, post};
 use crate::issuers::order::Issuance;
-use crate::store::{DeviceRow, Holder};
+use crate::store::DeviceRow;
 use crate::tls::{Identity, Peer};
 use crate::{receipts, reports};
 
@@ -43,8 +42,8 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The device that asks: its name and nothing else.
-pub struct Caller(Holder);
+/// The identity that was shown in the handshake. Whether it is in force is for the handler to find out.
+struct Shown(Arc<Identity>);
 
 /// The device that asks, and all that is on record about it.
 pub struct KnownCaller {
@@ -55,35 +54,22 @@ pub struct KnownCaller {
 impl KnownCaller {
     async fn by(identity: Arc<Identity>, ledger: &Ledger, clock: &Clock) -> Result<Self, Refusal> {
         let row = ledger.store().device_by_identity(&identity.key).await?.ok_or_else(Refusal::unauthorized)?;
-        check(&identity, &row.tenant, row.revoked_at, clock)?;
+        if !identity.is_in_force(&row.tenant, row.revoked_at, clock.now()) {
+            return Err(Refusal::unauthorized());
+        }
         Ok(Self { row, identity })
     }
-}
-
-/// Compares the certificate of the connection with what is on record about its key: what a certificate says is never enough.
-fn check(identity: &Identity, tenant: &TenantName, revoked_at: Option<Timestamp>, clock: &Clock) -> Result<(), Refusal> {
-    let is_its_own = tenant.as_str() == identity.tenant;
-    let is_over = clock.now() > identity.not_after;
-    if is_its_own && !is_over && revoked_at.is_none() { Ok(()) } else { Err(Refusal::unauthorized()) }
 }
 
 fn shown(extensions: &Extensions) -> Result<Arc<Identity>, Refusal> {
     extensions.get::<Peer>().and_then(Peer::identity).ok_or_else(Refusal::unauthorized)
 }
 
-impl<S> FromRequestParts<S> for Caller
-where
-    S: Send + Sync,
-    Ledger: FromRef<S>,
-    Clock: FromRef<S>,
-{
+impl<S: Send + Sync> FromRequestParts<S> for Shown {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let identity = shown(&parts.extensions)?;
-        let holder = Ledger::from_ref(state).store().holder(&identity.key).await?.ok_or_else(Refusal::unauthorized)?;
-        check(&identity, &holder.tenant, holder.revoked_at, &Clock::from_ref(state))?;
-        Ok(Self(holder))
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        Ok(Self(shown(&parts.extensions)?))
     }
 }
 
@@ -169,10 +155,10 @@ async fn newer_manifest(identity: &Arc<Identity>, ledger: &Ledger, clock: &Clock
 async fn certificate(
     State(issuance): State<Issuance>,
     Path(order): Path<String>,
-    Said(Caller(device), request): Said<Caller, CertificateRequest>,
+    Said(Shown(identity), request): Said<Shown, CertificateRequest>,
 ) -> Result<Json<IssuedCertificate>, Refusal> {
     let order: OrderId = order.parse().map_err(|_| Refusal::not_found())?;
-    Ok(Json(issuance.issue(&device, &order, &request.csr).await?))
+    Ok(Json(issuance.issue(&identity, &order, &request.csr).await?))
 }
 
 async fn report(

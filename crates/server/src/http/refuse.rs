@@ -244,6 +244,7 @@ impl From<EnrollError> for Refusal {
 impl From<IssueError> for Refusal {
     fn from(error: IssueError) -> Self {
         match error {
+            IssueError::Nobody => Self::unauthorized(),
             IssueError::NotFound => Self::not_found(),
             IssueError::Closed => Self::new(Code::OrderClosed, "the order is not open any more")
                 .detail("it was taken back, or it ended in a certificate for another key; discard what was made for it"),

@@ -25,7 +25,8 @@ use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::issuers::authorities::{Authorities, AuthorityError, Issuing};
 use crate::issuers::signer::{Validity, intent};
-use crate::store::{Batch, CertificateRow, Change, Draft, Holder, Issued, NewRecord, OrderRow, OrderState, StoreError};
+use crate::store::{Batch, CertificateRow, Change, Claim, Draft, Issued, NewRecord, OrderRow, OrderState, StoreError};
+use crate::tls::Identity;
 
 /// How often a request is tried again when another one for the same order was faster. Two settle after one.
 const ATTEMPTS: u32 = 4;
@@ -33,6 +34,9 @@ const ATTEMPTS: u32 = 4;
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
+    /// The identity that was shown is not in force.
+    #[error("the identity is not in force")]
+    Nobody,
     /// There is no such order, or it is another device's.
     #[error("there is no such order")]
     NotFound,
@@ -84,7 +88,7 @@ impl Issuance {
     ///
     /// # Errors
     /// [`IssueError`].
-    pub async fn issue(&self, device: &Holder, order: &OrderId, csr: &str) -> Result<IssuedCertificate, IssueError> {
+    pub async fn issue(&self, device: &Identity, order: &OrderId, csr: &str) -> Result<IssuedCertificate, IssueError> {
         let requested = csr::check(csr)?;
         for _ in 1..ATTEMPTS {
             match self.attempt(device, order, &requested).await {
@@ -113,8 +117,12 @@ impl Issuance {
         Ok(())
     }
 
-    async fn attempt(&self, device: &Holder, order: &OrderId, requested: &RequestedKey) -> Result<IssuedCertificate, IssueError> {
-        let order = self.ledger.store().order(order).await?.filter(|order| belongs(order, device)).ok_or(IssueError::NotFound)?;
+    async fn attempt(&self, device: &Identity, order: &OrderId, requested: &RequestedKey) -> Result<IssuedCertificate, IssueError> {
+        let Claim { holder, order } = self.ledger.store().claim(&device.key, order).await?.ok_or(IssueError::Nobody)?;
+        if !device.is_in_force(&holder.tenant, holder.revoked_at, self.clock.now()) {
+            return Err(IssueError::Nobody);
+        }
+        let order = order.ok_or(IssueError::NotFound)?;
         let key = sha256(&requested.public_key);
         match (order.state, order.draft.clone()) {
             (OrderState::Cancelled, _) => Err(IssueError::Closed),
@@ -210,10 +218,6 @@ impl Issuance {
             crl_url: Some(format!("{}/crl/{}/{}.crl", self.address, order.tenant, template.issuer)),
         }
     }
-}
-
-fn belongs(order: &OrderRow, device: &Holder) -> bool {
-    order.tenant == device.tenant && order.slot.device == device.device
 }
 
 fn said(order: &OrderRow, stage: Stage, action: &'static str, at: Timestamp, mut details: serde_json::Value) -> NewRecord {

@@ -1,6 +1,8 @@
 //! The store on SQLite: one file, one writer, and many commits for one `fsync`.
 
 mod changes;
+mod crowd;
+mod lookup;
 mod rows;
 mod settings;
 mod snapshot;
@@ -13,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use data_encoding::HEXLOWER;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteExecutor, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, query};
@@ -22,10 +25,11 @@ use tegata_core::name::{ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Ser
 use tegata_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::lookup::Question;
 use self::rows::{Columns, number};
 use self::writer::{Failure, Request, Writer};
 use crate::store::{
-    AuthorityRow, Batch, CertificateFilter, CertificateRow, CodeRow, DeviceRow, DocumentRow, Holder, OrderRow, Snapshot, Store, StoreError,
+    AuthorityRow, Batch, CertificateFilter, CertificateRow, Claim, CodeRow, DeviceRow, DocumentRow, OrderRow, Snapshot, Store, StoreError,
     TokenRow,
 };
 
@@ -40,6 +44,7 @@ type Statement = Query<'static, sqlx::Sqlite, SqliteArguments>;
 pub struct Sqlite {
     readers: SqlitePool,
     writer: mpsc::Sender<Request>,
+    lookup: mpsc::Sender<Question>,
     failure: watch::Receiver<Failure>,
 }
 
@@ -62,7 +67,9 @@ impl Sqlite {
         let (writer, queue) = mpsc::channel(QUEUE);
         let (failed, failure) = watch::channel(None);
         tokio::spawn(Writer::new(db, queue, failed).run());
-        Ok(Self { readers, writer, failure })
+        let (lookup, questions) = mpsc::channel(QUEUE);
+        tokio::spawn(lookup::answer(readers.clone(), questions));
+        Ok(Self { readers, writer, lookup, failure })
     }
 
     fn failure(&self) -> StoreError {
@@ -138,11 +145,11 @@ impl Store for Sqlite {
         self.one("devices", on_device(find, tenant, device), Columns::device).await
     }
 
-    async fn holder(&self, identity: &Sha256) -> Result<Option<Holder>, StoreError> {
-        let find = query("SELECT tenant, home, device, revoked_at FROM devices WHERE identity = ?").bind(&identity.0[..]);
-        let read =
-            |row: &Columns| Ok(Holder { tenant: row.tenant()?, device: row.device_id()?, revoked_at: row.optional_moment("revoked_at")? });
-        self.one("devices", find, read).await
+    async fn claim(&self, identity: &Sha256, order: &OrderId) -> Result<Option<Claim>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let question = Question { identity: *identity, order: *order, answer };
+        self.lookup.send(question).await.map_err(|_| self.failure())?;
+        answered.await.unwrap_or_else(|_| Err(self.failure()))
     }
 
     async fn device_by_identity(&self, identity: &Sha256) -> Result<Option<DeviceRow>, StoreError> {
@@ -261,6 +268,11 @@ async fn all<T>(db: impl SqliteExecutor<'_>, table: &'static str, statement: Sta
 async fn one<T>(db: impl SqliteExecutor<'_>, table: &'static str, statement: Statement, read: Read<T>) -> Result<Option<T>, StoreError> {
     let row = statement.fetch_optional(db).await.map_err(database)?;
     row.map(|row| read(&Columns { row, table })).transpose()
+}
+
+/// Bytes as SQLite's `unhex` reads them: JSON, in which rows for many are passed, has no bytes.
+fn hex(bytes: &[u8]) -> String {
+    HEXLOWER.encode(bytes)
 }
 
 fn database(error: sqlx::Error) -> StoreError {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tegata_api::v1::audit::Stage;
-use tegata_api::v1::device::{Deed, Manifest, Report, ReportAnswer};
+use tegata_api::v1::device::{CertificateRequest, Deed, Manifest, Report, ReportAnswer};
 use tegata_api::v1::fleet::CodeKind;
 use tegata_api::v1::problem::Code;
 use tegata_core::time::{DAY, MINUTE};
 use tegata_pki::certificate::read_pem;
+use tegata_pki::csr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -50,13 +51,14 @@ async fn r5_an_open_connection_of_a_revoked_device_is_served_nothing_more() {
 async fn r5_a_device_that_is_revoked_while_it_speaks_is_not_listened_to() {
     let world = World::start().await;
     let pc = world.enroll("sakura/pc-1").await;
+    let body = serde_json::to_string(&CertificateRequest { csr: csr::create(&new_key()).unwrap() }).unwrap();
     for path in ["report", "receipts", "identity", "orders/00000000000000000000000000000000/certificate"] {
         let mut open = Connection::open(&world, Some(&pc)).await;
         let head = format!("POST /v1/agent/{path} HTTP/1.1\r\nHost: tegata\r\nContent-Type: application/json\r\n");
         // The server says 100 when it begins to wait for the body.
-        assert_eq!(open.ask(&format!("{head}Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")).await.status, 100, "{path}");
+        assert_eq!(open.ask(&format!("{head}Content-Length: {}\r\nExpect: 100-continue\r\n\r\n", body.len())).await.status, 100, "{path}");
         world.admin().tell(REVOKE, &()).await.unwrap();
-        assert_eq!(open.ask("[]").await.status, 401, "{path}");
+        assert_eq!(open.ask(&body).await.status, 401, "{path}");
         // Enrolled again: the next round begins with a device that is served.
         let again = world.enroll("sakura/pc-1").await;
         assert_eq!(code_of(pc.client.get::<Manifest>("/v1/agent/manifest").await), Code::Unauthorized);

@@ -4,13 +4,15 @@ use std::error::Error;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, ValueRef};
 use tegata_core::fleet::Template;
 use tegata_core::name::{ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId};
 use tegata_core::time::Timestamp;
 
-use crate::store::{AuthorityRow, CertificateRow, CodeRow, DeviceRow, DocumentRow, Draft, OrderRow, OrderState, StoreError, TokenRow};
+use crate::store::{
+    AuthorityRow, CertificateRow, CodeRow, DeviceRow, DocumentRow, Draft, Holder, OrderRow, OrderState, StoreError, TokenRow,
+};
 use crate::words;
 
 /// What is wrong with a value that cannot be read back.
@@ -78,6 +80,10 @@ impl Columns {
 
     pub(super) fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
         serde_json::from_str(self.raw(column)?).map_err(|error| self.corrupt(error))
+    }
+
+    pub(super) fn is_null(&self, column: &'static str) -> Result<bool, StoreError> {
+        self.row.try_get_raw(column).map(|value| value.is_null()).map_err(|error| self.corrupt(error))
     }
 
     fn word<T>(&self, column: &'static str, read: fn(&str) -> Option<T>) -> Result<T, StoreError> {
@@ -157,6 +163,10 @@ impl Columns {
             manifest: self.json("manifest")?,
             receipts: self.count("receipts")?,
         })
+    }
+
+    pub(super) fn holder(&self) -> Result<Holder, StoreError> {
+        Ok(Holder { tenant: self.tenant()?, device: self.device_id()?, revoked_at: self.optional_moment("revoked_at")? })
     }
 
     pub(super) fn order(&self) -> Result<OrderRow, StoreError> {

@@ -10,6 +10,7 @@ use tegata_core::name::TenantName;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::changes::{self, Refusal};
+use super::crowd::gather;
 use crate::store::{Batch, NewRecord, StoreError};
 
 /// How many batches share one commit at most.
@@ -46,18 +47,21 @@ impl Writer {
 
     /// Works until nobody can send any more, or until the database fails: then never again.
     pub(super) async fn run(mut self) {
-        let mut group = Vec::new();
-        while self.queue.recv_many(&mut group, GROUP_MAX).await > 0 {
+        loop {
+            let group = gather(&mut self.queue, GROUP_MAX).await;
+            if group.is_empty() {
+                break;
+            }
             let outcomes = match self.commit(&group).await {
                 Ok(outcomes) => outcomes,
                 Err(error) => return self.stop(error, group),
             };
-            for (request, outcome) in group.drain(..).zip(outcomes) {
+            for (request, outcome) in group.into_iter().zip(outcomes) {
                 // Whoever does not wait any more does not mind.
                 let _ = request.answer.send(outcome);
             }
             if let Err(error) = self.checkpoint().await {
-                return self.stop(error, group);
+                return self.stop(error, vec![]);
             }
         }
         let _ = self.db.close().await;

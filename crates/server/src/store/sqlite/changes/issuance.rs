@@ -5,12 +5,12 @@
 use std::collections::HashSet;
 use std::mem::take;
 
-use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sqlx::query;
 use sqlx::sqlite::SqliteConnection;
 use tegata_core::name::OrderId;
 
+use super::super::hex;
 use super::{Applied, Refusal};
 use crate::store::{Change, Draft, Issued};
 
@@ -84,8 +84,4 @@ async fn all_or_none(
     }
     let done = query(sql).bind(Value::from(rows).to_string()).execute(db).await?;
     if done.rows_affected() == expected { Ok(()) } else { Err(Refusal::Conflict(broken)) }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    HEXLOWER.encode(bytes)
 }
