@@ -140,7 +140,8 @@ impl Door {
         let door = self.clone();
         self.tasks.spawn(async move {
             let ending = door.ending.clone();
-            if let Some(Err(error)) = ending.run_until_cancelled(door.converse(stream)).await {
+            // Boxed here and below: a future that is handed on has its place twice, and a held request keeps them all.
+            if let Some(Err(error)) = ending.run_until_cancelled(Box::pin(door.converse(stream))).await {
                 tracing::debug!(%address, %error, "a connection broke");
             }
         });
@@ -156,9 +157,8 @@ impl Door {
 
     async fn converse(self: Arc<Self>, stream: TcpStream) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         stream.set_nodelay(true)?;
-        let Some(stream) = self.stopping.run_until_cancelled(timeout(HANDSHAKE_PATIENCE, self.tls.accept(stream))).await else {
-            return Ok(());
-        };
+        let handshake = Box::pin(timeout(HANDSHAKE_PATIENCE, self.tls.accept(stream)));
+        let Some(stream) = self.stopping.run_until_cancelled(handshake).await else { return Ok(()) };
         let stream = stream??;
         let peer = Peer::of(&stream, &self.device_authority);
         let named = move |mut request: Request<Incoming>| {
@@ -166,12 +166,12 @@ impl Door {
             request
         };
         let service = TowerToHyperService::new(self.app.clone().map_request(named));
-        let mut connection = std::pin::pin!(
+        let mut connection = Box::pin(
             http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_PATIENCE)
                 .max_buf_size(BUFFER)
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection(TokioIo::new(stream), service),
         );
         if let Some(done) = self.stopping.run_until_cancelled(connection.as_mut()).await {
             return Ok(done?);

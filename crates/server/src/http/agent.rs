@@ -47,7 +47,8 @@ struct Shown(Arc<Identity>);
 
 /// The device that asks, and all that is on record about it.
 pub struct KnownCaller {
-    row: DeviceRow,
+    /// Boxed, because a request that is held keeps the place of everything that it was ever asked with.
+    row: Box<DeviceRow>,
     identity: Arc<Identity>,
 }
 
@@ -57,7 +58,7 @@ impl KnownCaller {
         if !identity.is_in_force(&row.tenant, row.revoked_at, clock.now()) {
             return Err(Refusal::unauthorized());
         }
-        Ok(Self { row, identity })
+        Ok(Self { row: row.into(), identity })
     }
 }
 
@@ -128,7 +129,7 @@ async fn manifest(
     query: Result<Query<After>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let (Query(After { after }), KnownCaller { row, identity }) = (query?, caller);
-    reports::heard(&ledger, &bells, &row, clock.now()).await?;
+    Box::pin(reports::heard(&ledger, &bells, &row, clock.now())).await?;
     let until = Instant::now() + Duration::from_secs(HOLD_SECONDS);
     // Listens before it reads: what changes in between is heard.
     let mut bell = bells.listen_device(&row.tenant, &row.device);
