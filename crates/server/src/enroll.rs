@@ -266,7 +266,7 @@ impl Enrolment {
             object: row.device.to_string(),
             details: json!({ "handle": code.handle, "publicKeySha256": identity.to_string(), "facts": row.facts }),
         };
-        let mut changes = vec![Change::UseCode { handle: code.handle.clone(), identity }, Change::PutDevice(row.clone())];
+        let mut changes = vec![Change::UseCode { handle: code.handle.clone(), identity }, Change::PutDevice(row.clone().into())];
         changes.extend(asks::on_enrolment(&self.ledger, &row, now).await?);
         let batch = Batch { records: vec![enrolled, draft.record.clone()], changes };
         let recorded = match self.ledger.record(draft.tbs, batch).await {

@@ -140,7 +140,7 @@ impl World {
             receipts: 0,
         };
         let mut changes = asks::on_enrolment(&self.ledger, &row, self.now).await.unwrap();
-        changes.push(Change::PutDevice(row));
+        changes.push(Change::PutDevice(row.into()));
         self.note(changes).await;
         pc
     }

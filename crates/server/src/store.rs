@@ -93,7 +93,7 @@ pub enum Change {
 
     /// Keeps a device at (re-)enrolment. Receipt numbers begin at 1 again; an earlier identity is gone. A manifest that is already
     /// stored stays, because generations never go back.
-    PutDevice(DeviceRow),
+    PutDevice(Box<DeviceRow>),
     /// Notes that a device was heard.
     Heard { tenant: TenantName, device: DeviceId, at: Timestamp },
     /// Keeps a device's newest report, and which installer files it saw.

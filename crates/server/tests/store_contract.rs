@@ -184,11 +184,11 @@ async fn codes_are_tried_a_few_times_and_used_once(backend: &dyn Backend) {
 async fn a_device_is_kept_and_enrols_again(backend: &dyn Backend) {
     let store = backend.open().await;
     let row = device_row("sakura/pc-1", 1);
-    store.commit(changes([Change::PutDevice(row.clone())])).await.unwrap();
+    store.commit(changes([Change::PutDevice(row.clone().into())])).await.unwrap();
     assert_eq!(store.device(&aozora(), &row.device).await.unwrap(), Some(row.clone()));
     assert_eq!(store.device_by_identity(&sha(1)).await.unwrap(), Some(row.clone()));
     assert_eq!(store.devices(&aozora()).await.unwrap(), slice::from_ref(&row));
-    conflict(store.commit(changes([Change::PutDevice(device_row("sakura/pc-2", 1))])).await);
+    conflict(store.commit(changes([Change::PutDevice(device_row("sakura/pc-2", 1).into())])).await);
 
     let heard = |seen| Change::Heard { tenant: aozora(), device: device("sakura/pc-1"), at: at(seen) };
     store.commit(changes([heard(500), heard(400)])).await.unwrap();
@@ -201,7 +201,7 @@ async fn a_device_is_kept_and_enrols_again(backend: &dyn Backend) {
     assert_eq!((known.last_seen, known.revoked_at, known.receipts), (at(500), Some(at(600)), 1));
 
     let again = DeviceRow { identity: sha(2), enrolled_at: at(800), ..row.clone() };
-    store.commit(changes([Change::PutDevice(again)])).await.unwrap();
+    store.commit(changes([Change::PutDevice(again.into())])).await.unwrap();
     assert_eq!(store.device_by_identity(&sha(1)).await.unwrap(), None, "the earlier identity is gone");
     let known = store.device(&aozora(), &row.device).await.unwrap().unwrap();
     assert_eq!((known.revoked_at, known.receipts, known.enrolled_at), (None, 0, at(800)));
@@ -285,7 +285,7 @@ async fn i1_issuances_that_share_a_commit_are_kept_or_refused_each_alone(backend
     let name = |n: u8| format!("sakura/pc-{n}/karte");
     store.commit(changes(numbers.clone().map(|n| Change::OpenOrder(order(n, &name(n)))))).await.unwrap();
     // Every fifth order has no draft, so that its certificate is refused; every seventh gets two drafts at once.
-    let drafted = |n: &u8| n % 5 != 0;
+    let drafted = |n: &u8| !n.is_multiple_of(5);
     let put = |n: u8| store.commit(changes([Change::PutDraft { id: order_id(n), draft: draft(n) }]));
     let drafts = join_all(numbers.clone().filter(drafted).chain(numbers.clone().filter(|n| n % 35 == 7)).map(put)).await;
     assert_eq!(drafts.iter().filter(|outcome| outcome.is_err()).count(), 1, "the second draft of order 7");
@@ -300,7 +300,7 @@ async fn i1_issuances_that_share_a_commit_are_kept_or_refused_each_alone(backend
 async fn f4_a_claim_is_answered_with_the_holders_own_order_or_none(backend: &dyn Backend) {
     let store = backend.open().await;
     let revoked = DeviceRow { revoked_at: Some(at(99)), ..device_row("sakura/pc-2", 2) };
-    store.commit(changes([Change::PutDevice(device_row("sakura/pc-1", 1)), Change::PutDevice(revoked)])).await.unwrap();
+    store.commit(changes([Change::PutDevice(device_row("sakura/pc-1", 1).into()), Change::PutDevice(revoked.into())])).await.unwrap();
     store.commit(changes([1, 2].map(|n| Change::OpenOrder(order(n, &format!("sakura/pc-{n}/karte")))))).await.unwrap();
     store.commit(changes([Change::PutDraft { id: order_id(1), draft: draft(1) }])).await.unwrap();
     let own = |n: u8, draft| Some(OrderRow { draft, ..order(n, &format!("sakura/pc-{n}/karte")) });
@@ -439,7 +439,7 @@ async fn installers_are_seen_ordered_away_and_gone(backend: &dyn Backend) {
 async fn a_snapshot_is_one_clinic_and_its_guests(backend: &dyn Backend) {
     let store = backend.open().await;
     let devices = ["sakura/pc-1", "sakura/pc-2", "momiji/guest", "momiji/stranger"];
-    let put = devices.iter().zip(1..).map(|(name, n)| Change::PutDevice(device_row(name, n)));
+    let put = devices.iter().zip(1..).map(|(name, n)| Change::PutDevice(device_row(name, n).into()));
     store.commit(changes(put)).await.unwrap();
     issue(&*store, 1, "sakura/pc-1/karte").await;
     issue(&*store, 2, "sakura/guest@momiji/karte").await;
@@ -807,7 +807,7 @@ fn records(records: impl IntoIterator<Item = NewRecord>) -> Batch {
 
 async fn with_device(backend: &dyn Backend) -> Arc<dyn Store> {
     let store = backend.open().await;
-    store.commit(changes([Change::PutDevice(device_row("sakura/pc-1", 1))])).await.unwrap();
+    store.commit(changes([Change::PutDevice(device_row("sakura/pc-1", 1).into())])).await.unwrap();
     store
 }
 

@@ -65,10 +65,15 @@ fn tell(crowd: Vec<Question>, answers: Result<Vec<Answer>, StoreError>) {
             let _ = answer.send(claim.map(Some));
         }
     }
-    // A failed read is told to the first; the others find the channel closed, which says the same.
     let mut rest = waiting.into_iter().flatten();
-    match failure {
-        None => rest.for_each(|answer| drop(answer.send(Ok(None)))),
-        Some(error) => drop(rest.next().map(|answer| answer.send(Err(error)))),
+    // A failed read is told to the first; the others find the channel closed, which says the same.
+    if let Some(error) = failure
+        && let Some(first) = rest.next()
+    {
+        let _ = first.send(Err(error));
+        return;
+    }
+    for answer in rest {
+        let _ = answer.send(Ok(None));
     }
 }
