@@ -148,24 +148,35 @@ fn check_log(records: &[Record]) -> Result<()> {
     Ok(())
 }
 
-/// Every serial was intended before it was signed, and every order was answered by one certificate at most.
+/// Every serial was intended before it was signed, every order was answered by one certificate at most, and what was intended became a
+/// certificate or was taken back.
 fn check_issued(certificates: &[Certificate], records: &[Record]) -> Result<()> {
     let serial = |record: &Record| record.details["serial"].as_str().map(str::to_owned);
+    let order = |record: &Record| record.details["order"].as_str().map(str::to_owned);
     let intended: BTreeMap<String, u64> =
         recorded(records, Stage::Intended, "certificate.sign").filter_map(|one| Some((serial(one)?, one.sequence))).collect();
     let mut orders = BTreeSet::new();
     let mut issued = BTreeSet::new();
     for record in recorded(records, Stage::Done, "certificate.issue") {
         let serial = serial(record).context("an issue record names no serial")?;
-        let order = record.details["order"].as_str().context("an issue record names no order")?;
-        ensure!(orders.insert(order.to_owned()), "order {order} was answered twice");
+        let order = order(record).context("an issue record names no order")?;
+        ensure!(orders.insert(order.clone()), "order {order} was answered twice");
         let before = intended.get(&serial).with_context(|| format!("{serial} was never intended"))?;
         ensure!(*before < record.sequence, "{serial} was signed before it was intended");
         issued.insert(serial);
     }
     let stored: BTreeSet<String> = certificates.iter().map(|one| one.serial.clone()).collect();
     ensure!(issued == stored, "issued by the log and stored differ");
-    ensure!(intended.len() == issued.len(), "{} serials were intended, {} issued: a draft was left behind", intended.len(), issued.len());
+    let taken_back: BTreeSet<String> = ["order.cancel", "certificate.abandon"]
+        .iter()
+        .flat_map(|action| recorded(records, Stage::Done, action))
+        .filter_map(order)
+        .collect();
+    for record in recorded(records, Stage::Intended, "certificate.sign") {
+        let is_issued = serial(record).is_some_and(|serial| issued.contains(&serial));
+        let is_taken_back = order(record).is_some_and(|order| taken_back.contains(&order));
+        ensure!(is_issued != is_taken_back, "what was intended is left behind, or both issued and taken back: {record:?}");
+    }
     Ok(())
 }
 
