@@ -68,6 +68,11 @@ pub fn write(flavor: Flavor, key: &PrivateKey, chain: &[Vec<u8>], friendly_name:
     write::bundle(flavor, key, chain, friendly_name, password)
 }
 
+/// True if these bytes are a bundle, as far as that can be seen without its password. Whoever removes bundles removes nothing else.
+pub fn is_bundle(bytes: &[u8]) -> bool {
+    envelope::is_pfx(bytes)
+}
+
 /// Opens a bundle. One try, no guessing: what vendors produce (PBES2, 3DES, RC2-40, chains in any order).
 pub fn read(bytes: &[u8], password: &str) -> Result<Bundle, BundleError> {
     if bytes.len() > SIZE_MAX {

@@ -69,6 +69,15 @@ impl Envelope {
     }
 }
 
+/// True if this is a bundle from outside: version 3, then contents of type data or signedData (RFC 7292, section 4), and nothing else.
+pub(super) fn is_pfx(bytes: &[u8]) -> bool {
+    const SIGNED_DATA: Oid<'static> = oid!(1.2.840.113549.1.7.2);
+    let Some(pfx) = ber::read(bytes) else { return false };
+    let [version, safe, ..] = pfx.parts() else { return false };
+    let is_signed = safe.parts().first().and_then(|kind| kind.bytes(Tag::Oid)) == Some(SIGNED_DATA.as_bytes());
+    pfx.is(Tag::Sequence) && version.bytes(Tag::Integer) == Some(&[3]) && safe.is(Tag::Sequence) && (is_signed || data(safe).is_some())
+}
+
 /// What is inside of a ContentInfo of type data (RFC 5652, section 4).
 fn data(content: &Node) -> Option<&[u8]> {
     let [kind, surround] = content.parts() else { return None };
@@ -184,6 +193,25 @@ mod tests {
         assert_eq!(envelope.as_written().unwrap(), bundle);
         assert!(envelope.has_checksum() && !envelope.is_unprotected());
         assert!(envelope.rewritten().is_none());
+    }
+
+    #[test]
+    fn a_bundle_is_known_from_outside_and_nothing_else_is_taken_for_one() {
+        let bundle = bundle();
+        assert!(is_pfx(&bundle));
+        // What Java and NSS write: lengths left open.
+        let data = oid!(1.2.840.113549.1.7.1);
+        let open = [&[0x30, 0x80, 2, 1, 3, 0x30, 0x80, 6, 9][..], data.as_bytes(), &[0xa0, 0x80, 4, 0], &[0; 6]];
+        assert!(is_pfx(&open.concat()));
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap().to_pkcs8();
+        let longer = [&bundle[..], &[0]].concat();
+        for other in [&b"a letter"[..], b"PK\x03\x04", &key, &bundle[..bundle.len() - 1], &longer, &[0x30, 5, 2, 1, 3, 0x30, 0], &[]] {
+            assert!(!is_pfx(other));
+        }
+        let mut version = bundle.clone();
+        let at = version.windows(3).position(|window| window == [2, 1, 3]).unwrap();
+        version[at + 2] = 4;
+        assert!(!is_pfx(&version));
     }
 
     #[test]
