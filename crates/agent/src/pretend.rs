@@ -122,6 +122,9 @@ pub(crate) struct PretendServer {
     pub wrong_certificates: Cell<u32>,
     pub watched: Watched,
     pub receipts: RefCell<BTreeMap<u64, SignedReceipt>>,
+    /// How many receipts it says it has, answer by answer, whatever is so.
+    pub says: RefCell<Vec<u64>>,
+    pub refuses_receipts: Cell<bool>,
     pub reports: RefCell<Vec<Report>>,
     pub presented: RefCell<Vec<Sha256>>,
     pub clock_ahead: Cell<Duration>,
@@ -143,6 +146,8 @@ impl PretendServer {
             wrong_certificates: Cell::new(0),
             watched: Watched::default(),
             receipts: RefCell::default(),
+            says: RefCell::default(),
+            refuses_receipts: Cell::new(false),
             reports: RefCell::default(),
             presented: RefCell::default(),
             clock_ahead: Cell::new(Duration::ZERO),
@@ -269,11 +274,20 @@ impl Server for PretendServer {
     async fn receipts(&self, receipts: &[SignedReceipt]) -> Result<ReceiptsAnswer, ClientError> {
         crash::point();
         self.up()?;
+        if self.refuses_receipts.get() {
+            return Err(ClientError::Refused(Box::new(problem(Code::RequestRefused))));
+        }
+        if let Some(up_to) = self.says.borrow_mut().pop() {
+            return Ok(ReceiptsAnswer { up_to });
+        }
+        let mut up_to = self.receipts.borrow().len() as u64;
         for signed in receipts {
             let receipt: Receipt = serde_json::from_str(&signed.receipt).unwrap();
-            self.receipts.borrow_mut().entry(receipt.number).or_insert_with(|| signed.clone());
+            if receipt.number == up_to + 1 {
+                up_to = receipt.number;
+                self.receipts.borrow_mut().insert(up_to, signed.clone());
+            }
         }
-        let up_to = (1..).take_while(|number| self.receipts.borrow().contains_key(number)).last().unwrap_or(0);
         crash::point();
         Ok(ReceiptsAnswer { up_to })
     }

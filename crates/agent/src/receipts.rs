@@ -14,6 +14,8 @@ use crate::state::State;
 
 /// How many receipts travel together.
 const BATCH: usize = 64;
+/// How far the server may be ahead of this folder. No device does so much between two copies of it.
+const AHEAD_MAX: u64 = 1 << 32;
 
 /// Why a receipt could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -76,37 +78,65 @@ impl Receipts {
         self.pending.len()
     }
 
+    /// What waits to be sent, oldest first.
+    pub fn deeds(&self) -> impl Iterator<Item = &Deed> {
+        self.pending.values()
+    }
+
     /// Sends what waits, oldest first, and forgets what the server then has.
     pub async fn send(&mut self, server: &dyn Server) -> Result<(), SendError> {
+        let mut renumbered = false;
         while self.is_waiting() {
             let batch = self.pending.keys().take(BATCH).map(|number| self.read(*number)).collect::<Result<Vec<_>, _>>()?;
-            let before = self.acknowledged;
+            let waited = self.waiting();
             let up_to = server.receipts(&batch).await?.up_to;
-            self.acknowledge(up_to)?;
-            if self.acknowledged == before {
-                return Err(SendError::NotTaken(before + 1));
+            if up_to.saturating_sub(self.last()) > AHEAD_MAX {
+                return Err(SendError::TooFarAhead(up_to));
+            }
+            // New numbers are worth one more try, but not two: a server that goes back and forth would be asked in a circle.
+            let has_new_numbers = self.acknowledge(up_to)? && !renumbered;
+            renumbered |= has_new_numbers;
+            if self.waiting() == waited && !has_new_numbers {
+                return Err(SendError::NotTaken(self.acknowledged + 1));
             }
         }
         Ok(())
     }
 
-    /// Takes note of what the server has. Should it have more than was ever written here, this folder is an old copy: what waits is
-    /// numbered anew behind it, so that nothing is lost.
-    fn acknowledge(&mut self, up_to: u64) -> Result<(), ReceiptError> {
-        let renumber = up_to > self.last();
-        let waiting = if renumber { std::mem::take(&mut self.pending) } else { BTreeMap::new() };
-        let stale: Vec<u64> = waiting.keys().copied().collect();
-        for (number, deed) in (up_to + 1..).zip(waiting.into_values()) {
-            self.write(number, deed, crate::wall_clock())?;
+    /// Takes note of what the server has. Should it have more than was ever written here, this folder is an old copy; should it have less
+    /// than it once had, its database is. Either way what waits is numbered anew behind it, so that nothing is lost. True if it was.
+    fn acknowledge(&mut self, up_to: u64) -> Result<bool, ReceiptError> {
+        let is_old_copy = up_to > self.last();
+        if is_old_copy {
+            // Before the number is written down: what is not behind it is taken for done.
+            self.number_behind(up_to)?;
         }
-        if up_to > self.acknowledged {
+        if up_to != self.acknowledged {
             disk::write_json(&self.state.receipts().join(ACKNOWLEDGED), &up_to)?;
             self.acknowledged = up_to;
         }
+        self.drop_acknowledged()?;
+        // Also after a crash between the number and the receipts.
+        let has_gap = self.pending.first_key_value().is_some_and(|(first, _)| *first != up_to + 1);
+        if has_gap {
+            self.number_behind(up_to)?;
+        }
+        Ok(is_old_copy || has_gap)
+    }
+
+    /// Numbers what waits from `up_to + 1` on, oldest first: downwards, each is written under its new number before its old one is taken.
+    fn number_behind(&mut self, up_to: u64) -> Result<(), ReceiptError> {
+        let waiting: Vec<Deed> = self.pending.values().cloned().collect();
+        let numbers = up_to + 1..up_to + 1 + waiting.len() as u64;
+        for (number, deed) in numbers.clone().zip(waiting) {
+            self.write(number, deed, crate::wall_clock())?;
+        }
+        let stale: Vec<u64> = self.pending.keys().copied().filter(|number| !numbers.contains(number)).collect();
         for number in stale {
             disk::remove(&self.path(number))?;
+            self.pending.remove(&number);
         }
-        self.drop_acknowledged()
+        Ok(())
     }
 
     fn last(&self) -> u64 {
@@ -167,4 +197,104 @@ pub enum SendError {
     /// The server answered without taking any.
     #[error("the server did not take receipt {0}")]
     NotTaken(u64),
+    /// The server claims to have more than can be.
+    #[error("the server says that it has {0} receipts of this device, which cannot be")]
+    TooFarAhead(u64),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::AssertUnwindSafe;
+
+    use super::*;
+    use crate::crash::{self, Unplugged};
+    use crate::pretend::World;
+
+    async fn say(world: &World, deeds: std::ops::RangeInclusive<u8>) {
+        let mut receipts = world.receipts();
+        for number in deeds {
+            receipts.record(world.retired(number), 0).unwrap();
+        }
+        receipts.send(&*world.server).await.unwrap();
+    }
+
+    fn heard(world: &World) -> Vec<Deed> {
+        world.server.deeds(&world.identity.key)
+    }
+
+    #[tokio::test]
+    async fn a_server_that_was_restored_from_a_backup_gets_what_waits_behind_what_it_has() {
+        let world = World::new();
+        say(&world, 1..=8).await;
+        world.server.receipts.borrow_mut().retain(|number, _| *number <= 5);
+        say(&world, 9..=10).await;
+        assert_eq!(heard(&world), [1, 2, 3, 4, 5, 9, 10].map(|number| world.retired(number)));
+        say(&world, 11..=11).await;
+        assert_eq!((heard(&world).len(), world.receipts().waiting()), (8, 0));
+    }
+
+    #[tokio::test]
+    async fn a_number_that_cannot_be_is_not_believed() {
+        let world = World::new();
+        say(&world, 1..=1).await;
+        for absurd in [u64::MAX, u64::MAX - 1, AHEAD_MAX + 3] {
+            world.server.says.borrow_mut().push(absurd);
+            let mut receipts = world.receipts();
+            receipts.record(world.retired(2), 0).unwrap();
+            let problem = receipts.send(&*world.server).await.unwrap_err();
+            assert!(matches!(problem, SendError::TooFarAhead(number) if number == absurd), "{problem}");
+        }
+        // Whoever lies at the edge of what can be does not bring the next number to overflow.
+        world.server.says.borrow_mut().push(AHEAD_MAX);
+        world.receipts().send(&*world.server).await.unwrap_err();
+        say(&world, 3..=3).await;
+        assert_eq!(heard(&world), [1, 2, 3].map(|number| world.retired(number)));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_goes_back_and_forth_is_not_asked_in_a_circle() {
+        let world = World::new();
+        say(&world, 1..=8).await;
+        world.server.says.borrow_mut().extend([8, 5].repeat(50));
+        let mut receipts = world.receipts();
+        receipts.record(world.retired(9), 0).unwrap();
+        receipts.send(&*world.server).await.unwrap_err();
+        assert!(world.server.says.borrow().len() > 90, "{} answers left", world.server.says.borrow().len());
+    }
+
+    /// Pulls the plug at the `n`-th point of numbering anew; false if it never was.
+    fn unplugged_at(world: &World, n: u32) -> bool {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(say(world, 1..=8));
+        world.server.receipts.borrow_mut().retain(|number, _| *number <= 7);
+        let mut receipts = world.receipts();
+        for number in 9..=11 {
+            receipts.record(world.retired(number), 0).unwrap();
+        }
+        crash::after(Some(n));
+        let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(receipts.send(&*world.server))));
+        crash::after(None);
+        ended.is_err_and(|cause| cause.is::<Unplugged>())
+    }
+
+    #[test]
+    fn nothing_is_lost_when_the_plug_is_pulled_while_receipts_are_numbered_anew() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut points = 0;
+        loop {
+            let world = World::new();
+            if !unplugged_at(&world, points) {
+                break;
+            }
+            runtime.block_on(say(&world, 12..=12));
+            let heard = heard(&world);
+            // After a crash a deed may be said twice.
+            for number in [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12] {
+                assert!(heard.contains(&world.retired(number)), "{number} is lost, pulled at {points}");
+            }
+            assert!(!world.receipts().is_waiting());
+            points += 1;
+        }
+        assert!(points > 10, "only {points} points");
+    }
 }
