@@ -98,6 +98,8 @@ struct Seen {
 /// What the server was told last, and when it is told again.
 struct Telling {
     last: Option<Report>,
+    /// True if a report is due although it may say nothing new.
+    due: bool,
     backoff: Backoff,
     at: Instant,
 }
@@ -131,7 +133,7 @@ impl Agent {
             link: Link::open(&device.state, name)?,
             installer_limit: Limit::open(&device.state.installer_removals())?,
             facts: facts::gather(device.keystores.names()),
-            telling: Telling { last: None, backoff: Backoff::default(), at: now },
+            telling: Telling { last: None, due: true, backoff: Backoff::default(), at: now },
             retries: Retries::default(),
             seen: Seen::default(),
             look_at: now,
@@ -213,10 +215,11 @@ impl Agent {
 
     /// Sends receipts, then what is to be seen if that has changed or the hour is over. Failures wait and come back.
     async fn tell(&mut self, hourly: bool) {
+        self.telling.due |= hourly;
         if self.telling.backoff.is_failing() && Instant::now() < self.telling.at {
             return;
         }
-        let result = self.try_to_tell(hourly).await;
+        let result = self.try_to_tell().await;
         match &result {
             Ok(()) => self.telling.backoff.succeeded(),
             Err(problem) => {
@@ -233,16 +236,23 @@ impl Agent {
         }));
     }
 
-    async fn try_to_tell(&mut self, hourly: bool) -> Result<(), SendError> {
-        self.device.receipts.send(&*self.device.server).await?;
+    /// A receipt that the server does not take must not keep it from hearing the rest, nor the identity from being renewed.
+    async fn try_to_tell(&mut self) -> Result<(), SendError> {
+        let sent = self.device.receipts.send(&*self.device.server).await;
+        if let Err(SendError::Server(problem)) = &sent
+            && asks_for_peace(problem)
+        {
+            return sent;
+        }
         let report = self.report();
         let is_news = self.telling.last.as_ref().is_none_or(|last| Report { clock: last.clock, ..report.clone() } != *last);
-        if hourly || is_news {
+        if self.telling.due || is_news {
             let answer = self.device.server.report(&report).await?;
             self.telling.last = Some(report);
+            self.telling.due = false;
             self.renew_identity(Timestamp::from_unix(answer.clock)).await;
         }
-        Ok(())
+        sent
     }
 
     /// What is to be seen on this PC.
@@ -264,6 +274,11 @@ impl Agent {
             complain("the identity is not renewed yet", self.identity.renew(&self.device.state, &*self.device.server).await);
         }
     }
+}
+
+/// True if the server is not there, or has asked for time: another request at once would be no use.
+fn asks_for_peace(problem: &ClientError) -> bool {
+    matches!(problem, ClientError::Unreachable { .. }) || retry_after(problem).is_some()
 }
 
 /// Says that something did not go well. It is tried again; nothing else stops for it.

@@ -46,6 +46,22 @@ async fn an_agent_reports_at_start_after_a_change_and_each_hour() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_receipt_that_is_not_taken_stops_neither_reports_nor_the_identity() {
+    let world = World::new();
+    world.server.refuses_receipts.set(true);
+    world.receipts().record(world.retired(9), 0).unwrap();
+    run_for(agent(&world), Duration::from_secs(10 * 3_600)).await;
+    let reports = world.server.reports.borrow().len();
+    assert!((9..=12).contains(&reports), "{reports} reports in ten hours");
+    world.server.clock_ahead.set(Duration::from_secs(10 * 365 * 86_400));
+    run_for(agent(&world), Duration::from_secs(60)).await;
+    assert_eq!(world.server.presented.borrow().len(), 1);
+    world.server.refuses_receipts.set(false);
+    run_for(agent(&world), Duration::from_secs(60)).await;
+    assert_eq!(world.server.deeds(&world.identity.key), [world.retired(9)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_order_is_carried_out_and_receipted_by_the_running_agent() {
     let world = World::new();
     order(&world, 1);
