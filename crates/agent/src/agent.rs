@@ -28,7 +28,7 @@ use crate::settings::Settings;
 use crate::state::State;
 use crate::sweep::{SweepError, Sweeper};
 
-/// How often everything is looked at and reported although nothing has happened.
+/// How often everything is looked at and reported although nothing has happened, give or take a quarter.
 const LOOK_EVERY: Duration = Duration::from_secs(3_600);
 /// How often it is looked whether a browser that holds an old decision has ended.
 const BROWSER_EVERY: Duration = Duration::from_secs(60);
@@ -162,7 +162,7 @@ impl Agent {
         }
         if looks {
             complain("installer files cannot be swept", self.sweep());
-            self.look_at = Instant::now() + LOOK_EVERY;
+            self.look_at = Instant::now() + until_next_look(chance::number());
         }
         complain("the time of removals cannot be kept", self.device.limit.keep_time().and(self.installer_limit.keep_time()));
         self.seen.holds_old = self.device.browser.holds_old().unwrap_or(self.seen.holds_old);
@@ -279,6 +279,12 @@ impl Agent {
 /// True if the server is not there, or has asked for time: another request at once would be no use.
 fn asks_for_peace(problem: &ClientError) -> bool {
     matches!(problem, ClientError::Unreachable { .. }) || retry_after(problem).is_some()
+}
+
+/// Drawn evenly around the hour: a manifest reaches a whole fleet at the same moment, and it must not go on in step.
+fn until_next_look(chance: u64) -> Duration {
+    let width = LOOK_EVERY.as_secs() / 2;
+    LOOK_EVERY * 3 / 4 + Duration::from_secs(chance % (width + 1))
 }
 
 /// Says that something did not go well. It is tried again; nothing else stops for it.
