@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use tegata_api::v1::device::{Deed, FileHash, InstallerSeen};
 
 use crate::disk::{self, DiskError};
@@ -19,6 +20,8 @@ mod linux;
 #[cfg(target_os = "linux")]
 use linux as os;
 
+/// How many files of the manifest are looked for. More than lie on any PC; what is behind them comes when these are gone.
+const LISTED_MAX: usize = 1_000;
 /// The largest file that is looked at, in bytes. A bundle of one key and three certificates has less than 16 KiB.
 const SIZE_MAX: u64 = 16 * 1024 * 1024;
 /// What a file is called while it is being removed. Its ending makes the next sweep find it, should this one be cut short.
@@ -45,6 +48,23 @@ impl Found {
         self.name.to_string_lossy().starts_with(REMOVING.0)
     }
 }
+
+/// A file whose removal has begun, as it is written down: first without, then with the name that it was moved to.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Intent {
+    #[serde(flatten)]
+    seen: InstallerSeen,
+    /// The folder, below the user's home.
+    #[serde(default)]
+    folder: PathBuf,
+    /// What it is called while it is being removed. Only from here on may the agent have removed it.
+    #[serde(default)]
+    aside: Option<String>,
+}
+
+/// A folder that could not be looked into, and why.
+type Unread = (PathBuf, io::Error);
 
 /// Why a sweep could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +93,8 @@ pub struct Swept {
     pub left: Vec<InstallerSeen>,
     /// True if the local limit kept some of them there.
     pub limited: bool,
+    /// The folders that could not be looked into, below the user's home. Nothing is known of what lies there.
+    pub unread: Vec<PathBuf>,
 }
 
 /// One user's folders.
@@ -90,8 +112,8 @@ pub struct Sweeper<'a> {
 impl Sweeper<'_> {
     /// Looks into `folders` and removes what is `listed` there.
     pub fn sweep(&mut self, folders: &BTreeSet<String>, listed: &BTreeSet<FileHash>) -> Result<Swept, SweepError> {
-        let unreadable = |source| SweepError::Home { home: self.home.to_owned(), source };
-        let found = os::look(self.home, &places(self.home, folders), &sizes(listed)).map_err(unreadable)?;
+        let listed = listed.iter().take(LISTED_MAX).cloned().collect();
+        let (found, unread) = os::look(self.home, &places(self.home, folders), &listed).map_err(|source| self.unreadable(source))?;
         self.settle_interrupted(&found)?;
         let mut swept = Swept::default();
         for file in found {
@@ -101,36 +123,58 @@ impl Sweeper<'_> {
             swept.left.push(file.seen());
         }
         swept.left.sort();
+        for (folder, problem) in unread {
+            tracing::warn!(folder = %folder.display(), %problem, "installer files cannot be looked for");
+            swept.unread.push(folder);
+        }
         Ok(swept)
     }
 
     /// Removes one file: first the intent, then the file, then the receipt. True if it is gone.
     fn remove(&mut self, file: &Found, limited: &mut bool) -> Result<bool, SweepError> {
-        if !self.limit.take(&file.file.sha256)? {
+        let begun = self.intent()?.filter(|intent| file.is_half_removed() && intent.seen.file == file.file);
+        let seen = begun.map_or_else(|| file.seen(), |intent| intent.seen);
+        if !self.limit.take(&format!("{} {}", seen.file.sha256, seen.path))? {
             *limited = true;
             return Ok(false);
         }
-        let intended = self.intended()?.filter(|intended| file.is_half_removed() && intended.file == file.file);
-        let seen = intended.unwrap_or_else(|| file.seen());
-        disk::write_json(&self.state.sweeping(), &seen)?;
-        let outcome = os::remove(self.home, file);
-        if let Err(problem) = &outcome {
-            tracing::warn!(path = %seen.path, %problem, "an installer file was not removed");
+        let mut intent = Intent { seen, folder: file.folder.clone(), aside: None };
+        disk::write_json(&self.state.sweeping(), &intent)?;
+        let removed = match os::set_aside(self.home, file) {
+            Ok(aside) => {
+                intent.aside = Some(aside.name.clone());
+                disk::write_json(&self.state.sweeping(), &intent)?;
+                aside.remove()
+            }
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = removed {
+            tracing::warn!(path = %intent.seen.path, %problem, "an installer file was not removed");
             disk::remove(&self.state.sweeping())?;
             return Ok(false);
         }
-        self.receive(seen)?;
+        self.receive(intent.seen)?;
         Ok(true)
     }
 
-    /// A removal that was cut short either left its file, and it is removed now as any other; or it is done but not on record.
+    /// A removal that was cut short is done and not on record if the file was moved aside and is not there now. Otherwise the agent has not
+    /// removed it: it is removed now as any other, or the user was faster.
     fn settle_interrupted(&mut self, found: &[Found]) -> Result<(), SweepError> {
-        let Some(intended) = self.intended()? else { return Ok(()) };
-        let is_left = |file: &Found| file.file == intended.file && (file.is_half_removed() || file.seen() == intended);
-        if found.iter().any(is_left) { Ok(()) } else { self.receive(intended) }
+        let Some(intent) = self.intent()? else { return Ok(()) };
+        let is_left = match &intent.aside {
+            Some(aside) => os::is_there(self.home, &intent.folder, aside).map_err(|source| self.unreadable(source))?,
+            None => found.iter().any(|file| file.is_half_removed() && file.file == intent.seen.file),
+        };
+        if is_left {
+            return Ok(());
+        }
+        match intent.aside {
+            Some(_) => self.receive(intent.seen),
+            None => Ok(disk::remove(&self.state.sweeping()).map(drop)?),
+        }
     }
 
-    fn intended(&self) -> Result<Option<InstallerSeen>, DiskError> {
+    fn intent(&self) -> Result<Option<Intent>, DiskError> {
         disk::read_json(&self.state.sweeping())
     }
 
@@ -139,16 +183,21 @@ impl Sweeper<'_> {
         disk::remove(&self.state.sweeping())?;
         Ok(())
     }
+
+    fn unreadable(&self, source: io::Error) -> SweepError {
+        SweepError::Home { home: self.home.to_owned(), source }
+    }
 }
 
-fn sizes(listed: &BTreeSet<FileHash>) -> BTreeSet<u64> {
-    listed.iter().map(|file| file.size).collect()
+/// True if a file is worth reading: it is called like an installer, or is exactly as long as one that is looked for.
+fn is_worth_reading(name: &OsStr, size: u64, listed: &BTreeSet<FileHash>) -> bool {
+    size <= SIZE_MAX && (is_installer_name(name) || listed.iter().any(|file| file.size == size))
 }
 
-/// True if a file is worth reading: it is called like a PKCS#12 file, or is exactly as long as one that is looked for.
-fn is_candidate(name: &OsStr, size: u64, sizes: &BTreeSet<u64>) -> bool {
+/// True if a file is called as PKCS#12 files are. A bundle of any other name is nobody's business unless it is listed.
+fn is_installer_name(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_ascii_lowercase();
-    size <= SIZE_MAX && (name.ends_with(".p12") || name.ends_with(".pfx") || sizes.contains(&size))
+    name.ends_with(".p12") || name.ends_with(".pfx")
 }
 
 /// The folders that the manifest's words mean for this user, below the home: the usual names, and the user's own (`ダウンロード`).

@@ -1,7 +1,7 @@
 //! Looking and removing by handle (openat2): whatever is swapped meanwhile, nothing outside the folder and nothing else is touched.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,51 +11,89 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fstat, openat, openat2, renameat_with, statat, unlinkat,
 };
+use rustix::io::Errno;
 use tegata_api::v1::device::FileHash;
 
-use super::{Found, REMOVING, SIZE_MAX, is_candidate};
+use super::{Found, REMOVING, SIZE_MAX, Unread, is_installer_name, is_worth_reading};
 
-/// The files worth reporting, directly in `places`.
-pub(super) fn look(home: &Path, places: &BTreeSet<PathBuf>, sizes: &BTreeSet<u64>) -> io::Result<Vec<Found>> {
+/// The files worth reporting, directly in `places`, and the places that could not be looked into.
+pub(super) fn look(home: &Path, places: &BTreeSet<PathBuf>, listed: &BTreeSet<FileHash>) -> io::Result<(Vec<Found>, Vec<Unread>)> {
     let home = Home::open(home)?;
-    let mut found = Vec::new();
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
     for place in places {
-        // A folder that is missing, or is a link, is nobody's trouble.
-        let Ok(folder) = home.folder(place) else { continue };
-        for entry in Dir::read_from(&folder)? {
-            let name = std::ffi::OsString::from_vec(entry?.file_name().to_bytes().to_vec());
-            if let Ok(Some(file)) = home.read_candidate(&folder, &name, sizes) {
-                found.push(Found { folder: place.clone(), name, file });
-            }
+        match home.look_into(place, listed) {
+            Ok(files) => found.extend(files),
+            Err(problem) if is_nobodys_trouble(&problem) => {}
+            Err(problem) => unread.push((place.clone(), problem)),
         }
     }
     found.sort();
-    Ok(found)
+    Ok((found, unread))
 }
 
-/// Removes one file, if it still is what was found.
+/// A folder that is missing, or is a link. Everything else, such as a kernel without openat2, must not look like a folder without files.
+fn is_nobodys_trouble(problem: &io::Error) -> bool {
+    let skipped = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
+    Errno::from_io_error(problem).is_some_and(|errno| skipped.contains(&errno))
+}
+
+/// True if there is something of this name. A folder that is missing has nothing in it.
+pub(super) fn is_there(home: &Path, place: &Path, name: &str) -> io::Result<bool> {
+    let looked = Home::open(home)?.folder(place).and_then(|folder| Ok(statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?));
+    match looked {
+        Ok(_) => Ok(true),
+        Err(problem) if is_nobodys_trouble(&problem) => Ok(false),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// A file under a name that nobody else knows, in the folder that it was found in.
 ///
 /// The kernel can remove only names, and a name can come to mean another file at any moment. So the name is first moved to one that
-/// nobody else knows, within the folder; if what is there then is not the very file that was read, it is moved back.
-pub(super) fn remove(home: &Path, found: &Found) -> io::Result<()> {
+/// nobody else knows; if what is there then is not the very file that was read, it is moved back.
+pub(super) struct Aside {
+    folder: OwnedFd,
+    /// What it is called meanwhile.
+    pub(super) name: String,
+    before: OsString,
+    file: File,
+    read: Stat,
+}
+
+/// Moves a file aside, if it still is what was found.
+pub(super) fn set_aside(home: &Path, found: &Found) -> io::Result<Aside> {
     let home = Home::open(home)?;
     let folder = home.folder(&found.folder)?;
-    let (file, before) = home.open_file(&folder, &found.name)?;
-    let hash = hash(&file, &before)?;
-    if hash != found.file {
+    let (file, read) = home.open_file(&folder, &found.name)?;
+    if hash_of_bundle(&file, &read)?.as_ref() != Some(&found.file) {
         return Err(io::Error::other("its contents are not those that were listed"));
     }
-    let aside = format!("{}{}{}", REMOVING.0, crate::chance::name(), REMOVING.1);
-    renameat_with(&folder, &found.name, &folder, aside.as_str(), RenameFlags::NOREPLACE)?;
-    let moved = statat(&folder, aside.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
-    let still_itself = same_file(&moved, &before) && unchanged(&fstat(&file)?, &before) && moved.st_nlink == 1;
-    if !still_itself {
-        renameat_with(&folder, aside.as_str(), &folder, &found.name, RenameFlags::NOREPLACE)?;
-        return Err(io::Error::other("something else took its place"));
+    let name = format!("{}{}{}", REMOVING.0, crate::chance::name(), REMOVING.1);
+    renameat_with(&folder, &found.name, &folder, name.as_str(), RenameFlags::NOREPLACE)?;
+    Aside { folder, name, before: found.name.clone(), file, read }.checked()
+}
+
+impl Aside {
+    /// Removes the file, if it still is what was moved aside.
+    pub(super) fn remove(self) -> io::Result<()> {
+        let aside = self.checked()?;
+        unlinkat(&aside.folder, aside.name.as_str(), AtFlags::empty())?;
+        // The file is gone, and that is what has to be said. Some file systems (FUSE, CIFS) cannot sync folders.
+        if let Err(problem) = rustix::fs::fsync(&aside.folder) {
+            tracing::warn!(%problem, "an installer file is removed, but a power cut may bring it back");
+        }
+        Ok(())
     }
-    unlinkat(&folder, aside.as_str(), AtFlags::empty())?;
-    rustix::fs::fsync(&folder)?;
-    Ok(())
+
+    /// Moves back whatever is not the file that was read.
+    fn checked(self) -> io::Result<Self> {
+        let moved = statat(&self.folder, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+        if same_file(&moved, &self.read) && unchanged(&fstat(&self.file)?, &self.read) && moved.st_nlink == 1 {
+            return Ok(self);
+        }
+        renameat_with(&self.folder, self.name.as_str(), &self.folder, &self.before, RenameFlags::NOREPLACE)?;
+        Err(io::Error::other("something else took its place"))
+    }
 }
 
 /// The user's home, and who owns it.
@@ -76,15 +114,27 @@ impl Home {
         if fstat(&folder)?.st_uid == self.owner { Ok(folder) } else { Err(io::Error::other("the folder belongs to somebody else")) }
     }
 
-    /// What the file contains, if it is a candidate.
-    fn read_candidate(&self, folder: &OwnedFd, name: &OsStr, sizes: &BTreeSet<u64>) -> io::Result<Option<FileHash>> {
+    fn look_into(&self, place: &Path, listed: &BTreeSet<FileHash>) -> io::Result<Vec<Found>> {
+        let folder = self.folder(place)?;
+        let mut found = Vec::new();
+        for entry in Dir::read_from(&folder)? {
+            let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
+            if let Ok(Some(file)) = self.read_candidate(&folder, &name, listed) {
+                found.push(Found { folder: place.to_owned(), name, file });
+            }
+        }
+        Ok(found)
+    }
+
+    /// What the file contains, if it is a bundle that is worth reporting.
+    fn read_candidate(&self, folder: &OwnedFd, name: &OsStr, listed: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
         let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        if !is_file || !is_candidate(name, size_of(&stat), sizes) {
+        if !is_file || !is_worth_reading(name, size_of(&stat), listed) {
             return Ok(None);
         }
         let (file, before) = self.open_file(folder, name)?;
-        hash(&file, &before).map(Some)
+        Ok(hash_of_bundle(&file, &before)?.filter(|file| is_installer_name(name) || listed.contains(file)))
     }
 
     /// Opens a file that is the user's own, has one name only, and is not too large to read.
@@ -106,14 +156,15 @@ fn beneath(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd>
     Ok(openat2(folder.as_fd(), name.as_bytes(), flags | OFlags::CLOEXEC, Mode::empty(), resolve)?)
 }
 
-/// Reads the whole file through its handle; fails if it grows beyond what it was.
-fn hash(file: &File, stat: &Stat) -> io::Result<FileHash> {
+/// Reads the whole file through its handle; fails if it grows beyond what it was. Nothing is said of a file that is no bundle.
+fn hash_of_bundle(file: &File, stat: &Stat) -> io::Result<Option<FileHash>> {
     let mut bytes = Vec::with_capacity(usize::try_from(size_of(stat)).unwrap_or(0));
     let read = file.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
     if read as u64 != size_of(stat) {
         return Err(io::Error::other("it is being written to"));
     }
-    Ok(FileHash { sha256: tegata_pki::key::sha256(&bytes).to_string(), size: size_of(stat) })
+    let hash = || FileHash { sha256: tegata_pki::key::sha256(&bytes).to_string(), size: size_of(stat) };
+    Ok(tegata_pki::pkcs12::is_bundle(&bytes).then(hash))
 }
 
 fn size_of(stat: &Stat) -> u64 {
