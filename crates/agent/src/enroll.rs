@@ -1,5 +1,6 @@
 //! Turns a code into an identity. Can be repeated after a lost answer, and for a PC that starts over.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::disk::{self, DiskError, Readers};
 use crate::facts;
 use crate::identity::{self, Identity, IdentityError};
+use crate::inventory::Inventory;
 use crate::keystore::{self, KeystoreError};
 use crate::receipts::Receipts;
 use crate::settings::{KeystoreChoice, Resolve, Settings};
@@ -159,6 +161,8 @@ fn take_over(
     settings: &Settings,
     probe_roots: Option<&str>,
 ) -> Result<(), EnrollError> {
+    // Goes with the receipts that said so: should the server ask again, it is said again. First, as a crash may come in between.
+    Inventory::open(state)?.forget_gone_except(&BTreeSet::new())?;
     Receipts::reset(state)?;
     disk::remove(&state.manifest())?;
     settings.write(state)?;
@@ -227,6 +231,8 @@ mod tests {
         let mut receipts = world.receipts();
         receipts.record(world.retired(1), 0).unwrap();
         disk::write_json(&world.state.manifest(), &1).unwrap();
+        let gone = Sha256([1; 32]);
+        Inventory::open(&world.state).unwrap().mark_gone(gone).unwrap();
         let enrolled = Enrolled {
             tenant: "aozora".into(),
             device: "sakura/uketsuke-2".into(),
@@ -235,6 +241,7 @@ mod tests {
         };
         take_over(&world.state, &world.identity.key, &enrolled, &world.settings, None).unwrap();
         assert!(!world.receipts().is_waiting());
+        assert!(!Inventory::open(&world.state).unwrap().was_said_gone(gone), "the server would wait for that word for ever");
         assert!(disk::read(&world.state.manifest()).unwrap().is_none());
         Identity::load(&world.state).unwrap();
     }
