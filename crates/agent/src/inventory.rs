@@ -19,7 +19,7 @@ pub struct Item {
 }
 
 /// Fingerprints in hexadecimal, as in the file.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Written {
     installed: BTreeMap<String, Item>,
@@ -54,9 +54,10 @@ impl Inventory {
         if self.item(fingerprint) == Some(&item) {
             return Ok(());
         }
-        self.written.gone.remove(&fingerprint.to_string());
-        self.written.installed.insert(fingerprint.to_string(), item);
-        self.save()
+        self.change(|written| {
+            written.gone.remove(&fingerprint.to_string());
+            written.installed.insert(fingerprint.to_string(), item);
+        })
     }
 
     /// True if it was already said that this certificate is gone.
@@ -66,20 +67,64 @@ impl Inventory {
 
     /// Takes a certificate off the list. Done after its receipt is on disk.
     pub fn mark_gone(&mut self, fingerprint: Sha256) -> Result<(), DiskError> {
-        self.written.installed.remove(&fingerprint.to_string());
-        self.written.gone.insert(fingerprint.to_string());
-        self.save()
+        self.change(|written| {
+            written.installed.remove(&fingerprint.to_string());
+            written.gone.insert(fingerprint.to_string());
+        })
     }
 
     /// Forgets what is gone and not asked about any more.
     pub fn forget_gone_except(&mut self, asked: &BTreeSet<Sha256>) -> Result<(), DiskError> {
         let asked: BTreeSet<String> = asked.iter().map(Sha256::to_string).collect();
-        let before = self.written.gone.len();
-        self.written.gone.retain(|fingerprint| asked.contains(fingerprint));
-        if self.written.gone.len() == before { Ok(()) } else { self.save() }
+        if self.written.gone.is_subset(&asked) {
+            return Ok(());
+        }
+        self.change(|written| written.gone.retain(|fingerprint| asked.contains(fingerprint)))
     }
 
-    fn save(&self) -> Result<(), DiskError> {
-        disk::write_json(&self.state.inventory(), &self.written)
+    /// Changes a copy, writes it, and only then believes it: what the disk did not take has not happened.
+    fn change(&mut self, by: impl FnOnce(&mut Written)) -> Result<(), DiskError> {
+        let mut written = self.written.clone();
+        by(&mut written);
+        disk::write_json(&self.state.inventory(), &written)?;
+        self.written = written;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: Sha256 = Sha256([7; 32]);
+
+    fn item() -> Item {
+        Item { slot: "sakura/uketsuke-1/karte".into(), stores: vec!["file".into()] }
+    }
+
+    /// Has a change fail on the disk, then succeed, and gives what a restarted agent finds.
+    fn second_try(state: &State, mut change: impl FnMut(&mut Inventory) -> Result<(), DiskError>) -> Inventory {
+        let mut inventory = Inventory::open(state).unwrap();
+        let kept = disk::read(&state.inventory()).unwrap();
+        disk::remove(&state.inventory()).unwrap();
+        std::fs::create_dir(state.inventory()).unwrap();
+        change(&mut inventory).unwrap_err();
+        std::fs::remove_dir(state.inventory()).unwrap();
+        if let Some(kept) = kept {
+            std::fs::write(state.inventory(), kept).unwrap();
+        }
+        change(&mut inventory).unwrap();
+        Inventory::open(state).unwrap()
+    }
+
+    #[test]
+    fn s2_what_the_disk_did_not_take_is_written_at_the_next_try() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::make(folder.path()).unwrap();
+        assert_eq!(second_try(&state, |inventory| inventory.claim(OURS, item())).item(OURS), Some(&item()));
+        let gone = second_try(&state, |inventory| inventory.mark_gone(OURS));
+        assert!(gone.item(OURS).is_none() && gone.was_said_gone(OURS));
+        let forgotten = second_try(&state, |inventory| inventory.forget_gone_except(&BTreeSet::new()));
+        assert!(!forgotten.was_said_gone(OURS));
     }
 }

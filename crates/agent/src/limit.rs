@@ -19,7 +19,7 @@ pub struct Limit {
     written: Written,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Written {
     /// Seconds that the agent had been running, over all its starts, when this was written.
@@ -28,7 +28,7 @@ struct Written {
     removals: Vec<Removal>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Removal {
     at: u64,
@@ -52,9 +52,11 @@ impl Limit {
         if self.written.removals.len() >= REMOVALS_MAX {
             return Ok(false);
         }
-        let at = self.written.running;
-        self.written.removals.push(Removal { at, what: what.to_owned() });
-        disk::write_json(&self.path, &self.written)?;
+        // Counted only once it is on disk: what the disk did not take would be forgotten by a restart.
+        let mut written = self.written.clone();
+        written.removals.push(Removal { at: written.running, what: what.to_owned() });
+        disk::write_json(&self.path, &written)?;
+        self.written = written;
         Ok(true)
     }
 
@@ -123,5 +125,17 @@ mod tests {
             limit.keep_time().unwrap();
         }
         assert!(Limit::open(&path).unwrap().take("eleventh").unwrap());
+    }
+
+    #[test]
+    fn s2_a_removal_that_the_disk_did_not_take_is_not_counted_as_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("removals.json");
+        let mut limit = Limit::open(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        limit.take("first").unwrap_err();
+        std::fs::remove_dir(&path).unwrap();
+        assert!(limit.take("first").unwrap());
+        assert_eq!(Limit::open(&path).unwrap().written.removals.len(), 1);
     }
 }
