@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use tegata_core::install::Stage;
 use tegata_core::name::{Sha256, SlotId};
 
 use crate::disk::{self, DiskError};
+use crate::journal::{Entry, Journal};
 use crate::state::State;
 
 /// A certificate that this agent installed, or was about to.
@@ -47,6 +49,29 @@ impl Inventory {
     pub fn holds(&self, slot: &SlotId) -> bool {
         let slot = slot.to_string();
         self.written.installed.values().any(|item| item.slot == slot)
+    }
+
+    /// True if removing this certificate leaves its slot without one that works: it is proven, and nothing newer in the slot is.
+    pub fn is_last_working(&self, fingerprint: Sha256, journal: &Journal) -> bool {
+        let Some(item) = self.item(fingerprint) else { return false };
+        let newest = proven(journal, &item.slot).filter(|newest| self.item(*newest).is_some());
+        self.may_work(fingerprint, item, journal) && newest.is_none_or(|newest| newest == fingerprint)
+    }
+
+    /// How many slots have a certificate that works.
+    pub fn working_slots(&self, journal: &Journal) -> usize {
+        let installed = self.written.installed.iter().filter_map(|(fingerprint, item)| Some((fingerprint.parse().ok()?, item)));
+        installed
+            .filter(|(fingerprint, item)| self.may_work(*fingerprint, item, journal))
+            .map(|(_, item)| &item.slot)
+            .collect::<BTreeSet<_>>()
+            .len()
+    }
+
+    /// Of what a slot held before its newest order it is not known whether it was proven; it is taken to be. The newest is known.
+    fn may_work(&self, fingerprint: Sha256, item: &Item, journal: &Journal) -> bool {
+        let newest = entry(journal, &item.slot).filter(|entry| entry.fingerprint == Some(fingerprint));
+        newest.is_none_or(|entry| matches!(entry.stage, Stage::Proven | Stage::Settled))
     }
 
     /// Claims a certificate, durably. Done before it is put into any store, so that nothing of ours is ever unclaimed.
@@ -92,6 +117,15 @@ impl Inventory {
     }
 }
 
+fn entry<'a>(journal: &'a Journal, slot: &str) -> Option<&'a Entry> {
+    journal.entry(&slot.parse().ok()?)
+}
+
+/// The certificate of the slot's newest order, if it is proven.
+fn proven(journal: &Journal, slot: &str) -> Option<Sha256> {
+    entry(journal, slot).filter(|entry| matches!(entry.stage, Stage::Proven | Stage::Settled))?.fingerprint
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +160,41 @@ mod tests {
         assert!(gone.item(OURS).is_none() && gone.was_said_gone(OURS));
         let forgotten = second_try(&state, |inventory| inventory.forget_gone_except(&BTreeSet::new()));
         assert!(!forgotten.was_said_gone(OURS));
+    }
+
+    const SLOT: &str = "sakura/uketsuke-1/karte";
+    const OLDER: Sha256 = Sha256([6; 32]);
+
+    /// Two certificates of one slot, the newer one at this stage.
+    fn renewing(stage: Stage) -> (tempfile::TempDir, Inventory, Journal) {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::make(folder.path()).unwrap();
+        let mut inventory = Inventory::open(&state).unwrap();
+        for fingerprint in [OLDER, OURS] {
+            inventory.claim(fingerprint, item()).unwrap();
+        }
+        let mut journal = Journal::open(&state).unwrap();
+        let wanted = Entry::wanted(SLOT.parse().unwrap(), tegata_core::name::OrderId([1; 16]));
+        journal.save(&Entry { stage, fingerprint: Some(OURS), ..wanted }).unwrap();
+        (folder, inventory, journal)
+    }
+
+    #[test]
+    fn f1_a_certificate_is_the_last_one_until_a_newer_one_is_proven() {
+        for (stage, older, newer) in
+            [(Stage::Installed, true, false), (Stage::Proven, false, true), (Stage::Settled, false, true), (Stage::Abandoned, true, false)]
+        {
+            let (_folder, inventory, journal) = renewing(stage);
+            let last = [OLDER, OURS].map(|fingerprint| inventory.is_last_working(fingerprint, &journal));
+            assert_eq!((last, inventory.working_slots(&journal)), ([older, newer], 1), "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn f1_what_was_never_proven_does_not_count_as_working() {
+        let (_folder, mut inventory, journal) = renewing(Stage::Installed);
+        inventory.mark_gone(OLDER).unwrap();
+        assert_eq!((inventory.is_last_working(OURS, &journal), inventory.working_slots(&journal)), (false, 0));
+        assert!(!inventory.is_last_working(OLDER, &journal), "it is not ours any more");
     }
 }

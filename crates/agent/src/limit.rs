@@ -33,6 +33,9 @@ struct Written {
 struct Removal {
     at: u64,
     what: String,
+    /// How many slots worked before this one was left without a working certificate; absent if none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    worked: Option<usize>,
 }
 
 impl Limit {
@@ -45,19 +48,36 @@ impl Limit {
     /// Takes one removal off the allowance, durably, before it is carried out; false if none is left. Trying the same thing again
     /// costs nothing.
     pub fn take(&mut self, what: &str) -> Result<bool, DiskError> {
+        self.count(what, None)
+    }
+
+    /// The same for a certificate whose slot is left without a working one, while `working` slots still have one. In any hour one such
+    /// removal is free, and more only as long as at least half of the slots that worked in this hour go on working: whatever a hostile
+    /// server wants, the PC does not lose everything before people notice.
+    pub fn take_last(&mut self, what: &str, working: usize) -> Result<bool, DiskError> {
+        self.count(what, Some(working))
+    }
+
+    fn count(&mut self, what: &str, worked: Option<usize>) -> Result<bool, DiskError> {
         self.forget_old();
         if self.written.removals.iter().any(|removal| removal.what == what) {
             return Ok(true);
         }
-        if self.written.removals.len() >= REMOVALS_MAX {
+        if self.written.removals.len() >= REMOVALS_MAX || worked.is_some_and(|working| !self.half_goes_on(working)) {
             return Ok(false);
         }
         // Counted only once it is on disk: what the disk did not take would be forgotten by a restart.
         let mut written = self.written.clone();
-        written.removals.push(Removal { at: written.running, what: what.to_owned() });
+        written.removals.push(Removal { at: written.running, what: what.to_owned(), worked });
         disk::write_json(&self.path, &written)?;
         self.written = written;
         Ok(true)
+    }
+
+    /// True if one slot of `working` may stop working. Slots that were added meanwhile count: replacing one profile by another loses nothing.
+    fn half_goes_on(&self, working: usize) -> bool {
+        let most = self.written.removals.iter().filter_map(|removal| removal.worked).max();
+        most.is_none_or(|most| working.saturating_sub(1) >= most.max(working).div_ceil(2))
     }
 
     /// Writes the running time down while something is being counted, so that an hour also passes on a PC that is often switched off.
@@ -137,5 +157,34 @@ mod tests {
         std::fs::remove_dir(&path).unwrap();
         assert!(limit.take("first").unwrap());
         assert_eq!(Limit::open(&path).unwrap().written.removals.len(), 1);
+    }
+
+    /// How many of the slots that a PC has can be emptied at once.
+    fn emptied(limit: &mut Limit, slots: usize) -> usize {
+        (0..slots).take_while(|gone| limit.take_last(&format!("{slots}-{gone}"), slots - gone).unwrap()).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f1_half_of_what_worked_goes_on_for_another_hour() {
+        for (slots, at_once) in [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (8, 4)] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut limit = Limit::open(&folder.path().join("removals.json")).unwrap();
+            assert_eq!(emptied(&mut limit, slots), at_once, "{slots} slots");
+            let mut restarted = Limit::open(&folder.path().join("removals.json")).unwrap();
+            let next = restarted.take_last("next", slots - at_once).unwrap();
+            assert!(slots == 1 || !next, "{slots} slots");
+            tokio::time::advance(WINDOW).await;
+            assert!(restarted.take_last("next", slots - at_once).unwrap());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn profiles_that_are_replaced_one_by_one_are_not_held_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut limit = Limit::open(&folder.path().join("removals.json")).unwrap();
+        for dropped in 0..8 {
+            assert!(limit.take_last(&dropped.to_string(), 5).unwrap(), "four go on, and the next one is added");
+        }
+        assert!(limit.take("replaced").unwrap(), "what is replaced in its slot is another matter");
     }
 }

@@ -67,7 +67,7 @@ pub enum StepError {
     #[error(transparent)]
     Receipt(#[from] ReceiptError),
     /// The local limit on removals.
-    #[error("the limit of {} removals an hour is reached; the rest waits", crate::limit::REMOVALS_MAX)]
+    #[error("this device's own limit on removals is reached; the rest waits")]
     Limited,
     /// A certificate that this agent did not install.
     #[error("certificate {0} was not installed by this agent and is left alone")]
@@ -217,7 +217,12 @@ impl Device {
     }
 
     async fn remove_ours(&mut self, fingerprint: Sha256, item: &Item) -> Result<(), StepError> {
-        if !self.limit.take(&fingerprint.to_string())? {
+        let what = fingerprint.to_string();
+        let allowed = match self.inventory.is_last_working(fingerprint, &self.journal) {
+            true => self.limit.take_last(&what, self.inventory.working_slots(&self.journal))?,
+            false => self.limit.take(&what)?,
+        };
+        if !allowed {
             return Err(StepError::Limited);
         }
         for store in &item.stores {

@@ -229,7 +229,27 @@ async fn f1_a_hostile_server_removes_no_more_than_the_limit() {
     for _ in 0..3 {
         assert!(pass(&world, &all).await.limited);
     }
-    assert_eq!(held(&world).await.len(), 15 - REMOVALS_MAX);
+    assert_eq!(held(&world).await.len(), 8, "half of them go on working");
+    let mut replaced = manifest(slots(20..35));
+    replaced.slots.iter_mut().zip(0..15).for_each(|(slot, n)| slot.id = format!("sakura/uketsuke-1/p{n}").parse().unwrap());
+    let old = held(&world).await;
+    replaced.retire = old.clone();
+    assert!(pass(&world, &replaced).await.limited);
+    let left = held(&world).await.intersection(&old).count();
+    assert_eq!(left, 15 - REMOVALS_MAX, "those with a newer one beside them count as any removal");
+}
+
+/// Four profiles, of which the oldest are dropped as new ones come: first one by one, then several that an agent hears of at once.
+#[tokio::test]
+async fn profiles_that_make_room_for_others_go_at_once() {
+    let world = World::new();
+    for first in [0, 1, 2, 3, 4, 6, 9] {
+        let slots = (first..first + 4).map(|n| wire::SlotManifest { slot: format!("sakura/uketsuke-1/p{n}"), ..slot(Some(order(n)), &[]) });
+        let mut wanted = manifest(slots.collect());
+        wanted.retire = (0..first).filter_map(|n| world.server.issued(order(n))).collect();
+        assert!(!pass(&world, &wanted).await.limited, "from {first} on");
+        assert_eq!(held(&world).await.len(), 4);
+    }
 }
 
 #[tokio::test]
