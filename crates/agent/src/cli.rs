@@ -1,7 +1,7 @@
 //! The command line of the agent.
 
 use std::io::{IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -14,7 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::agent::{self, Agent};
 use crate::enroll::{self, EnrollmentCode, Enrolment};
 use crate::identity::IdentityError;
-use crate::settings::{KeystoreChoice, Resolve};
+use crate::settings::{KeystoreChoice, Resolve, Settings};
 use crate::state::State;
 use crate::status::Status;
 use crate::words::{self, Phrase, say};
@@ -182,7 +182,7 @@ fn read_code(given: &str) -> Result<zeroize::Zeroizing<String>> {
 
 fn run_agent(place: &Place) -> Result<ExitCode> {
     start_logging("info");
-    let state = State::make(&state_folder(place)?)?;
+    let state = enrolled_state(&state_folder(place)?)?;
     let _lock = agent::lock(&state)?;
     runtime()?.block_on(async {
         let agent = Agent::open(&state)?;
@@ -193,6 +193,13 @@ fn run_agent(place: &Place) -> Result<ExitCode> {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The folder of a PC that is enrolled, for the user that it was enrolled for. Nothing is made or changed before that is known.
+fn enrolled_state(folder: &Path) -> Result<State> {
+    let settings = Settings::read(&State::at(folder))?.ok_or_else(|| IdentityError::NotEnrolled(folder.display().to_string()))?;
+    os::check_owner(&settings.home)?;
+    Ok(State::make(folder)?)
 }
 
 fn run_status(arguments: &StatusArguments) -> Result<ExitCode> {
@@ -253,6 +260,27 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_mistyped_folder_is_not_worked_in() {
+        let folder = tempfile::tempdir().unwrap();
+        for wrong in [folder.path().to_owned(), folder.path().join("new")] {
+            let problem = enrolled_state(&wrong).unwrap_err();
+            assert!(problem.to_string().contains("is not enrolled"), "{problem}");
+        }
+        assert!(crate::disk::entries(folder.path()).unwrap().is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_agent_runs_only_as_the_user_that_the_pc_was_enrolled_for() {
+        let world = crate::pretend::World::new();
+        enrolled_state(world.state.root()).unwrap();
+        let somebody = if rustix::process::geteuid().is_root() { 12_345 } else { return };
+        std::os::unix::fs::chown(world.home(), Some(somebody), None).unwrap();
+        let problem = enrolled_state(world.state.root()).unwrap_err();
+        assert!(problem.to_string().contains("belongs to another user"), "{problem}");
     }
 
     #[test]

@@ -54,6 +54,11 @@ pub fn close_folder(path: &Path) -> Result<(), DiskError> {
     os::close_folder(path).map_err(failing("close to others", path))
 }
 
+/// True if what was looked at belongs to the user that the agent runs as.
+pub fn is_own(there: &fs::Metadata) -> bool {
+    os::is_own(there)
+}
+
 /// Replaces a file by these bytes, durably: when this returns, they are on disk.
 pub fn write(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), DiskError> {
     #[cfg(test)]
@@ -140,8 +145,12 @@ pub fn wipe(path: &Path) -> Result<bool, DiskError> {
     remove(path)
 }
 
-/// Removes a folder and the files in it, secrets overwritten first. Folders in it are left alone, and then it stays.
+/// Removes a folder and the files in it, secrets overwritten first. Folders in it are left alone, and then it stays. Of a link to a folder
+/// only the link is removed.
 pub fn wipe_folder(path: &Path) -> Result<(), DiskError> {
+    if path.is_symlink() {
+        return remove(path).map(drop);
+    }
     for file in entries(path)?.iter().filter(|entry| entry.is_symlink() || !entry.is_dir()) {
         wipe(file)?;
     }

@@ -1,5 +1,7 @@
 //! Where everything lies in the agent's own folder.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tegata_core::name::{OrderId, SlotId};
@@ -13,16 +15,44 @@ pub struct State {
 }
 
 impl State {
-    /// Makes what is missing of the folder, and closes it to everybody else.
+    /// Makes what is missing of the folder, and closes it to everybody else. A folder that is somebody else's, or has had another use so
+    /// far, is left as it is: it is closed and emptied by whoever works in it, and a wrong `--state` may name the user's home.
     pub fn make(root: &Path) -> Result<Self, DiskError> {
         let state = Self::at(root);
-        state.folders().iter().try_for_each(|folder| disk::make_folder(folder))?;
+        state.refuse_what_is_not_ours().map_err(disk::failing("work in", root))?;
+        disk::make_folder(root)?;
         disk::close_folder(root)?;
+        // The mark before anything else, or a folder that was half made would not be known again.
+        let lock = state.lock();
+        File::options().append(true).create(true).open(&lock).map_err(disk::failing("make", &lock))?;
+        state.folders().iter().try_for_each(|folder| disk::make_folder(folder))?;
         Ok(state)
     }
 
+    fn refuse_what_is_not_ours(&self) -> io::Result<()> {
+        let there = match fs::symlink_metadata(&self.root) {
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Ok(()),
+            there => there?,
+        };
+        let is_file = |path: PathBuf| fs::symlink_metadata(path).is_ok_and(|there| there.is_file());
+        let is_marked = || is_file(self.settings()) || is_file(self.lock());
+        if !there.is_dir() {
+            Err(io::Error::other("it is a link or a file, not a folder"))
+        } else if !disk::is_own(&there) {
+            Err(io::Error::other("it belongs to another user"))
+        } else if !is_marked() && fs::read_dir(&self.root)?.next().is_some() {
+            Err(io::Error::other("it holds other files and no agent.json; an empty folder is needed"))
+        } else {
+            Ok(())
+        }
+    }
+
     /// Clears away what a crash may have left half written. Only for the one process that holds the lock: it may be another's work.
+    /// Follows no link: what it leads to is not ours.
     pub fn clear(&self) -> Result<(), DiskError> {
+        if let Some(link) = self.folders().iter().find(|folder| folder.is_symlink()) {
+            return Err(disk::failing("clear", link)(io::Error::other("it is a link")));
+        }
         self.folders().iter().try_for_each(|folder| disk::clear_temporary(folder))?;
         for left in disk::entries(&self.temporary())? {
             if left.is_dir() {
@@ -148,9 +178,9 @@ impl State {
         self.root.join("store")
     }
 
-    /// Files that live only as long as one command; emptied at start.
+    /// Files that live only as long as one command; emptied at start, so its name is one that nobody else would choose.
     pub fn temporary(&self) -> PathBuf {
-        self.root.join("tmp")
+        self.root.join("tegata-agent-temporary")
     }
 }
 
@@ -179,5 +209,86 @@ mod tests {
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         State::make(folder.path()).unwrap();
         assert_eq!(std::fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    /// A folder with files in it that are not the agent's.
+    #[cfg(unix)]
+    fn foreign() -> tempfile::TempDir {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["tmp", "tegata-agent-temporary"] {
+            disk::make_folder(&folder.path().join(path)).unwrap();
+            fs::write(folder.path().join(path).join("letter"), "to whom it may concern").unwrap();
+        }
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        folder
+    }
+
+    #[cfg(unix)]
+    fn is_untouched(folder: &Path) -> bool {
+        use std::os::unix::fs::PermissionsExt;
+        let letter = |name| fs::read_to_string(folder.join(name).join("letter")).unwrap_or_default();
+        let is_open = fs::metadata(folder).unwrap().permissions().mode() & 0o777 == 0o755;
+        is_open && ["tmp", "tegata-agent-temporary"].into_iter().all(|name| letter(name) == "to whom it may concern")
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_of_another_use_is_left_as_it_is() {
+        let folder = foreign();
+        let problem = crate::told(&State::make(folder.path()).unwrap_err());
+        assert!(problem.contains("it holds other files"), "{problem}");
+        // As /var has it.
+        std::os::unix::fs::symlink("/run/lock", folder.path().join("lock")).unwrap();
+        State::make(folder.path()).unwrap_err();
+        assert!(is_untouched(folder.path()) && disk::entries(folder.path()).unwrap().len() == 3);
+        fs::remove_file(folder.path().join("lock")).unwrap();
+        fs::write(folder.path().join("agent.json"), "{}").unwrap();
+        State::make(folder.path()).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_and_another_users_folder_are_not_worked_in() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let link = elsewhere.path().join("state");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        State::make(&link).unwrap_err();
+        assert!(disk::entries(folder.path()).unwrap().is_empty());
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(folder.path(), Some(12_345), None).unwrap();
+            State::make(folder.path()).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_folder_that_was_half_made_is_made_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::make(folder.path()).unwrap();
+        fs::remove_dir(state.store()).unwrap();
+        State::make(folder.path()).unwrap();
+        assert!(state.store().is_dir());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn clearing_follows_no_link() {
+        let (folder, foreign) = (tempfile::tempdir().unwrap(), foreign());
+        let state = State::make(folder.path()).unwrap();
+        let link = |place: PathBuf| std::os::unix::fs::symlink(foreign.path().join("tmp"), place).unwrap();
+        link(state.temporary().join("inside"));
+        state.clear().unwrap();
+        assert!(is_untouched(foreign.path()) && disk::entries(&state.temporary()).unwrap().is_empty());
+        for place in [state.temporary(), state.journal()] {
+            fs::remove_dir(&place).unwrap();
+            link(place.clone());
+            state.clear().unwrap_err();
+            assert!(is_untouched(foreign.path()));
+            fs::remove_file(&place).unwrap();
+            disk::make_folder(&place).unwrap();
+        }
+        link(state.staged());
+        disk::wipe_folder(&state.staged()).unwrap();
+        assert!(is_untouched(foreign.path()) && !state.staged().is_symlink());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 pub(super) fn make_private_folder(path: &Path) -> io::Result<()> {
@@ -11,6 +11,10 @@ pub(super) fn make_private_folder(path: &Path) -> io::Result<()> {
 
 pub(super) fn close_folder(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
+pub(super) fn is_own(there: &fs::Metadata) -> bool {
+    there.uid() == rustix::process::geteuid().as_raw()
 }
 
 pub(super) fn open_to_everyone(file: &File) -> io::Result<()> {
