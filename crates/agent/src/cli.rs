@@ -6,13 +6,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use jiff::tz::TimeZone;
+use tegata_api::client::ClientError;
+use tegata_api::v1::problem::Code;
 use tegata_core::name::{DeviceId, Sha256};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::agent::{self, Agent};
-use crate::enroll::{self, EnrollmentCode, Enrolment};
+use crate::enroll::{self, EnrollError, EnrollmentCode, Enrolment};
 use crate::identity::IdentityError;
 use crate::settings::{KeystoreChoice, Resolve, Settings};
 use crate::state::State;
@@ -70,7 +73,7 @@ struct EnrollArguments {
     /// The server, https://host:port.
     #[arg(long, value_name = "URL")]
     server: String,
-    /// The code: HANDLE-123456 as it was mailed, or a join code (tgj1.…); `-` reads it from standard input.
+    /// The code: HANDLE-123456 as your administrator gave it, or a join code (tgj1.…); `-` reads it from standard input.
     #[arg(long)]
     code: String,
     /// SHA-256 of the server's authority, as it was printed with the code; join codes carry it.
@@ -146,9 +149,17 @@ fn run_enroll(arguments: EnrollArguments) -> Result<ExitCode> {
         }
         Err(problem) => {
             eprintln!("{}", say(language, &Phrase::NotEnrolled(format!("{problem:#}"))));
-            eprintln!("{}", say(language, &Phrase::NotEnrolledNext));
+            eprintln!("{}", say(language, &advice(&problem)));
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// Another code helps only whose code was refused; whoever has no network would be sent the wrong way.
+fn advice(problem: &anyhow::Error) -> Phrase {
+    match problem.downcast_ref() {
+        Some(EnrollError::Server(ClientError::Refused(refused))) if refused.code == Code::CodeRefused => Phrase::CodeRefusedNext,
+        _ => Phrase::NotEnrolledNext,
     }
 }
 
@@ -212,7 +223,7 @@ fn run_status(arguments: &StatusArguments) -> Result<ExitCode> {
         other => other?,
     };
     match arguments.output {
-        Output::Text => print(&status.tell(language)),
+        Output::Text => print(&status.tell(language, &TimeZone::system())),
         Output::Json => print(&(serde_json::to_string_pretty(&status)? + "\n")),
     }
     Ok(if status.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -260,6 +271,16 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn another_code_is_advised_only_if_the_code_was_refused() {
+        let refused = |code| anyhow::Error::new(EnrollError::Server(ClientError::Refused(Box::new(crate::pretend::problem(code)))));
+        assert_eq!(advice(&refused(Code::CodeRefused)), Phrase::CodeRefusedNext);
+        let setup = EnrollError::Server(ClientError::Setup("no network".into()));
+        for other in [refused(Code::Busy), setup.into(), EnrollError::NoAuthority.into(), anyhow::anyhow!("the home folder")] {
+            assert_eq!(advice(&other), Phrase::NotEnrolledNext, "{other:#}");
+        }
     }
 
     #[test]

@@ -66,6 +66,11 @@ pub fn stage_word(stage: Stage) -> &'static str {
     }
 }
 
+/// The stage that a word means.
+pub fn stage_of(word: &str) -> Option<Stage> {
+    Stage::ALL.into_iter().find(|stage| stage_word(*stage) == word)
+}
+
 /// The entry as it is written. Fields are only added.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -101,7 +106,7 @@ impl TryFrom<Written> for Entry {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        let stage = Stage::ALL.into_iter().find(|stage| stage_word(*stage) == written.stage);
+        let stage = stage_of(&written.stage);
         Ok(Self {
             slot: written.slot.parse().map_err(|_| format!("slot '{}'", written.slot))?,
             order: written.order.parse().map_err(|_| format!("order '{}'", written.order))?,

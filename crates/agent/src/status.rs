@@ -1,17 +1,19 @@
 //! `tegata-agent status`: what the agent's folder says, for people and for programs. Reads only, also while the agent runs.
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use tegata_api::v1::device::SlotReport;
+use tegata_core::install::Stage;
 use tegata_core::time::Timestamp;
 
 use crate::browser;
 use crate::disk;
 use crate::identity::{Identity, IdentityError};
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, stage_of};
 use crate::link::Contact;
 use crate::settings::Settings;
 use crate::state::State;
-use crate::words::{Language, Phrase, say};
+use crate::words::{Language, Phrase, local_time, say};
 
 /// What there is to see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,10 +62,10 @@ impl Status {
         answers && !self.restart_browser && self.slots.iter().all(|slot| slot.trouble.is_none())
     }
 
-    /// Tells it to people.
-    pub fn tell(&self, language: Language) -> String {
-        let mut phrases = vec![Phrase::Device(self.device.clone()), self.link()];
-        phrases.extend(self.identity_until.map(|until| Phrase::Identity(Timestamp::from_unix(until).to_string())));
+    /// Tells it to people, with times as clocks in `zone` show them.
+    pub fn tell(&self, language: Language, zone: &TimeZone) -> String {
+        let mut phrases = vec![Phrase::Device(self.device.clone()), self.link(zone)];
+        phrases.extend(self.identity_until.map(|until| Phrase::Identity(local_time(until, zone))));
         phrases.extend(self.slots.iter().map(slot_phrase));
         if self.slots.is_empty() {
             phrases.push(Phrase::NoSlots);
@@ -77,8 +79,8 @@ impl Status {
         phrases.iter().map(|phrase| say(language, phrase) + "\n").collect()
     }
 
-    fn link(&self) -> Phrase {
-        let since = |contact: &Contact| Timestamp::from_unix(contact.since).to_string();
+    fn link(&self, zone: &TimeZone) -> Phrase {
+        let since = |contact: &Contact| local_time(contact.since, zone);
         match &self.contact {
             None => Phrase::NeverRun(self.server.clone()),
             Some(contact) => match &contact.problem {
@@ -90,11 +92,12 @@ impl Status {
 }
 
 fn slot_phrase(slot: &SlotReport) -> Phrase {
-    match (&slot.trouble, slot.stage.as_str()) {
-        (Some(trouble), _) => Phrase::Trouble(slot.slot.clone(), trouble.clone()),
-        (None, "proven" | "settled") => Phrase::Ready(slot.slot.clone()),
-        (None, "abandoned") => Phrase::Abandoned(slot.slot.clone()),
-        (None, stage) => Phrase::Preparing(slot.slot.clone(), stage.to_owned()),
+    let name = slot.slot.clone();
+    match (&slot.trouble, stage_of(&slot.stage).unwrap_or(Stage::Wanted)) {
+        (Some(trouble), _) => Phrase::Trouble(name, trouble.clone()),
+        (None, Stage::Proven | Stage::Settled) => Phrase::Ready(name),
+        (None, Stage::Abandoned) => Phrase::Abandoned(name),
+        (None, stage) => Phrase::Preparing(name, stage),
     }
 }
 
@@ -118,31 +121,38 @@ mod tests {
             server: "https://tegata.example.jp:8443".into(),
             contact: Some(Contact { since: 1_800_000_000, problem: None }),
             identity_until: Some(1_807_776_000),
-            slots: vec![slot("karte", "settled", None), slot("weborca", "keyed", Some("the certificate could not be fetched"))],
+            slots: vec![
+                slot("karte", "settled", None),
+                slot("lab", "keyed", None),
+                slot("weborca", "keyed", Some("the certificate could not be fetched")),
+            ],
             restart_browser: true,
         }
     }
 
     #[test]
     fn staff_read_what_is_ready_and_what_to_do() {
+        let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
         expect![[r#"
             Device: sakura/uketsuke-1
-            Server: https://tegata.example.jp:8443 answers (since 2027-01-15T08:00:00Z)
-            Identity: valid until 2027-04-15T08:00:00Z
+            Server: https://tegata.example.jp:8443 answers (since 2027-01-15 17:00)
+            Identity: valid until 2027-04-15 17:00
             Certificate sakura/uketsuke-1/karte: ready
+            Certificate sakura/uketsuke-1/lab: being prepared (waiting for the certificate)
             Certificate sakura/uketsuke-1/weborca: the certificate could not be fetched
             Close every browser window and start the browser again: it then uses the new certificate.
         "#]]
-        .assert_eq(&status().tell(Language::English));
+        .assert_eq(&status().tell(Language::English, &tokyo));
         expect![[r#"
             端末: sakura/uketsuke-1
-            サーバー: https://tegata.example.jp:8443 と通信できています (2027-01-15T08:00:00Z から)
-            端末の身分証明: 2027-04-15T08:00:00Z まで有効
+            サーバー: https://tegata.example.jp:8443 と通信できています (2027-01-15 17:00 から)
+            端末の身分証明: 2027-04-15 17:00 まで有効
             証明書 sakura/uketsuke-1/karte: 使えます
+            証明書 sakura/uketsuke-1/lab: 準備中 (証明書の発行を待っています)
             証明書 sakura/uketsuke-1/weborca: 確認が必要です: the certificate could not be fetched
             ブラウザーをすべて閉じて、もう一度開いてください。新しい証明書に切り替わります。
         "#]]
-        .assert_eq(&status().tell(Language::Japanese));
+        .assert_eq(&status().tell(Language::Japanese, &tokyo));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What clinic staff read on their screen, in their language. Everything else is for administrators, and in English.
 
+use jiff::tz::TimeZone;
+use tegata_core::install::Stage;
+
 /// A language of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
@@ -18,7 +21,9 @@ pub enum Phrase {
     EnrolledNext,
     /// Enrolling failed, and this is what happened.
     NotEnrolled(String),
-    /// What to do about it.
+    /// What to do about it if it was the code.
+    CodeRefusedNext,
+    /// What to do about anything else.
     NotEnrolledNext,
     /// Nobody has enrolled this PC.
     NeverEnrolled,
@@ -37,7 +42,7 @@ pub enum Phrase {
     /// A certificate is ready.
     Ready(String),
     /// A certificate is being prepared, and how far it is.
-    Preparing(String, String),
+    Preparing(String, Stage),
     /// A certificate is in trouble, and why.
     Trouble(String, String),
     /// A certificate is not wanted any more.
@@ -77,9 +82,13 @@ fn both(phrase: &Phrase) -> (String, String) {
             "Nothing more to do: certificates arrive by themselves.".into(),
         ),
         Phrase::NotEnrolled(problem) => (format!("登録できませんでした: {problem}"), format!("This PC was not enrolled: {problem}")),
-        Phrase::NotEnrolledNext => (
+        Phrase::CodeRefusedNext => (
             "登録コードは10分間、1台だけに使えます。入力を確かめるか、管理者に新しいコードを頼んでください。".into(),
             "A code is good for ten minutes and one PC. Check what was typed, or ask your administrator for a new code.".into(),
+        ),
+        Phrase::NotEnrolledNext => (
+            "もう一度試しても登録できないときは、この画面を管理者に見せてください。".into(),
+            "If it fails again, show this to your administrator.".into(),
         ),
         Phrase::NeverEnrolled => (
             "このパソコンはまだ登録されていません。管理者から登録コードを受け取ってください。".into(),
@@ -100,7 +109,8 @@ fn both(phrase: &Phrase) -> (String, String) {
         Phrase::NoSlots => ("証明書: まだありません。".into(), "Certificates: none yet.".into()),
         Phrase::Ready(slot) => (format!("証明書 {slot}: 使えます"), format!("Certificate {slot}: ready")),
         Phrase::Preparing(slot, stage) => {
-            (format!("証明書 {slot}: 準備中 ({stage})"), format!("Certificate {slot}: being prepared ({stage})"))
+            let (japanese, english) = stage_words(*stage);
+            (format!("証明書 {slot}: 準備中 ({japanese})"), format!("Certificate {slot}: being prepared ({english})"))
         }
         Phrase::Trouble(slot, problem) => (format!("証明書 {slot}: 確認が必要です: {problem}"), format!("Certificate {slot}: {problem}")),
         Phrase::Abandoned(slot) => (format!("証明書 {slot}: 取り消されました"), format!("Certificate {slot}: withdrawn")),
@@ -112,9 +122,46 @@ fn both(phrase: &Phrase) -> (String, String) {
     }
 }
 
+fn stage_words(stage: Stage) -> (&'static str, &'static str) {
+    match stage {
+        Stage::Wanted => ("これから鍵を作ります", "its key is made next"),
+        Stage::Keyed => ("証明書の発行を待っています", "waiting for the certificate"),
+        Stage::Staged => ("これから組み込みます", "installed next"),
+        Stage::Installed => ("動作を確認しています", "being tried out"),
+        Stage::Proven => ("動作を確認しました", "tried out"),
+        Stage::Settled => ("完了", "done"),
+        Stage::Abandoned => ("取り消し", "withdrawn"),
+    }
+}
+
+/// A moment as the clock on this PC's wall would show it.
+pub fn local_time(seconds: i64, zone: &TimeZone) -> String {
+    let Ok(moment) = jiff::Timestamp::from_second(seconds) else { return format!("@{seconds}") };
+    moment.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_stage_is_said_in_the_readers_language() {
+        for stage in Stage::ALL {
+            let said = |language| say(language, &Phrase::Preparing("karte".into(), stage));
+            let (japanese, english) = (said(Language::Japanese), said(Language::English));
+            let inside = japanese.split_once('(').unwrap().1;
+            assert!(!inside.chars().any(|letter| letter.is_ascii_alphabetic()), "{japanese}");
+            assert!(english.is_ascii() && !english.contains("()"), "{english}");
+        }
+    }
+
+    #[test]
+    fn times_are_those_of_the_clock_on_the_wall() {
+        let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
+        assert_eq!(local_time(1_800_000_000, &tokyo), "2027-01-15 17:00");
+        assert_eq!(local_time(1_800_000_000, &TimeZone::UTC), "2027-01-15 08:00");
+        assert_eq!(local_time(i64::MAX, &tokyo), format!("@{}", i64::MAX));
+    }
 
     #[test]
     fn japanese_is_spoken_in_japanese_surroundings_only() {
