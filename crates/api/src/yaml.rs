@@ -123,7 +123,7 @@ impl Source {
             file: self.file.clone(),
             line: at.line,
             column: at.column,
-            path: pointer.to_owned(),
+            path: clipped(pointer.to_owned()),
             message: wrong.message,
             hint: wrong.hint,
         }
@@ -214,6 +214,7 @@ struct Drafts {
 fn drafts(files: &[File], tenant: &TenantName) -> Drafts {
     let mut all = Drafts::default();
     for file in files {
+        let first = all.findings.len();
         let read = read::read(file, &mut all.findings);
         all.is_broken |= read.is_broken;
         for tree in read.trees {
@@ -221,17 +222,34 @@ fn drafts(files: &[File], tenant: &TenantName) -> Drafts {
                 Some(draft) => all.drafts.push(draft),
                 None => all.is_broken = true,
             }
+            // Sorted and counted later; until then a file is not to become a memory full of findings.
+            all.findings.truncate(first + FINDINGS_MAX + 1);
         }
     }
     all
 }
 
+/// The longest JSON pointer that is shown, in bytes, give or take a character.
+const POINTER_MAX: usize = 1000;
+
+/// A JSON pointer that people can read: of one that is endless, the beginning and the end.
+fn clipped(pointer: String) -> String {
+    if pointer.len() <= POINTER_MAX {
+        return pointer;
+    }
+    let (from, to) = (pointer.floor_char_boundary(POINTER_MAX / 2), pointer.ceil_char_boundary(pointer.len() - POINTER_MAX / 2));
+    format!("{}…{}", &pointer[..from], &pointer[to..])
+}
+
+fn by_place(finding: &Finding) -> (&str, u32, u32, &str, &str) {
+    (&finding.file, finding.line, finding.column, &finding.path, &finding.message)
+}
+
 /// Sorts findings by file and place, drops those said twice, and keeps a bounded number for each file.
 fn in_order(mut findings: Vec<Finding>, files: &[File]) -> Vec<Finding> {
-    let rank = |finding: &Finding| files.iter().position(|file| file.name == finding.file).unwrap_or(files.len());
-    findings.sort_by_cached_key(|finding| {
-        (rank(finding), finding.file.clone(), finding.line, finding.column, finding.path.clone(), finding.message.clone())
-    });
+    let ranks: BTreeMap<&str, usize> = files.iter().enumerate().rev().map(|(rank, file)| (&file.name[..], rank)).collect();
+    let rank = |finding: &Finding| ranks.get(&finding.file[..]).copied().unwrap_or(files.len());
+    findings.sort_by(|one, other| rank(one).cmp(&rank(other)).then_with(|| by_place(one).cmp(&by_place(other))));
     findings.dedup();
     let mut kept: Vec<Finding> = Vec::new();
     for of_one_file in findings.chunk_by(|one, next| one.file == next.file) {

@@ -9,8 +9,9 @@ use serde_yaml::budget::BudgetBreach;
 use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_yaml::{Error, MessageFormatter, Options, UserMessageFormatter};
 
-use super::tree::{KEY_MAX, MERGE_KEY, Place, Tree};
-use super::{FILE_MAX, FINDINGS_MAX};
+use super::gather::At;
+use super::tree::{KEY_MAX, Key, MERGE_KEY, Place, Tree};
+use super::{FILE_MAX, FINDINGS_MAX, clipped};
 use crate::hint::quote;
 use crate::v1::fleet::File;
 use crate::v1::problem::Finding;
@@ -21,6 +22,29 @@ const DOCUMENTS_MAX: usize = 1000;
 const NODES_MAX: usize = 50_000;
 /// How deep values may be nested.
 const DEPTH_MAX: usize = 32;
+
+/// Findings of one file: one more than are shown, so that it can be said that there are more.
+struct Bounded<'a> {
+    findings: &'a mut Vec<Finding>,
+    first: usize,
+}
+
+impl<'a> Bounded<'a> {
+    /// Those of the file whose findings begin at `first`.
+    fn new(findings: &'a mut Vec<Finding>, first: usize) -> Self {
+        Self { findings, first }
+    }
+
+    fn is_full(&self) -> bool {
+        self.findings.len() > self.first + FINDINGS_MAX
+    }
+
+    fn push(&mut self, finding: Finding) {
+        if !self.is_full() {
+            self.findings.push(finding);
+        }
+    }
+}
 
 /// What could be read of a file.
 #[derive(Default)]
@@ -33,6 +57,7 @@ pub(super) struct Read {
 
 /// Reads the documents of one file. What cannot be read becomes findings.
 pub(super) fn read(file: &File, findings: &mut Vec<Finding>) -> Read {
+    let first = findings.len();
     let mut read = Read { trees: Vec::new(), is_broken: true };
     if file.text.len() > FILE_MAX {
         findings.push(about_file(&file.name, too_long(file.text.len()), "split it into several files"));
@@ -56,7 +81,7 @@ pub(super) fn read(file: &File, findings: &mut Vec<Finding>) -> Read {
         for mut tree in trees {
             nodes_left = nodes_left.saturating_sub(tree.size());
             tree.move_down(lines_above);
-            check_keys(file, &tree, "", findings);
+            check_keys(file, &tree, &At::ROOT, &mut Bounded::new(findings, first));
             read.trees.push(tree);
         }
     }
@@ -249,25 +274,35 @@ const SYNTAX: [(&str, &str, &str); 18] = [
     ("block sequence entries", "a '-' stands where no list item can begin", "put '- ' on a line of its own, or the text in quotes"),
 ];
 
-/// Reports keys that are there twice, are too long, or merge other mappings.
-fn check_keys(file: &File, tree: &Tree, pointer: &str, findings: &mut Vec<Finding>) {
+/// Reports keys that are there twice, are too long, or merge other mappings; stops when more would not be shown.
+fn check_keys(file: &File, tree: &Tree, at: &At<'_>, findings: &mut Bounded<'_>) {
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     for (key, value) in tree.entries() {
-        let pointer = format!("{pointer}/{}", key.text.chars().take(KEY_MAX).collect::<String>().replace('~', "~0").replace('/', "~1"));
-        let mut say = |message, hint: String| findings.push(Finding { path: pointer.clone(), ..about_place(file, key.at, message, &hint) });
-        if key.text == MERGE_KEY {
-            say("merge keys (<<) are not allowed in policies".into(), "write the keys out where they belong".into());
-        } else if key.text.len() > KEY_MAX {
-            let message = format!("a key has {} bytes; at most {KEY_MAX} are allowed", key.text.len());
-            say(message, "look for a missing ':' or quotes that are not closed".into());
-        } else if let Some(line) = seen.get(key.text.as_str()) {
-            say(format!("the key {} is there twice", quote(&key.text)), format!("keep one of them; the other is on line {line}"));
+        if findings.is_full() {
+            return;
+        }
+        let at = at.key(&key.text);
+        if let Some((message, hint)) = wrong_key(key, seen.get(key.text.as_str())) {
+            findings.push(Finding { path: clipped(at.pointer()), ..about_place(file, key.at, message, &hint) });
         }
         seen.entry(&key.text).or_insert(key.at.line);
-        check_keys(file, value, &pointer, findings);
+        check_keys(file, value, &at, findings);
     }
     for (index, item) in tree.items().iter().enumerate() {
-        check_keys(file, item, &format!("{pointer}/{index}"), findings);
+        check_keys(file, item, &at.item(index), findings);
+    }
+}
+
+/// What is wrong with a key, and what to do. `first` is the line on which the same key stands already.
+fn wrong_key(key: &Key, first: Option<&u32>) -> Option<(String, String)> {
+    if key.text == MERGE_KEY {
+        Some(("merge keys (<<) are not allowed in policies".into(), "write the keys out where they belong".into()))
+    } else if key.text.len() > KEY_MAX {
+        let message = format!("a key has {} bytes; at most {KEY_MAX} are allowed", key.text.len());
+        Some((message, "look for a missing ':' or quotes that are not closed".into()))
+    } else {
+        let line = first?;
+        Some((format!("the key {} is there twice", quote(&key.text)), format!("keep one of them; the other is on line {line}")))
     }
 }
 
