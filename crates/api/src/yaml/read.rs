@@ -81,7 +81,7 @@ pub(super) fn read(file: &File, findings: &mut Vec<Finding>) -> Read {
         for mut tree in trees {
             nodes_left = nodes_left.saturating_sub(tree.size());
             tree.move_down(lines_above);
-            check_keys(file, &tree, &At::ROOT, &mut Bounded::new(findings, first));
+            check_document(file, &tree, &mut Bounded::new(findings, first));
             read.trees.push(tree);
         }
     }
@@ -273,6 +273,17 @@ const SYNTAX: [(&str, &str, &str); 18] = [
     ("expected string scalar", "a key is a list or a mapping", "keys are simple texts; look for a bracket too many"),
     ("block sequence entries", "a '-' stands where no list item can begin", "put '- ' on a line of its own, or the text in quotes"),
 ];
+
+/// Where a second document begins although no line says so, that is all that is wrong with its keys: each of them is there twice.
+fn check_document(file: &File, tree: &Tree, findings: &mut Bounded<'_>) {
+    let begins = |key: &&Key| matches!(&key.text[..], "apiVersion" | "kind");
+    let mut beginnings = tree.entries().iter().map(|(key, _)| key).filter(begins);
+    let first = beginnings.next().map(|key| &key.text);
+    let second = beginnings.find(|key| Some(&key.text) == first);
+    let Some(second) = second else { return check_keys(file, tree, &At::ROOT, findings) };
+    let message = "a second document begins here, and nothing parts it from the first".into();
+    findings.push(about_place(file, second.at, message, "write --- on a line of its own above it"));
+}
 
 /// Reports keys that are there twice, are too long, or merge other mappings; stops when more would not be shown.
 fn check_keys(file: &File, tree: &Tree, at: &At<'_>, findings: &mut Bounded<'_>) {

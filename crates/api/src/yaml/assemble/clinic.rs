@@ -1,9 +1,10 @@
 //! What one clinic says about profiles, accounts, devices, guests and backup targets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tegata_core::name::{DeviceId, ProfileName};
-use tegata_core::policy::{ClinicNetwork, Selector};
+use tegata_core::policy::{CertificateProfile, ClinicNetwork, Quota, Selector};
 
 use super::{Declared, referred};
 use crate::hint::{did_you_mean, quote};
@@ -58,7 +59,8 @@ fn guests(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, declared: &Declar
 
 fn certificates(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, declared: &Declared<'_>, at_list: &At<'_>, gather: &mut Gather<'_>) {
     let mut assigned: BTreeSet<(&ProfileName, DeviceId)> = BTreeSet::new();
-    let mut under: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut under: BTreeMap<&str, Vec<Asked<'_>>> = BTreeMap::new();
+    let mut slots = 0;
     for (index, assignment) in clinic.certificates.iter().enumerate() {
         let at = at_list.item(index);
         referred(&declared.profiles, declared.is_broken, Kind::CertificateProfile, assignment.profile.as_str(), &at.key("profile"), gather);
@@ -73,8 +75,10 @@ fn certificates(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, declared: &
         let Some(devices) = selected(clinic, declared, &assignment.devices) else { continue };
         nobody_missing(written, clinic, index, &devices, &at.key("devices"), gather);
         let account = assignment.account.as_ref().map_or("", |account| account.as_str());
-        *under.entry(account).or_default() += devices.len();
-        if under.values().sum::<usize>() > SLOTS_MAX {
+        let profile = declared.profiles.get(assignment.profile.as_str()).copied().flatten();
+        under.entry(account).or_default().push(Asked { slots: devices.len(), profile });
+        slots += devices.len();
+        if slots > SLOTS_MAX {
             let message = format!("the clinic asks for more than {SLOTS_MAX} certificates");
             gather.say_of_key(at_list, Wrong::new(message, "split it into several clinics"));
             return;
@@ -145,26 +149,57 @@ fn nobody_missing(
     }
 }
 
-/// Reports accounts whose quota is smaller than what is asked for under them: the last certificates would never be issued.
-fn quotas(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, under: &BTreeMap<&str, usize>, gather: &mut Gather<'_>) {
+/// Certificates that one line of a clinic asks for.
+struct Asked<'a> {
+    slots: usize,
+    /// `None` if it could not be understood.
+    profile: Option<&'a CertificateProfile>,
+}
+
+impl Asked<'_> {
+    /// How many are issued within `span` to keep these alive, if each is replaced as early as policy allows.
+    fn issued_within(&self, span: Duration) -> usize {
+        let Some(profile) = self.profile else { return self.slots };
+        let life = profile.validity.as_secs();
+        // No certificate is replaced before a third of its life is over, whatever the window says.
+        let each = life - profile.renewal.window.as_secs().min(life / 3 * 2);
+        let times = span.as_secs().div_ceil(each.max(1));
+        self.slots.saturating_mul(usize::try_from(times).unwrap_or(usize::MAX))
+    }
+}
+
+/// What is wrong with a quota under which this is asked for: the last certificates would never be issued, or die before their turn comes.
+fn shortage(account: &str, quota: Quota, asked: &[Asked<'_>]) -> Option<Wrong> {
+    let allowed = usize::try_from(quota.certificates).unwrap_or(usize::MAX);
+    let slots: usize = asked.iter().map(|asked| asked.slots).sum();
+    if slots > allowed {
+        let message = format!("account {} may have {allowed} certificates, but {slots} are asked for under it", quote(account));
+        return Some(Wrong::new(message, "let other accounts take some of the devices, or raise the quota if the issuer allows it"));
+    }
+    let span = quota.per?;
+    let needed = asked.iter().fold(0_usize, |sum, asked| sum.saturating_add(asked.issued_within(span)));
+    (needed > allowed).then(|| {
+        let days = span.as_secs() / 86_400;
+        let message = format!(
+            "account {} may be issued {allowed} certificates in {days} days, but keeping {slots} alive takes up to {needed}",
+            quote(account)
+        );
+        Wrong::new(message, "let them live longer, raise the quota, or delete `per` if the issuer counts only those alive")
+    })
+}
+
+/// Reports accounts whose quota is smaller than what is asked for under them.
+fn quotas(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, under: &BTreeMap<&str, Vec<Asked<'_>>>, gather: &mut Gather<'_>) {
     let root = At::ROOT;
     let at_spec = root.key("spec");
     let at_accounts = at_spec.key("accounts");
     for (index, account) in written.accounts.iter().enumerate() {
         let quota = clinic.accounts.iter().find(|(name, _)| name.as_str() == account.name.0).and_then(|(_, account)| account.quota);
-        let asked = under.get(account.name.0.as_str()).copied().unwrap_or(0);
-        if let Some(quota) = quota.filter(|quota| asked > usize::try_from(quota.certificates).unwrap_or(usize::MAX)) {
+        let asked = under.get(account.name.0.as_str()).map(Vec::as_slice).unwrap_or_default();
+        if let Some(wrong) = quota.and_then(|quota| shortage(&account.name.0, quota, asked)) {
             let at_account = at_accounts.item(index);
             let at_quota = at_account.key("quota");
-            let message = format!(
-                "account {} may have {} certificates, but {asked} are asked for under it",
-                quote(&account.name.0),
-                quota.certificates
-            );
-            gather.say(
-                &at_quota.key("certificates"),
-                Wrong::new(message, "let other accounts take some of the devices, or raise the quota if the issuer allows it"),
-            );
+            gather.say(&at_quota.key("certificates"), wrong);
         }
     }
 }

@@ -48,6 +48,12 @@ fn guests<'a>(declared: &Declared<'a>) -> BTreeSet<&'a DeviceId> {
     declared.clinics.values().flatten().flat_map(|clinic| &clinic.guests).collect()
 }
 
+/// A site as browsers tell it from others (RFC 6454, section 4): the case of its letters and the usual port make no difference.
+fn origin(site: &str) -> String {
+    let site = site.to_ascii_lowercase();
+    site.strip_suffix(":443").map(str::to_owned).unwrap_or(site)
+}
+
 /// What is claimed on each device, by site.
 type Claims<'a> = BTreeMap<DeviceId, BTreeMap<String, Claim<'a>>>;
 
@@ -60,7 +66,7 @@ fn conflict<'a>(
     shared: &BTreeSet<&DeviceId>,
 ) -> Option<Wrong> {
     let profile = declared.profiles.get(assignment.profile.as_str()).copied()??;
-    let sites: Vec<String> = profile.select.iter().map(|site| site.fill(clinic).to_ascii_lowercase()).collect();
+    let sites: Vec<String> = profile.select.iter().map(|site| origin(&site.fill(clinic))).collect();
     for device in devices {
         let claims = if shared.contains(device) { &mut *on_shared } else { &mut *on_own }.entry(device.clone()).or_default();
         for site in &sites {
@@ -92,5 +98,17 @@ fn both(first: &Claim<'_>, clinic: &ClinicNetwork, profile: &str, device: &Devic
             format!("on device {device}, profiles {} and {} both select for {site}", quote(first.profile), quote(profile)),
             "a browser takes one certificate for a site; let one of them name another, or go on other devices",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_browser_takes_for_one_site_is_one_site() {
+        assert_eq!(origin("https://App.example.jp:443"), origin("https://app.example.jp"));
+        assert_ne!(origin("https://app.example.jp:8443"), origin("https://app.example.jp"));
+        assert_ne!(origin("https://app.example.jp:1443"), origin("https://app.example.jp:443"));
     }
 }
