@@ -1,5 +1,7 @@
 //! "Did you mean": the nearest known word, and how a stranger's text is quoted.
 
+use std::borrow::Cow;
+
 /// Longer words are not compared with anything: nobody mistypes one of them.
 const WORD_MAX: usize = 64;
 /// No more known words than these are looked at.
@@ -34,6 +36,23 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
         None if known.is_empty() || known.len() > LISTED_MAX => None,
         None => Some(format!("choose from {}", known.iter().map(|word| quote(word)).collect::<Vec<_>>().join(", "))),
     }
+}
+
+/// A stranger's text as it can be shown in one line of a terminal: what moves the cursor, changes colours or the direction of text, or
+/// cannot be seen is spelled out.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_hidden) {
+        return text.into();
+    }
+    let spelled = |c: char| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(spelled).collect()
+}
+
+/// Control characters, and formats that are no letters: direction marks, joiners, line separators, byte order marks, tags.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Puts a text in quotes so that it fits into one line and hides nothing: long ones are cut, what cannot be seen is spelled out.
@@ -79,5 +98,11 @@ mod tests {
         assert_eq!(quote("受付1番"), "'受付1番'");
         assert_eq!(quote("a\n\u{202e}\u{1b}[31m"), "'a\\n\\u{202e}\\u{1b}[31m'");
         assert_eq!(quote(&"x".repeat(1000)).chars().count(), QUOTED_MAX + 3);
+    }
+
+    #[test]
+    fn a8_no_text_moves_a_cursor_or_breaks_a_line() {
+        assert_eq!(visible("受付1番 (1階) 👩‍⚕".replace('\u{200d}', "").as_str()), "受付1番 (1階) 👩⚕");
+        assert_eq!(visible("\u{1b}[2Jx\n\u{202e}y\u{9b}31m"), "\\u{1b}[2Jx\\u{a}\\u{202e}y\\u{9b}31m");
     }
 }

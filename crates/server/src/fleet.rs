@@ -29,6 +29,11 @@ pub async fn clinics(ledger: &Ledger, tenant: &TenantName, clinic: Option<&Clini
     Ok(views.map(|view| view.clinic(wakes.get(&view.name).copied().flatten())).collect())
 }
 
+/// True for a clinic that policy names, or that something is left of.
+pub async fn knows(ledger: &Ledger, tenant: &TenantName, clinic: &ClinicName) -> Result<bool, TurnError> {
+    Ok(names(ledger, tenant, None).await?.contains(clinic))
+}
+
 /// Devices at a glance: those that policy names, and those that enrolled once.
 pub async fn devices(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicName>, now: Timestamp) -> Result<Vec<Device>, TurnError> {
     let policy = ledger.policy(tenant).await?;

@@ -84,6 +84,15 @@ pub enum ServeError {
     /// The policy folder is for the tenant of the server's own log.
     #[error("tenant '{INSTANCE}' is reserved for the server's own log; choose another name for the tenant of the policy folder")]
     Reserved,
+    /// The policy folder cannot be read. One that is empty for now can.
+    #[error("cannot read the policy folder {}; check --watch, and that the user of the server may read there", path.display())]
+    Policies {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// A running server. Dropping it ends it at once; [`Server::stop`] lets requests finish.
@@ -118,6 +127,9 @@ pub async fn start(config: Config) -> Result<Server, ServeError> {
 async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     if config.policies.as_ref().is_some_and(|(tenant, _)| tenant.as_str() == INSTANCE) {
         return Err(ServeError::Reserved);
+    }
+    if let Some((_, path)) = &config.policies {
+        std::fs::read_dir(path).map_err(|source| ServeError::Policies { path: path.clone(), source })?;
     }
     let folder = Folder::take(&config.state)?;
     let (listener, address) = listen(config.listen).await?;

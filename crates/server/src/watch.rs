@@ -27,6 +27,8 @@ use crate::store::StoreError;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How long a folder has to be quiet before it is read: checking out a branch writes many files.
 const QUIET: Duration = Duration::from_millis(300);
+/// After how long a folder is read although it is not quiet: something may write there all the time.
+const QUIET_BY: Duration = Duration::from_secs(10);
 /// How deep folders are followed. Deeper is a loop or a mistake.
 const DEPTH_MAX: usize = 16;
 /// The most bytes that a folder may hold, all files together: as much as one request by hand.
@@ -55,7 +57,8 @@ impl Folder {
         loop {
             last = self.look(last).await;
             let _ = timeout(LOOK_EVERY, changed.notified()).await;
-            while timeout(QUIET, changed.notified()).await.is_ok() {}
+            let quiet = async { while timeout(QUIET, changed.notified()).await.is_ok() {} };
+            let _ = timeout(QUIET_BY, quiet).await;
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use clap::{Args, Subcommand};
+use tegata_api::hint::visible;
 use tegata_api::v1::device::Note;
 use tegata_api::v1::fleet::DeviceDetail;
 use tegata_core::name::DeviceId;
@@ -54,7 +55,7 @@ fn told(detail: &DeviceDetail, look: &Look) -> String {
     if !detail.installers_seen.is_empty() {
         section(
             "Installer files that lie there",
-            detail.installers_seen.iter().map(|seen| format!("{}  ({} bytes)\n", seen.path, seen.file.size)).collect(),
+            detail.installers_seen.iter().map(|seen| format!("{}  ({} bytes)\n", visible(&seen.path), seen.file.size)).collect(),
         );
     }
     if !detail.notes.is_empty() {
@@ -79,7 +80,7 @@ fn facts(detail: &DeviceDetail, look: &Look) -> String {
         ("clock", device.clock_offset.map_or("–".into(), clock)),
         ("manifest", format!("generation {newest}, accepted {accepted}")),
     ];
-    lines.map(|(name, value)| format!("{name:<10} {value}")).join("\n")
+    lines.map(|(name, value)| format!("{name:<10} {}", visible(&value))).join("\n")
 }
 
 fn clock(offset: i64) -> String {

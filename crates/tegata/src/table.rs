@@ -2,6 +2,7 @@
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, Color, Table as Columns};
+use tegata_api::hint::visible;
 
 use crate::moment;
 use crate::output::Look;
@@ -67,10 +68,10 @@ impl<'a> Table<'a> {
 
     fn cell(&self, field: Field) -> Cell {
         match field {
-            Field::Plain(text) => Cell::new(text),
+            Field::Plain(text) => Cell::new(visible(&text)),
             Field::State(word) => match color(&word) {
                 Some(color) => Cell::new(word).fg(color),
-                None => Cell::new(word),
+                None => Cell::new(visible(&word)),
             },
             Field::Moment(moment) => Cell::new(moment::with_distance(moment, self.look.now, &self.look.zone)),
             Field::Nothing => Cell::new("–"),
@@ -119,6 +120,16 @@ mod tests {
             sakura/uketsuke-1  受付1番 (1階)  2026-11-18 21:06 (in 60 min)
             sakura/incho-mac   Room 2         –"#]]
         .assert_eq(&table.or("nothing"));
+    }
+
+    #[test]
+    fn a8_a_device_cannot_write_into_the_terminal() {
+        let look = test_look();
+        let mut table = Table::new(&look, ["NAME"]);
+        table.row(["\u{1b}]0;pwned\u{7}\nsecond line".into()]);
+        table.row([Field::State("\u{1b}[31mready".into())]);
+        let shown = table.or("");
+        assert!(shown.lines().count() == 3 && !shown.contains(['\u{1b}', '\u{7}']), "{shown:?}");
     }
 
     #[test]

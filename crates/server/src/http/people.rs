@@ -129,6 +129,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Only {
     }
 }
 
+impl Only {
+    /// The clinic that is meant, if one is. One that was never there is answered like any other name that nothing has.
+    async fn known(self, ledger: &Ledger, tenant: &TenantName) -> Result<Option<ClinicName>, Refusal> {
+        match self.0 {
+            Some(clinic) if !fleet::knows(ledger, tenant, &clinic).await? => Err(Refusal::not_found()),
+            clinic => Ok(clinic),
+        }
+    }
+}
+
 async fn plan(
     caller: Caller,
     State(ledger): State<Ledger>,
@@ -152,41 +162,41 @@ async fn apply(
 
 async fn clinics(
     caller: Caller,
-    Only(clinic): Only,
+    only: Only,
     State(ledger): State<Ledger>,
     State(clock): State<Clock>,
 ) -> Result<Json<Vec<Clinic>>, Refusal> {
+    let clinic = only.known(&ledger, &caller.tenant).await?;
     Ok(Json(fleet::clinics(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
 }
 
 async fn devices(
     caller: Caller,
-    Only(clinic): Only,
+    only: Only,
     State(ledger): State<Ledger>,
     State(clock): State<Clock>,
 ) -> Result<Json<Vec<Device>>, Refusal> {
+    let clinic = only.known(&ledger, &caller.tenant).await?;
     Ok(Json(fleet::devices(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
 }
 
-async fn slots(
-    caller: Caller,
-    Only(clinic): Only,
-    State(ledger): State<Ledger>,
-    State(clock): State<Clock>,
-) -> Result<Json<Vec<Slot>>, Refusal> {
+async fn slots(caller: Caller, only: Only, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<Json<Vec<Slot>>, Refusal> {
+    let clinic = only.known(&ledger, &caller.tenant).await?;
     Ok(Json(fleet::slots(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
 }
 
-async fn certificates(caller: Caller, Only(clinic): Only, State(ledger): State<Ledger>) -> Result<Json<Vec<Certificate>>, Refusal> {
+async fn certificates(caller: Caller, only: Only, State(ledger): State<Ledger>) -> Result<Json<Vec<Certificate>>, Refusal> {
+    let clinic = only.known(&ledger, &caller.tenant).await?;
     Ok(Json(fleet::certificates(&ledger, &caller.tenant, clinic.as_ref()).await?))
 }
 
 async fn actions(
     caller: Caller,
-    Only(clinic): Only,
+    only: Only,
     State(ledger): State<Ledger>,
     State(clock): State<Clock>,
 ) -> Result<Json<Vec<Action>>, Refusal> {
+    let clinic = only.known(&ledger, &caller.tenant).await?;
     Ok(Json(fleet::actions(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
 }
 

@@ -222,3 +222,16 @@ async fn device_authority(world: &World) -> Authority {
     let key = PrivateKey::from_pkcs8(&seal(world).open(&row.sealed_key).unwrap()).unwrap();
     Authority::load(&row.certificate, key).unwrap()
 }
+
+#[tokio::test]
+async fn f4_a_clinic_of_another_tenant_answers_like_one_that_was_made_up() {
+    let world = World::start().await;
+    let person = world.person("a", "aozora").await;
+    for what in ["clinics", "devices", "slots", "certificates", "actions"] {
+        for clinic in ["kaede", "nosuch"] {
+            let asked = person.get::<serde_json::Value>(&format!("/v1/tenants/aozora/{what}?clinic={clinic}")).await;
+            assert_eq!(code_of(asked), Code::NotFound, "{what} of {clinic}");
+        }
+        person.get::<serde_json::Value>(&format!("/v1/tenants/aozora/{what}?clinic=sakura")).await.expect("the tenant's own");
+    }
+}

@@ -114,6 +114,13 @@ async fn a_folder_locks_nobody_out_and_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_folder_that_is_not_there_is_refused_at_start() {
+    let place = tempfile::tempdir().unwrap();
+    let config = crate::serve::Config { policies: Some((aozora(), place.path().join("typo"))), ..config(&place) };
+    assert!(matches!(start_at(config, clock(&Default::default())).await, Err(ServeError::Policies { .. })));
+}
+
+#[tokio::test]
 async fn a_folder_for_the_reserved_tenant_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let config = crate::serve::Config { policies: Some(("tegata".parse().unwrap(), place.path().into())), ..config(&place) };
