@@ -25,6 +25,9 @@ pub enum AskError {
     /// There is no such thing in this tenant.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// It is too late for that.
+    #[error("{0}")]
+    Gone(&'static str),
     /// The wish itself makes no sense, such as a hash that is none.
     #[error("{0}")]
     Malformed(&'static str),
@@ -47,7 +50,7 @@ pub async fn ask_renewal(
 ) -> Result<(), AskError> {
     let row = certificate(ledger, tenant, serial).await?;
     if row.retired_at.is_some() {
-        return Err(AskError::Malformed("the certificate is not on its device any more"));
+        return Err(AskError::Gone("the certificate is not on its device any more, so there is nothing to replace"));
     }
     let ask = Ask { tenant, actor, now };
     let asked = ask.record(Stage::Intended, "certificate.renew", &row.slot, json!({ "serial": serial.to_string() }));

@@ -445,6 +445,8 @@ pub trait Store: Send + Sync + 'static {
     /// A token by its SHA-256.
     async fn token(&self, digest: &Sha256) -> Result<Option<TokenRow>, StoreError>;
 
+    /// The number of the newest record; 0 if there is none. Numbers have no gaps, so it is also how many there are.
+    async fn audit_length(&self, tenant: &TenantName) -> Result<u64, StoreError>;
     /// Records after `after`, oldest first, at most `limit`.
     async fn audit(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<Record>, StoreError>;
 }

@@ -538,6 +538,8 @@ async fn a6_sequences_have_no_gaps_whatever_is_refused(backend: &dyn Backend) {
     }
     let numbers: Vec<u64> = store.audit(&aozora(), 0, 1_000).await.unwrap().iter().map(|entry| entry.sequence).collect();
     assert_eq!(numbers, (1..=written).collect::<Vec<_>>());
+    assert_eq!(store.audit_length(&aozora()).await.unwrap(), numbers.last().copied().unwrap());
+    assert_eq!(store.audit_length(&"momiji".parse().unwrap()).await.unwrap(), 0);
     let page: Vec<u64> = store.audit(&aozora(), 3, 2).await.unwrap().iter().map(|entry| entry.sequence).collect();
     assert_eq!(page, [4, 5]);
 }

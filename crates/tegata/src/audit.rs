@@ -19,7 +19,7 @@ pub struct Audit {
 #[derive(Subcommand)]
 enum What {
     /// List records, oldest first
-    #[command(after_help = "Examples:\n  $ tegata audit list --limit 20\n  $ tegata audit list --after 1200 -o json")]
+    #[command(after_help = "Examples:\n  $ tegata audit list --last 20\n  $ tegata audit list --after 1200 --limit 1000 -o json")]
     List {
         /// Only those after this number
         #[arg(long, default_value_t = 0, value_name = "N")]
@@ -27,22 +27,29 @@ enum What {
         /// At most this many
         #[arg(long, default_value_t = 100, value_name = "M", value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
+        /// The newest this many
+        #[arg(long, value_name = "M", conflicts_with_all = ["after", "limit"], value_parser = clap::value_parser!(u32).range(1..=1000))]
+        last: Option<u32>,
     },
 }
 
 impl Audit {
     /// Lists them.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let What::List { after, limit } = self.what;
+        let What::List { after, limit, last } = self.what;
         let session = Session::open(global)?;
-        let records: Vec<Record> = session.get(&format!("audit?after={after}&limit={limit}")).await?;
-        output::show(global, &records, |look| list(&records, limit, look))?;
+        let asked = last.map_or_else(|| format!("after={after}&limit={limit}"), |last| format!("last={last}"));
+        let records: Vec<Record> = session.get(&format!("audit?{asked}")).await?;
+        output::show(global, &records, |look| match last {
+            Some(_) => table(&records, look),
+            None => page(&records, limit, look),
+        })?;
         Ok(Exit::Fine)
     }
 }
 
-fn list(records: &[Record], limit: u32, look: &Look) -> String {
-    let mut table = Table::new(look, ["#", "TIME", "STAGE", "ACTOR", "ACTION", "OBJECT"]);
+fn table(records: &[Record], look: &Look) -> String {
+    let mut table = Table::new(look, ["#", "TIME", "STAGE", "ACTOR", "ACTION", "OBJECT", "SERIAL"]);
     for record in records {
         let stage = word(record.stage);
         let time = crate::moment::wall_clock(record.at, &look.zone);
@@ -53,9 +60,14 @@ fn list(records: &[Record], limit: u32, look: &Look) -> String {
             (*record.actor).into(),
             (*record.action).into(),
             (*record.object).into(),
+            record.details["serial"].as_str().into(),
         ]);
     }
-    let list = table.or("No records.");
+    table.or("No records.")
+}
+
+fn page(records: &[Record], limit: u32, look: &Look) -> String {
+    let list = table(records, look);
     match records.last() {
         Some(last) if records.len() == limit as usize => format!("{list}\nThere may be more: tegata audit list --after {}", last.sequence),
         _ => list,
@@ -87,14 +99,14 @@ mod tests {
             actor: "tegata".into(),
             action: "certificate.issue".into(),
             object: "sakura/uketsuke-1/karte".into(),
-            details: serde_json::Value::Null,
+            details: serde_json::json!({ "serial": "4f1c" }),
         };
         let records = [record(1, Stage::Intended), record(2, Stage::Done)];
         expect![[r#"
-            #  TIME              STAGE     ACTOR   ACTION             OBJECT
-            1  2026-11-18 20:06  intended  tegata  certificate.issue  sakura/uketsuke-1/karte
-            2  2026-11-18 20:06  done      tegata  certificate.issue  sakura/uketsuke-1/karte
+            #  TIME              STAGE     ACTOR   ACTION             OBJECT                   SERIAL
+            1  2026-11-18 20:06  intended  tegata  certificate.issue  sakura/uketsuke-1/karte  4f1c
+            2  2026-11-18 20:06  done      tegata  certificate.issue  sakura/uketsuke-1/karte  4f1c
             There may be more: tegata audit list --after 2"#]]
-        .assert_eq(&list(&records, 2, &test_look()));
+        .assert_eq(&page(&records, 2, &test_look()));
     }
 }

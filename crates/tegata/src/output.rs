@@ -54,9 +54,9 @@ pub fn show<T: Serialize>(global: &Global, answer: &T, table: impl FnOnce(&Look)
     }
 }
 
-/// Says in a sentence what was done, unless a program is listening.
+/// Says in a sentence what was done.
 pub fn confirm(global: &Global, sentence: &str) -> Result<(), Failure> {
-    if global.output == Format::Table { print(sentence) } else { Ok(()) }
+    show(global, &serde_json::json!({ "message": sentence }), |_| sentence.to_owned())
 }
 
 /// Writes to standard output. A reader that has gone away, such as `head`, is no error.

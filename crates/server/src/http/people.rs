@@ -264,6 +264,8 @@ struct Page {
     after: u64,
     #[serde(default = "page")]
     limit: u32,
+    /// The newest so many instead; `after` and `limit` do not count then.
+    last: Option<u32>,
 }
 
 fn page() -> u32 {
@@ -275,7 +277,12 @@ async fn audit(
     State(ledger): State<Ledger>,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<Vec<Record>>, Refusal> {
-    let Query(Page { after, limit }) = page?;
+    let Query(Page { mut after, mut limit, last }) = page?;
+    if let Some(last) = last {
+        let length = ledger.store().audit_length(&caller.tenant).await?;
+        limit = last.clamp(1, PAGE_MAX);
+        after = length.saturating_sub(limit.into());
+    }
     Ok(Json(ledger.store().audit(&caller.tenant, after, limit.clamp(1, PAGE_MAX)).await?))
 }
 

@@ -178,6 +178,7 @@ impl From<AskError> for Refusal {
     fn from(error: AskError) -> Self {
         match error {
             AskError::NotFound(_) => Self::not_found(),
+            AskError::Gone(what) => Self::new(Code::Conflict, what),
             AskError::Malformed(what) => Self::malformed(what),
             AskError::Store(error) => error.into(),
             AskError::Policy(error) => error.into(),

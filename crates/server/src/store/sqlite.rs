@@ -235,6 +235,11 @@ impl Store for Sqlite {
         self.one("tokens", query("SELECT * FROM tokens WHERE digest = ?").bind(&digest.0[..]), Columns::token).await
     }
 
+    async fn audit_length(&self, tenant: &TenantName) -> Result<u64, StoreError> {
+        let find = query("SELECT coalesce(max(sequence), 0) AS newest FROM audit WHERE tenant = ?").bind(tenant.as_str());
+        Ok(self.one("audit", find, |row| row.count("newest")).await?.unwrap_or_default())
+    }
+
     async fn audit(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
         let find = query("SELECT record FROM audit WHERE tenant = ? AND sequence > ? ORDER BY sequence LIMIT ?");
         self.all("audit", find.bind(tenant.as_str()).bind(number(after)).bind(limit), |row| row.json("record")).await

@@ -30,8 +30,8 @@ impl Progress {
     pub fn say(&self, text: &str) {
         let line = format!("{:5.1} s  {text}", self.start.elapsed().as_secs_f64());
         match &self.bar {
-            Some(bar) => bar.suspend(|| println!("{line}")),
-            None => println!("{line}"),
+            Some(bar) => bar.suspend(|| told(&line)),
+            None => told(&line),
         }
     }
 
@@ -63,4 +63,9 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A reader that has gone away, such as `head`, stops no demo; its outcome is in the exit code.
+fn told(line: &str) {
+    let _ = crate::output::print(line);
 }

@@ -18,7 +18,7 @@ pub struct ClinicNetworkSpec {
     pub institution_number: Option<InstitutionNumber>,
     /// The label that its certificates and host names carry: half-width letters and digits. No two clinics of a tenant may share one.
     pub facility_slug: FacilitySlug,
-    /// Mail addresses of the people who are told when something needs a person.
+    /// Mail addresses of the people who are told when something needs a person. Noted; no mail is sent yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub contacts: Vec<Mail>,
@@ -73,7 +73,7 @@ pub struct Hours {
 pub struct Account {
     /// Its name.
     pub name: Name,
-    /// Where its codes are mailed.
+    /// Where its codes are mailed. Noted; no mail is sent yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail: Option<Mail>,
     /// Whether the person is still there.

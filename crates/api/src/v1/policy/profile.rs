@@ -22,7 +22,7 @@ pub struct CertificateProfileSpec {
     /// When a certificate is replaced. Left out: in the last third of its life, early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal: Option<Renewal>,
-    /// How long before expiry people are told, longest first.
+    /// How long before expiry people are told, longest first. Noted; nobody is told yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub notices: Vec<Notice>,
@@ -35,11 +35,11 @@ pub struct CertificateProfileSpec {
     /// How the certificate is proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
-    /// Trust anchors that agents may install, by thumbprint.
+    /// Trust anchors that agents may install, by thumbprint. Noted; agents install none yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub trust: Vec<Thumbprint>,
-    /// What else has to change whenever this certificate does.
+    /// What else has to change whenever this certificate does. Noted; renewal does not wait for it yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub dependants: Vec<Dependant>,
