@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use unicode_width::UnicodeWidthChar;
 
+use crate::hint::visible;
 use crate::v1::fleet::File;
 use crate::v1::problem::Finding;
 
@@ -31,12 +32,12 @@ pub fn render(findings: &[Finding], files: &[File]) -> String {
 }
 
 fn show(text: &mut String, finding: &Finding, line: Option<&str>) -> std::fmt::Result {
-    writeln!(text, "error: {}", finding.message)?;
+    writeln!(text, "error: {}", visible(&finding.message))?;
     let number = finding.line.to_string();
     let margin = " ".repeat(number.len());
     match finding.line {
-        0 => writeln!(text, "{margin}--> {}", finding.file)?,
-        _ => writeln!(text, "{margin}--> {}:{number}:{}", finding.file, finding.column)?,
+        0 => writeln!(text, "{margin}--> {}", visible(&finding.file))?,
+        _ => writeln!(text, "{margin}--> {}:{number}:{}", visible(&finding.file), finding.column)?,
     }
     if let Some(line) = line {
         let (shown, caret) = excerpt(line, finding.column);
@@ -44,7 +45,7 @@ fn show(text: &mut String, finding: &Finding, line: Option<&str>) -> std::fmt::R
         writeln!(text, "{margin} | {caret}^")?;
     }
     if let Some(hint) = &finding.hint {
-        writeln!(text, "{margin} = help: {hint}")?;
+        writeln!(text, "{margin} = help: {}", visible(hint))?;
     }
     Ok(())
 }
@@ -100,5 +101,18 @@ mod tests {
     #[test]
     fn nothing_shown_can_move_the_cursor() {
         assert_eq!(excerpt("a\u{1b}[2J\u{202e}b\r", 1).0, "a\u{fffd}[2J\u{fffd}b");
+    }
+
+    #[test]
+    fn a8_whatever_was_quoted_stays_in_its_line() {
+        let finding = Finding {
+            file: "a\nb.yaml".into(),
+            line: 0,
+            column: 0,
+            path: String::new(),
+            message: "this\t\u{1b}[2J".into(),
+            hint: Some("write [\r]".into()),
+        };
+        assert_eq!(render(&[finding], &[]), "error: this\\u{9}\\u{1b}[2J\n --> a\\u{a}b.yaml\n  = help: write [\\u{d}]\n");
     }
 }
