@@ -1,18 +1,22 @@
-//! Proves a certificate the only way that counts: a real handshake with the site it is for.
+//! Proves a certificate the only way that counts: a real handshake with the site it is for, in which the site asked for it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Url;
 use reqwest::header::HOST;
+use reqwest::{RequestBuilder, Url};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::CertificateDer;
 
 use crate::disk::{self, DiskError};
 use crate::keystore::Pair;
 use crate::settings::Resolve;
 use crate::state::State;
+
+mod witness;
+
+use witness::{Asked, Witness};
 
 /// How long a site may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Asks a page, showing a certificate.
 #[async_trait(?Send)]
 pub trait Prober {
-    /// Gives the HTTP status that the page answered, if that means that the certificate was accepted.
+    /// Gives the HTTP status that the page answered, if the site asked for the certificate and the status means that it was accepted.
     async fn ask(&self, url: &str, pair: &Pair) -> Result<u16, ProbeError>;
 }
 
@@ -44,6 +48,27 @@ pub enum ProbeError {
         /// What happened.
         #[source]
         source: reqwest::Error,
+    },
+    /// The site answers everybody: that it answers us says nothing about the certificate.
+    #[error(
+        "{site} did not ask for a client certificate, so nothing is proven and the old certificate stays; \
+         the profile's probe must name a page that opens only with a certificate, or the site must ask for one again"
+    )]
+    NotAsked {
+        /// The page.
+        site: String,
+    },
+    /// The site names the authorities that it trusts, and the certificate's is not among them.
+    #[error("{site} asks for certificates of other authorities, so browsers do not offer this one; the site must also name this issuer")]
+    OtherIssuers {
+        /// The page.
+        site: String,
+    },
+    /// The site takes no signature that the key can make.
+    #[error("{site} does not take this kind of key; the profile must ask for another")]
+    OtherKeys {
+        /// The page.
+        site: String,
     },
     /// The site answered that it does not accept the certificate, or that it is in trouble itself.
     #[error("{site} answered with status {status}")]
@@ -71,17 +96,10 @@ impl Online {
         Self { state: state.clone(), resolve: resolve.to_owned() }
     }
 
-    fn config(&self, pair: &Pair) -> Result<ClientConfig, ProbeError> {
-        let chain = pair.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
-        let key = PrivatePkcs8KeyDer::from(pair.key.to_vec()).into();
+    fn config(&self, witness: &Arc<Witness>) -> Result<ClientConfig, ProbeError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let unusable = |problem: rustls::Error| ProbeError::Unusable(problem.to_string());
-        ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(unusable)?
-            .with_root_certificates(self.roots()?)
-            .with_client_auth_cert(chain, key)
-            .map_err(unusable)
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(unusable)?;
+        Ok(config.with_root_certificates(self.roots()?).with_client_cert_resolver(Arc::clone(witness) as _))
     }
 
     /// Loaded for each probe: probes are rare, and the roots would be a large part of an idle agent's memory.
@@ -93,18 +111,16 @@ impl Online {
         roots.add_parsable_certificates(further.into_iter().map(|root| CertificateDer::from(root.der)));
         Ok(roots)
     }
-}
 
-#[async_trait(?Send)]
-impl Prober for Online {
-    async fn ask(&self, url: &str, pair: &Pair) -> Result<u16, ProbeError> {
+    /// The question, at whichever address the site is reached.
+    fn question(&self, url: &str, witness: &Arc<Witness>) -> Result<RequestBuilder, ProbeError> {
         let wrong = || ProbeError::Address(url.to_owned());
         let mut page = Url::parse(url).map_err(|_| wrong())?;
         let site = page.host_str().filter(|_| page.scheme() == "https").map(str::to_owned).ok_or_else(wrong)?;
         let port = page.port_or_known_default().ok_or_else(wrong)?;
         let host = page.port().map_or_else(|| site.clone(), |port| format!("{site}:{port}"));
         let mut client = reqwest::Client::builder()
-            .tls_backend_preconfigured(self.config(pair)?)
+            .tls_backend_preconfigured(self.config(witness)?)
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .https_only(true);
@@ -112,12 +128,35 @@ impl Prober for Online {
             client = client.resolve(&site, elsewhere.address);
             page.set_port(Some(elsewhere.address.port())).map_err(|()| wrong())?;
         }
-        let unanswered = |source: reqwest::Error| ProbeError::Unanswered { site: url.to_owned(), source: source.without_url() };
-        let request = client.build().map_err(unanswered)?.get(page).header(HOST, host);
-        let status = request.send().await.map_err(unanswered)?.status().as_u16();
-        let accepted = status < 500 && !REFUSALS.contains(&status);
-        if accepted { Ok(status) } else { Err(ProbeError::Refused { site: url.to_owned(), status }) }
+        Ok(client.build().map_err(unanswered(url))?.get(page).header(HOST, host))
     }
+}
+
+#[async_trait(?Send)]
+impl Prober for Online {
+    async fn ask(&self, url: &str, pair: &Pair) -> Result<u16, ProbeError> {
+        let witness = Arc::new(Witness::of(pair).map_err(unusable)?);
+        let answer = self.question(url, &witness)?.send().await.map_err(unanswered(url));
+        let site = url.to_owned();
+        match (witness.asked(), answer) {
+            (Asked::ForOtherIssuers, _) => Err(ProbeError::OtherIssuers { site }),
+            (Asked::ForOtherKeys, _) => Err(ProbeError::OtherKeys { site }),
+            (_, Err(problem)) => Err(problem),
+            (Asked::Nothing, Ok(_)) => Err(ProbeError::NotAsked { site }),
+            (Asked::ForThis, Ok(answer)) => match answer.status().as_u16() {
+                status if status < 500 && !REFUSALS.contains(&status) => Ok(status),
+                status => Err(ProbeError::Refused { site, status }),
+            },
+        }
+    }
+}
+
+fn unusable(problem: rustls::Error) -> ProbeError {
+    ProbeError::Unusable(problem.to_string())
+}
+
+fn unanswered(url: &str) -> impl Fn(reqwest::Error) -> ProbeError {
+    move |source| ProbeError::Unanswered { site: url.to_owned(), source: source.without_url() }
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub struct Certificate {
     pub fingerprint: Sha256,
     /// Serial number, big-endian, without a leading zero.
     pub serial: Vec<u8>,
+    /// Issuer, DER: a TLS server names its authorities like this.
+    pub issuer: Vec<u8>,
     /// Issuer CN.
     pub issuer_common_name: Option<String>,
     /// Subject CN.
@@ -51,6 +53,7 @@ pub fn read(der: &[u8]) -> Result<Certificate, CertificateError> {
         der: der.to_vec(),
         fingerprint: sha256(der),
         serial: without_leading_zeros(read.raw_serial()).to_vec(),
+        issuer: read.issuer().as_raw().to_vec(),
         issuer_common_name: text(read.issuer(), &OID_X509_COMMON_NAME),
         common_name: text(read.subject(), &OID_X509_COMMON_NAME),
         organization: text(read.subject(), &OID_X509_ORGANIZATION_NAME),

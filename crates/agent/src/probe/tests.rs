@@ -1,7 +1,10 @@
 //! Real handshakes with a site that asks for certificates.
 
-use rustls::server::WebPkiClientVerifier;
-use rustls_pki_types::PrivateKeyDer;
+use rustls::client::ResolvesClientCert;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
+use rustls::{DistinguishedName, SignatureScheme};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tegata_core::policy::KeyAlgorithm;
 use tegata_core::time::{DAY, Timestamp};
 use tegata_pki::authority::{Authority, Purpose, new_serial};
@@ -33,6 +36,19 @@ fn client(authority: &Authority, algorithm: KeyAlgorithm) -> Pair {
     pair(authority, &purpose, algorithm)
 }
 
+/// The name that an authority puts into what it issues, as the bytes within its outermost sequence.
+fn subject_without_header(authority: &Authority) -> Vec<u8> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(authority.certificate().to_vec())).unwrap();
+    roots.roots[0].subject.to_vec()
+}
+
+fn asking_for(clients: &Authority) -> ClientCertVerifierBuilder {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(clients.certificate().to_vec())).unwrap();
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+}
+
 /// A site of its own authority, which takes certificates of `clients` and answers every request with `status`.
 struct Site {
     address: std::net::SocketAddr,
@@ -41,12 +57,13 @@ struct Site {
 
 impl Site {
     async fn open(clients: &Authority, status: u16) -> Self {
+        Self::with(asking_for(clients).build().unwrap(), status).await
+    }
+
+    async fn with(verifier: Arc<dyn ClientCertVerifier>, status: u16) -> Self {
         let web = authority("Web Root");
         let own = pair(&web, &Purpose::Server { names: vec!["karte.test".into()] }, KeyAlgorithm::EcdsaP256);
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(clients.certificate().to_vec())).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
         let chain = own.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.key.to_vec()));
         let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -115,9 +132,53 @@ async fn a_site_that_complains_after_the_handshake_proves_nothing() {
     }
 }
 
+/// The wrong host, a site whose check is switched off, a cache in front of it: all answer, whatever certificate there is.
+#[tokio::test]
+async fn a_site_that_does_not_ask_for_a_certificate_proves_nothing() {
+    let site = Site::with(WebPkiClientVerifier::no_client_auth(), 200).await;
+    let pair = client(&authority("Clinic CA"), KeyAlgorithm::EcdsaP256);
+    let unproven = site.ask("https://karte.test/", &pair).await.unwrap_err();
+    assert!(unproven.to_string().contains("did not ask for a client certificate"), "{unproven}");
+}
+
+/// Chrome offers only certificates of the authorities that the site names; rustls would show any.
+#[tokio::test]
+async fn a_site_that_names_other_authorities_proves_nothing() {
+    let (clinic, other) = (authority("Clinic CA"), authority("Other CA"));
+    let other = DistinguishedName::in_sequence(&subject_without_header(&other));
+    let verifier = asking_for(&clinic).clear_root_hint_subjects().add_root_hint_subjects([other]).build().unwrap();
+    let unproven = Site::with(verifier, 200).await.ask("https://karte.test/", &client(&clinic, KeyAlgorithm::EcdsaP256)).await.unwrap_err();
+    assert!(unproven.to_string().contains("other authorities"), "{unproven}");
+}
+
+#[test]
+fn a_key_that_the_site_cannot_check_is_not_given() {
+    let witness = Witness::of(&client(&authority("Clinic CA"), KeyAlgorithm::EcdsaP384)).unwrap();
+    for (schemes, asked) in [
+        ([SignatureScheme::RSA_PSS_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256], Asked::ForOtherKeys),
+        ([SignatureScheme::RSA_PSS_SHA256, SignatureScheme::ECDSA_NISTP384_SHA384], Asked::ForThis),
+    ] {
+        assert_eq!((witness.resolve(&[], &schemes).is_some(), witness.asked()), (asked == Asked::ForThis, asked));
+    }
+}
+
+#[tokio::test]
+async fn a_site_that_names_the_authority_above_the_intermediate_or_none_at_all_is_shown_the_certificate() {
+    let now = Timestamp::from_unix(crate::wall_clock());
+    let root = authority("Clinic Root");
+    let issuing = root.new_issuing("Clinic Issuing CA", "test", now.before(DAY), now.after(DAY * 20)).unwrap();
+    let mut pair = client(&issuing, KeyAlgorithm::EcdsaP256);
+    pair.chain.push(issuing.certificate().to_vec());
+    for verifier in [asking_for(&root), asking_for(&root).clear_root_hint_subjects()] {
+        let site = Site::with(verifier.build().unwrap(), 200).await;
+        assert_eq!(site.ask("https://karte.test/", &pair).await.unwrap(), 200);
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_in_the_handshake_proves_nothing() {
-    let site = Site::open(&authority("Clinic CA"), 200).await;
+    let verifier = asking_for(&authority("Clinic CA")).clear_root_hint_subjects().build().unwrap();
+    let site = Site::with(verifier, 200).await;
     let foreign = client(&authority("Other CA"), KeyAlgorithm::EcdsaP256);
     let refused = site.ask("https://karte.test/", &foreign).await.unwrap_err();
     assert!(matches!(refused, ProbeError::Unanswered { .. }), "{refused}");
