@@ -12,10 +12,27 @@ use crate::state::State;
 #[cfg(target_os = "linux")]
 mod linux;
 
+/// Why browsers were not told.
+#[derive(Debug, thiserror::Error)]
+pub enum BrowserError {
+    /// Their policies lie where only an administrator may write. Certificates work all the same, but people have to choose them.
+    #[error("browsers cannot be told which certificate to use, so they ask; an administrator has to run once: {command}")]
+    Closed {
+        /// What makes the folders ours.
+        command: String,
+        /// What happened.
+        #[source]
+        source: DiskError,
+    },
+    /// The disk is in the way.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
 /// The browsers of this PC.
 pub trait Browser {
     /// Makes the browsers select by these rules; rules of others stay in force. True if that changed anything.
-    fn select(&mut self, rules: &BTreeSet<BrowserRule>) -> Result<bool, DiskError>;
+    fn select(&mut self, rules: &BTreeSet<BrowserRule>) -> Result<bool, BrowserError>;
     /// Takes note that a certificate has changed: browsers that run now keep the old decision for sites they have visited.
     fn certificates_changed(&mut self) -> Result<(), DiskError>;
     /// True while a browser runs that was already running at the last change.
@@ -25,8 +42,8 @@ pub trait Browser {
 /// The browsers of this PC; none if it was enrolled as a PC without one.
 #[cfg(target_os = "linux")]
 pub fn of_this_pc(state: &State, settings: &Settings) -> Box<dyn Browser> {
-    let named = settings.browser_policies.clone().map(|folder| vec![folder]);
-    let usual = || if settings.keystore == KeystoreChoice::File { vec![] } else { linux::policy_folders() };
+    let named = settings.browser_policies.clone().map(|folder| vec![linux::PolicyFolder::named(folder)]);
+    let usual = || if settings.keystore == KeystoreChoice::File { vec![] } else { linux::PolicyFolder::usual() };
     Box::new(linux::Chromium::new(state, &settings.home, named.unwrap_or_else(usual)))
 }
 

@@ -11,7 +11,7 @@ use tokio::time::{Duration, Instant};
 use crate::backoff::Backoff;
 use crate::browser::Browser;
 use crate::chance;
-use crate::disk;
+use crate::disk::{self, DiskError};
 use crate::inventory::Inventory;
 use crate::journal::{Entry, Journal};
 use crate::keystore::Keystores;
@@ -225,8 +225,20 @@ impl Device {
                 other => result = result.and(other),
             }
         }
-        result.and(self.forget_slots(manifest)).and(self.tell_browser(manifest, None))?;
-        self.inventory.forget_gone_except(&asked_about(manifest))?;
+        let told = self.tell_browser(manifest, None);
+        let noted = self.note_untold(manifest, told.as_ref().err());
+        let forgotten = self.inventory.forget_gone_except(&asked_about(manifest));
+        result.and(self.forget_slots(manifest)).and(told).and(noted.and(forgotten).map_err(StepError::Disk))
+    }
+
+    /// Writes down for every slot whose rules the browsers do not have why not. That stops nothing.
+    fn note_untold(&mut self, manifest: &Manifest, problem: Option<&StepError>) -> Result<(), DiskError> {
+        let problem = problem.map(|problem| crate::told(problem));
+        for slot in &manifest.slots {
+            let Some(entry) = self.journal.entry(&slot.id).cloned() else { continue };
+            let untold = problem.clone().filter(|_| slot.is_for_browser() && !slot.select.is_empty());
+            self.journal.save(&Entry { untold, ..entry })?;
+        }
         Ok(())
     }
 
@@ -249,7 +261,7 @@ impl Device {
     /// Gives the browser the rules of all slots. Until a slot's newest order is proven, the rules of what was proven before stay too.
     fn tell_browser(&mut self, manifest: &Manifest, installing: Option<&SlotId>) -> Result<(), StepError> {
         let rules = self.rules(manifest, installing);
-        self.browser.select(&rules).map_err(StepError::Browser)?;
+        self.browser.select(&rules)?;
         Ok(())
     }
 

@@ -27,12 +27,23 @@ pub struct Entry {
     pub misplaced: bool,
     /// What went wrong last, for people.
     pub trouble: Option<String>,
+    /// Why the browsers do not have the slot's rules, for people. It stops nothing: they ask instead.
+    pub untold: Option<String>,
 }
 
 impl Entry {
     /// Begins with an order.
     pub fn wanted(slot: SlotId, order: OrderId) -> Self {
-        Self { slot, order, stage: Stage::Wanted, fingerprint: None, proven_rules: BTreeSet::new(), misplaced: false, trouble: None }
+        Self {
+            slot,
+            order,
+            stage: Stage::Wanted,
+            fingerprint: None,
+            proven_rules: BTreeSet::new(),
+            misplaced: false,
+            trouble: None,
+            untold: None,
+        }
     }
 
     /// Turns to a newer order of the same slot. What was proven stays in force meanwhile.
@@ -48,7 +59,7 @@ impl Entry {
             order: self.order.to_string(),
             stage: stage_word(self.stage).into(),
             misplaced: self.misplaced,
-            trouble: self.trouble.clone(),
+            trouble: self.trouble.clone().or_else(|| self.untold.clone()),
         }
     }
 }
@@ -86,6 +97,8 @@ struct Written {
     misplaced: bool,
     #[serde(default)]
     trouble: Option<String>,
+    #[serde(default)]
+    untold: Option<String>,
 }
 
 impl From<&Entry> for Written {
@@ -98,6 +111,7 @@ impl From<&Entry> for Written {
             proven_rules: entry.proven_rules.clone(),
             misplaced: entry.misplaced,
             trouble: entry.trouble.clone(),
+            untold: entry.untold.clone(),
         }
     }
 }
@@ -115,6 +129,7 @@ impl TryFrom<Written> for Entry {
             proven_rules: written.proven_rules,
             misplaced: written.misplaced,
             trouble: written.trouble,
+            untold: written.untold,
         })
     }
 }
@@ -179,6 +194,7 @@ mod tests {
             entry.stage = stage;
             entry.fingerprint = Some(Sha256([9; 32]));
             entry.trouble = Some("認証局に届かない".into());
+            entry.untold = Some("closed".into());
             Journal::open(&state).unwrap().save(&entry).unwrap();
             assert_eq!(Journal::open(&state).unwrap().entry(&entry.slot), Some(&entry));
         }

@@ -22,7 +22,7 @@ use tegata_pki::csr;
 use tegata_pki::key::PrivateKey;
 use tokio::time::{Duration, Instant};
 
-use crate::browser::Browser;
+use crate::browser::{Browser, BrowserError};
 use crate::converge::Device;
 use crate::crash;
 use crate::disk::{self, DiskError, Readers};
@@ -344,11 +344,17 @@ pub(crate) struct PretendBrowser {
     /// Every set of rules that was ever in force.
     pub history: RefCell<Vec<BTreeSet<BrowserRule>>>,
     pub holds_old: Cell<bool>,
+    /// Nobody may write its policies.
+    pub is_closed: Cell<bool>,
 }
 
 impl Browser for Rc<PretendBrowser> {
-    fn select(&mut self, rules: &BTreeSet<BrowserRule>) -> Result<bool, DiskError> {
+    fn select(&mut self, rules: &BTreeSet<BrowserRule>) -> Result<bool, BrowserError> {
         crash::point();
+        if self.is_closed.get() {
+            let source = DiskError { operation: "write into", path: "/etc".into(), source: std::io::ErrorKind::PermissionDenied.into() };
+            return Err(BrowserError::Closed { command: "sudo install".into(), source });
+        }
         let changed = *self.rules.borrow() != *rules;
         if changed {
             self.rules.replace(rules.clone());

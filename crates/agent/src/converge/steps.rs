@@ -11,6 +11,7 @@ use tegata_pki::key::{KeyError, PrivateKey};
 use zeroize::Zeroizing;
 
 use super::Device;
+use crate::browser::BrowserError;
 use crate::disk::{self, DiskError, Readers};
 use crate::inventory::Item;
 use crate::journal::Entry;
@@ -52,8 +53,8 @@ pub enum StepError {
     #[error(transparent)]
     Keystore(#[from] KeystoreError),
     /// The browser could not be told.
-    #[error("the browser could not be told which certificate to use")]
-    Browser(#[source] DiskError),
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
     /// The certificate in the store does not work.
     #[error("the certificate in the store cannot sign for itself")]
     CannotSign,
@@ -144,9 +145,10 @@ impl Device {
             self.keystores.of(store)?.install(&slot.id, &pair, &slot.label).await?;
         }
         if slot.is_for_browser() && !slot.select.is_empty() {
-            self.browser.certificates_changed().map_err(StepError::Browser)?;
+            self.browser.certificates_changed()?;
         }
-        self.tell_browser(manifest, Some(&slot.id))?;
+        // A browser that was not told asks people, who can go on working. `tidy` tries again, and says so.
+        let _ = self.tell_browser(manifest, Some(&slot.id));
         self.record(Deed::Installed {
             slot: slot.id.to_string(),
             order: entry.order.to_string(),

@@ -46,7 +46,7 @@ fn stage(world: &World) -> Stage {
 }
 
 fn trouble(world: &World) -> String {
-    world.parts().journal.entry(&SLOT.parse().unwrap()).unwrap().trouble.clone().unwrap_or_default()
+    world.parts().journal.entry(&SLOT.parse().unwrap()).unwrap().report().trouble.unwrap_or_default()
 }
 
 fn is_misplaced(world: &World) -> bool {
@@ -131,6 +131,25 @@ async fn the_browser_keeps_the_old_rules_until_the_new_certificate_is_proven() {
     world.site.refuses.set(0);
     pass(&world, &renewal).await;
     assert_eq!(*world.browser.rules.borrow(), [rule("https://new.example.jp")].into());
+}
+
+#[tokio::test]
+async fn a_browser_that_cannot_be_told_is_reported_and_stops_nothing() {
+    let world = World::new();
+    world.browser.is_closed.set(true);
+    pass(&world, &manifest(vec![slot(Some(order(1)), &[])])).await;
+    let old = world.server.issued(order(1)).unwrap();
+    let (mut parts, mut retries) = (world.parts(), Retries::default());
+    let renewal = manifest(vec![slot(Some(order(2)), &[old])]);
+    parts.converge(&renewal, &mut retries).await;
+    parts.look_after_settled(&renewal).await.unwrap();
+    assert_eq!(held(&world).await, [world.server.issued(order(2)).unwrap()].into());
+    assert_eq!(stage(&world), Stage::Settled);
+    assert!(trouble(&world).contains("run once: sudo install"), "{}", trouble(&world));
+    assert!(retries.next().is_some(), "it is tried again");
+    world.browser.is_closed.set(false);
+    pass(&world, &renewal).await;
+    assert_eq!((trouble(&world).as_str(), world.browser.rules.borrow().len()), ("", 1));
 }
 
 #[tokio::test]
