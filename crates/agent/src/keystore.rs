@@ -38,6 +38,11 @@ pub trait Keystore {
     async fn list(&self) -> Result<BTreeSet<Sha256>, KeystoreError>;
     /// Takes a pair out of the store, to prove that it is really there.
     async fn open(&self, fingerprint: Sha256) -> Result<Pair, KeystoreError>;
+    /// Makes this certificate, which is installed and proven, the one that programs use, where a store lets only one be used.
+    /// Until then they go on with the one before.
+    async fn prefer(&self, _fingerprint: Sha256) -> Result<(), KeystoreError> {
+        Ok(())
+    }
     /// Removes exactly this certificate and its key, the key first. False if it was not there.
     async fn remove(&self, fingerprint: Sha256) -> Result<bool, KeystoreError>;
 }

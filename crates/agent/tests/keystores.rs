@@ -36,13 +36,21 @@ fn pair(unique: &str) -> Pair {
 }
 
 fn pair_of(algorithm: KeyAlgorithm, unique: &str) -> Pair {
+    pair_issued(algorithm, 1, unique)
+}
+
+fn pair_since(days: u32, unique: &str) -> Pair {
+    pair_issued(KeyAlgorithm::EcdsaP256, days, unique)
+}
+
+fn pair_issued(algorithm: KeyAlgorithm, days_ago: u32, unique: &str) -> Pair {
     let now = Timestamp::from_unix(tegata_agent::wall_clock());
     let root = Authority::new_root("Sakura Root", "sakura", now.before(DAY), now.after(DAY * 90)).unwrap();
     let issuing = root.new_issuing("Sakura Issuing CA", "sakura", now.before(DAY), now.after(DAY * 60)).unwrap();
     let key = PrivateKey::generate(algorithm).unwrap();
     let purpose =
         Purpose::Client { common_name: "uketsuke-1.sakura".into(), organization: "sakura".into(), unique: unique.into(), crl_url: None };
-    let tbs = issuing.draft(&purpose, &key.public_key(), new_serial(), now.before(DAY), now.after(DAY * 30)).unwrap();
+    let tbs = issuing.draft(&purpose, &key.public_key(), new_serial(), now.before(DAY * days_ago), now.after(DAY * 30)).unwrap();
     Pair { chain: vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()], key: key.to_pkcs8() }
 }
 
@@ -51,6 +59,7 @@ async fn check(store: &dyn Keystore) {
     installing_twice_is_once(store).await;
     removes_exactly_one(store).await;
     removing_what_is_not_there_changes_nothing(store).await;
+    preferring_one_keeps_the_others(store).await;
     takes_every_kind_of_key(store).await;
 }
 
@@ -102,6 +111,23 @@ async fn removing_what_is_not_there_changes_nothing(store: &dyn Keystore) {
     assert!(store.remove(kept.fingerprint().unwrap()).await.unwrap());
 }
 
+async fn preferring_one_keeps_the_others(store: &dyn Keystore) {
+    let pairs = [pair("preferred"), pair("other")];
+    for pair in &pairs {
+        store.install(&slot(), pair, "prefer").await.unwrap();
+    }
+    let before = store.list().await.unwrap();
+    let [preferred, other] = pairs.map(|pair| pair.fingerprint().unwrap());
+    for _again in 0..2 {
+        store.prefer(preferred).await.unwrap();
+    }
+    assert_eq!(store.list().await.unwrap(), before);
+    for fingerprint in [preferred, other] {
+        assert!(store.open(fingerprint).await.unwrap().can_sign().unwrap());
+        assert!(store.remove(fingerprint).await.unwrap());
+    }
+}
+
 async fn takes_every_kind_of_key(store: &dyn Keystore) {
     for algorithm in [KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048] {
         let pair = pair_of(algorithm, "kind");
@@ -112,21 +138,53 @@ async fn takes_every_kind_of_key(store: &dyn Keystore) {
     }
 }
 
+/// The folder of the files, and what programs find in `current`.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn store(&self) -> FileStore {
+        FileStore::new(self.0.path())
+    }
+
+    fn slot(&self) -> std::path::PathBuf {
+        self.0.path().join("sakura/uketsuke-1/karte")
+    }
+
+    fn current(&self) -> Option<Vec<u8>> {
+        let pem = disk::read_text(&self.slot().join("current/certificate.pem")).unwrap()?;
+        Some(tegata_pki::certificate::read_pem(&pem).unwrap().swap_remove(0).der)
+    }
+}
+
 #[tokio::test]
-async fn current_moves_to_the_newest_and_the_older_one_stays_until_it_is_removed() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = FileStore::new(folder.path());
+async fn programs_keep_what_they_have_until_the_new_one_is_preferred() {
+    let files = Files(tempfile::tempdir().unwrap());
     let (old, new) = (pair("old"), pair("new"));
-    let current = folder.path().join("sakura/uketsuke-1/karte/current");
-    let reads = || disk::read(&current.join("certificate.pem")).unwrap();
-    store.install(&slot(), &old, "old").await.unwrap();
-    let before = reads();
-    store.install(&slot(), &new, "new").await.unwrap();
-    assert_ne!(reads(), before);
-    store.remove(old.fingerprint().unwrap()).await.unwrap();
-    assert!(reads().is_some());
-    store.remove(new.fingerprint().unwrap()).await.unwrap();
-    assert_eq!(disk::pointed_at(&current).unwrap(), None);
+    files.store().install(&slot(), &old, "old").await.unwrap();
+    assert_eq!(files.current().as_ref(), old.chain.first(), "a first one is better than none");
+    files.store().install(&slot(), &new, "new").await.unwrap();
+    assert_eq!(files.current().as_ref(), old.chain.first());
+    files.store().prefer(new.fingerprint().unwrap()).await.unwrap();
+    assert_eq!(files.current().as_ref(), new.chain.first());
+    files.store().install(&slot(), &old, "old").await.unwrap();
+    assert_eq!(files.current().as_ref(), new.chain.first());
+    assert!(files.store().prefer(pair("absent").fingerprint().unwrap()).await.is_err());
+}
+
+#[tokio::test]
+async fn removing_the_current_one_gives_programs_the_newest_that_is_left() {
+    let files = Files(tempfile::tempdir().unwrap());
+    let pairs = [pair_since(3, "oldest"), pair_since(1, "newest"), pair_since(2, "middle"), pair_since(0, "broken")];
+    for pair in &pairs {
+        files.store().install(&slot(), pair, "any").await.unwrap();
+    }
+    let [oldest, newest, middle, broken] = pairs.each_ref().map(|pair| pair.fingerprint().unwrap());
+    disk::remove(&files.slot().join(format!("{broken}/key.pem"))).unwrap();
+    for (removed, current) in [(oldest, Some(1)), (newest, Some(2)), (broken, Some(2)), (middle, None)] {
+        files.store().remove(removed).await.unwrap();
+        assert_eq!(files.current().as_ref(), current.and_then(|index: usize| pairs[index].chain.first()));
+    }
+    assert!(disk::entries(files.0.path()).unwrap().is_empty(), "nothing may be left behind");
 }
 
 #[tokio::test]

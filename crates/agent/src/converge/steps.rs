@@ -182,8 +182,12 @@ impl Device {
         })
     }
 
-    /// From here on the only copy of the key is in the store. Then goes what was replaced.
+    /// Programs get the new one, and from here on the only copy of its key is in the store. Then goes what was replaced.
     async fn retire_old(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
+        let fingerprint = entry.fingerprint.ok_or(StepError::NothingStaged)?;
+        for store in &slot.stores {
+            self.keystores.of(store)?.prefer(fingerprint).await?;
+        }
         disk::wipe_folder(&self.state.staged_of(entry.order))?;
         entry.proven_rules = slot.select.clone();
         for fingerprint in &slot.replaces {

@@ -57,6 +57,11 @@ async fn held(world: &World) -> BTreeSet<Sha256> {
     world.parts().keystores.file.list().await.unwrap()
 }
 
+/// What programs that read files get.
+fn current(world: &World) -> Option<Sha256> {
+    disk::pointed_at(&world.state.store().join(SLOT).join("current")).unwrap()?.parse().ok()
+}
+
 async fn deeds(world: &World) -> Vec<Deed> {
     world.receipts().send(&*world.server).await.unwrap();
     world.server.deeds(&world.identity.key)
@@ -110,12 +115,22 @@ async fn the_old_certificate_goes_only_after_the_new_one_has_answered() {
     let new = world.server.issued(order(2)).unwrap();
     assert_eq!(stage(&world), Stage::Installed);
     assert_eq!(held(&world).await, [old, new].into());
+    assert_eq!(current(&world), Some(old), "programs do not get what the site refuses");
     assert!(trouble(&world).contains("answered with status 400"), "{}", trouble(&world));
     world.site.refuses.set(0);
     pass(&world, &renewal).await;
     assert_eq!((stage(&world), trouble(&world).as_str()), (Stage::Settled, ""));
-    assert_eq!(held(&world).await, [new].into());
+    assert_eq!((held(&world).await, current(&world)), ([new].into(), Some(new)));
     assert_eq!(kinds(&deeds(&world).await), ["installed", "proven", "installed", "proven", "retired"]);
+}
+
+#[tokio::test]
+async fn programs_get_what_is_proven_even_if_nothing_is_removed() {
+    let (world, old) = settled().await;
+    assert_eq!(current(&world), Some(old));
+    pass(&world, &manifest(vec![slot(Some(order(2)), &[])])).await;
+    let new = world.server.issued(order(2)).unwrap();
+    assert_eq!((held(&world).await, current(&world)), ([old, new].into(), Some(new)));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The store for programs that read PEM files: `store/<slot>/current/{certificate,key}.pem`.
 //!
-//! Each certificate has a folder of its own, named by its fingerprint; `current` means the one that was installed last and
-//! moves in one step. An older one stays until it is removed.
+//! Each certificate has a folder of its own, named by its fingerprint; `current` means the one that was proven last and moves in
+//! one step: programs never get one that the site may refuse while they have one that works. An older one stays until it is removed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -63,6 +63,32 @@ fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, DiskError> {
     Ok(disk::entries(folder)?.into_iter().filter(|path| path.is_dir() && !path.is_symlink()).collect())
 }
 
+fn is_complete(folder: &Path) -> bool {
+    [CERTIFICATE, KEY].iter().all(|name| folder.join(name).is_file())
+}
+
+fn is_current(folder: &Path) -> Result<bool, DiskError> {
+    let current = disk::pointed_at(&folder.with_file_name(CURRENT))?;
+    Ok(current.is_some_and(|name| folder.file_name() == Some(name.as_ref())))
+}
+
+fn point_current_to(folder: &Path) -> Result<(), DiskError> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    disk::point_to(&folder.with_file_name(CURRENT), &name)
+}
+
+/// The certificate of the same slot that was issued last, other than the one in `folder`.
+fn newest_beside(folder: &Path) -> Result<Option<PathBuf>, DiskError> {
+    let mut newest = None;
+    let all = subfolders(folder.parent().unwrap_or(folder))?;
+    for other in all.into_iter().filter(|other| other != folder && is_complete(other)) {
+        let chain = disk::read_text(&other.join(CERTIFICATE))?.unwrap_or_default();
+        let issued = certificate::read_pem(&chain).ok().and_then(|chain| Some(chain.first()?.not_before));
+        newest = newest.max(issued.map(|issued| (issued, other)));
+    }
+    Ok(newest.map(|(_, other)| other))
+}
+
 #[async_trait(?Send)]
 impl Keystore for FileStore {
     fn name(&self) -> &'static str {
@@ -78,13 +104,19 @@ impl Keystore for FileStore {
         disk::write(&folder.join(KEY), key_pem(&pair.key).as_bytes(), Readers::Owner)?;
         let chain: String = pair.chain.iter().map(|der| certificate::to_pem(der)).collect();
         disk::write(&folder.join(CERTIFICATE), chain.as_bytes(), Readers::Owner)?;
-        disk::point_to(&self.slot_folder(slot).join(CURRENT), &fingerprint.to_string())?;
+        if !is_complete(&self.slot_folder(slot).join(CURRENT)) {
+            point_current_to(&folder)?;
+        }
         Ok(())
     }
 
     async fn list(&self) -> Result<BTreeSet<Sha256>, KeystoreError> {
-        let complete = |folder: &Path| folder.join(CERTIFICATE).is_file();
-        Ok(self.folders()?.into_iter().filter(|(_, folder)| complete(folder)).map(|(fingerprint, _)| fingerprint).collect())
+        Ok(self
+            .folders()?
+            .into_iter()
+            .filter(|(_, folder)| folder.join(CERTIFICATE).is_file())
+            .map(|(fingerprint, _)| fingerprint)
+            .collect())
     }
 
     async fn open(&self, fingerprint: Sha256) -> Result<Pair, KeystoreError> {
@@ -99,11 +131,22 @@ impl Keystore for FileStore {
         if pair.fingerprint() == Some(fingerprint) { Ok(pair) } else { Err(absent()) }
     }
 
+    async fn prefer(&self, fingerprint: Sha256) -> Result<(), KeystoreError> {
+        let folder = self.folder_of(fingerprint)?.filter(|folder| is_complete(folder));
+        let folder = folder.ok_or(KeystoreError::Absent(fingerprint, NAME))?;
+        if !is_current(&folder)? {
+            point_current_to(&folder)?;
+        }
+        Ok(())
+    }
+
     async fn remove(&self, fingerprint: Sha256) -> Result<bool, KeystoreError> {
         let Some(folder) = self.folder_of(fingerprint)? else { return Ok(false) };
-        let current = folder.with_file_name(CURRENT);
-        if disk::pointed_at(&current)?.as_deref() == Some(&fingerprint.to_string()) {
-            disk::remove(&current)?;
+        if is_current(&folder)? {
+            match newest_beside(&folder)? {
+                Some(other) => point_current_to(&other)?,
+                None => drop(disk::remove(&folder.with_file_name(CURRENT))?),
+            }
         }
         disk::wipe(&folder.join(KEY))?;
         disk::remove(&folder.join(CERTIFICATE))?;
