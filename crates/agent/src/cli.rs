@@ -48,6 +48,14 @@ enum Command {
     /// Shows what is installed, and whether anything needs attention (exit code 1).
     #[command(after_help = "Example:\n  tegata-agent status\n  tegata-agent status -o json")]
     Status(StatusArguments),
+    /// Lists the certificates of an NSS database: one DER a line, in base64.
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    NssList {
+        /// The database, `sql:/folder`.
+        #[arg(long)]
+        database: std::ffi::OsString,
+    },
     /// Removes one certificate from an NSS database; its DER is read from standard input.
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -125,6 +133,8 @@ pub fn main() -> ExitCode {
         Command::Enroll(arguments) => run_enroll(*arguments),
         Command::Run(place) => run_agent(&place),
         Command::Status(arguments) => run_status(&arguments),
+        #[cfg(target_os = "linux")]
+        Command::NssList { database } => run_nss_list(&database),
         #[cfg(target_os = "linux")]
         Command::NssRemove { database } => run_nss_remove(&database),
         Command::Reference => {
@@ -227,6 +237,13 @@ fn run_status(arguments: &StatusArguments) -> Result<ExitCode> {
         Output::Json => print(&(serde_json::to_string_pretty(&status)? + "\n")),
     }
     Ok(if status.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(target_os = "linux")]
+fn run_nss_list(database: &std::ffi::OsStr) -> Result<ExitCode> {
+    let found = crate::keystore::nss::library::list(database)?;
+    print(&found.iter().map(|der| data_encoding::BASE64.encode(der) + "\n").collect::<String>());
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(target_os = "linux")]

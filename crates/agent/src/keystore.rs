@@ -34,8 +34,16 @@ pub trait Keystore {
     fn name(&self) -> &'static str;
     /// Puts a pair into the store; the same one twice is once. `label` is what people see.
     async fn install(&self, slot: &SlotId, pair: &Pair, label: &str) -> Result<(), KeystoreError>;
-    /// The fingerprints of all certificates in the store, other people's too.
+    /// False while the tools that it needs are not installed. It may say what it holds all the same.
+    fn is_ready(&self) -> bool {
+        true
+    }
+    /// The fingerprints of all certificates that programs find in the store, other people's too.
     async fn list(&self) -> Result<BTreeSet<Sha256>, KeystoreError>;
+    /// True if this certificate is in any place where the store ever was, whether programs find it there or not.
+    async fn holds(&self, fingerprint: Sha256) -> Result<bool, KeystoreError> {
+        Ok(self.list().await?.contains(&fingerprint))
+    }
     /// Takes a pair out of the store, to prove that it is really there.
     async fn open(&self, fingerprint: Sha256) -> Result<Pair, KeystoreError>;
     /// Makes this certificate, which is installed and proven, the one that programs use, where a store lets only one be used.
@@ -43,7 +51,8 @@ pub trait Keystore {
     async fn prefer(&self, _fingerprint: Sha256) -> Result<(), KeystoreError> {
         Ok(())
     }
-    /// Removes exactly this certificate and its key, the key first. False if it was not there.
+    /// Removes exactly this certificate and its key, the key first, from every place where the store ever was. False if it was not
+    /// there; never because it could not be looked for.
     async fn remove(&self, fingerprint: Sha256) -> Result<bool, KeystoreError>;
 }
 
@@ -91,8 +100,8 @@ impl Pair {
 
 /// The stores of this PC.
 pub struct Keystores {
-    /// What `browser` means here; `None` while the tools for it are missing.
-    pub browser: Option<Rc<dyn Keystore>>,
+    /// What `browser` means here.
+    pub browser: Rc<dyn Keystore>,
     /// What `file` means.
     pub file: Rc<dyn Keystore>,
 }
@@ -101,7 +110,7 @@ impl Keystores {
     /// The store that a profile calls by this name.
     pub fn of(&self, store: &str) -> Result<&dyn Keystore, KeystoreError> {
         match store {
-            "browser" => self.browser.as_deref().ok_or(KeystoreError::ToolMissing("certutil or pk12util")),
+            "browser" => Ok(&*self.browser),
             "file" => Ok(&*self.file),
             unknown => Err(KeystoreError::Unknown(unknown.to_owned())),
         }
@@ -109,13 +118,13 @@ impl Keystores {
 
     /// Every store, each once.
     pub fn all(&self) -> impl Iterator<Item = &dyn Keystore> {
-        let other = self.browser.iter().filter(|browser| browser.name() != self.file.name());
-        other.chain([&self.file]).map(|store| &**store)
+        let other = Some(&self.browser).filter(|browser| browser.name() != self.file.name());
+        other.into_iter().chain([&self.file]).map(|store| &**store)
     }
 
-    /// What they are called.
+    /// What those are called that can be used.
     pub fn names(&self) -> Vec<String> {
-        self.all().map(|store| store.name().to_owned()).collect()
+        self.all().filter(|store| store.is_ready()).map(|store| store.name().to_owned()).collect()
     }
 }
 
@@ -126,14 +135,16 @@ impl Keystores {
 pub fn available(state: &State, home: &Path, choice: KeystoreChoice) -> Result<Keystores, KeystoreError> {
     let file: Rc<dyn Keystore> = Rc::new(file::FileStore::new(&state.store()));
     let browser = match choice {
-        KeystoreChoice::File => Some(Rc::clone(&file)),
-        KeystoreChoice::Nss => Some(browser_store(state, home)?),
-        KeystoreChoice::Auto => browser_store(state, home).ok(),
+        KeystoreChoice::File => Rc::clone(&file),
+        KeystoreChoice::Nss | KeystoreChoice::Auto => browser_store(state, home)?,
     };
+    if choice == KeystoreChoice::Nss && !browser.is_ready() {
+        return Err(KeystoreError::ToolMissing("certutil or pk12util"));
+    }
     Ok(Keystores { browser, file })
 }
 
 #[cfg(target_os = "linux")]
 fn browser_store(state: &State, home: &Path) -> Result<Rc<dyn Keystore>, KeystoreError> {
-    Ok(Rc::new(nss::Nss::find(home, &state.temporary())?))
+    Ok(Rc::new(nss::Nss::of(home, &state.temporary())?))
 }

@@ -101,7 +101,7 @@ impl World {
             inventory: Inventory::open(&self.state).unwrap(),
             receipts: self.receipts(),
             limit: Limit::open(&self.state.removals()).unwrap(),
-            keystores: Keystores { browser: Some(Rc::clone(&file)), file },
+            keystores: Keystores { browser: Rc::clone(&file), file },
             browser: Box::new(Rc::clone(&self.browser)),
             prober: Box::new(Rc::clone(&self.site)),
             server: Rc::clone(&self.server) as Rc<dyn Server>,

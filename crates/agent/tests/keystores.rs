@@ -206,6 +206,7 @@ mod nss {
     use std::path::PathBuf;
     use std::process::Command;
 
+    use tegata_agent::keystore::KeystoreError;
     use tegata_agent::keystore::nss::Nss;
 
     use super::*;
@@ -225,14 +226,23 @@ mod nss {
         }
 
         pub(super) fn store(&self) -> Nss {
-            let remover = env!("CARGO_BIN_EXE_tegata-agent").into();
-            Nss::with(self.0.path(), None, &self.temporary(), remover).expect("these tests need: apt-get install libnss3-tools libnss3")
+            let child = env!("CARGO_BIN_EXE_tegata-agent").into();
+            let store = Nss::with(self.0.path(), None, &self.temporary(), child);
+            assert!(store.is_ready(), "these tests need: apt-get install libnss3-tools libnss3");
+            store
         }
 
         fn certutil(&self, arguments: &[&str]) -> String {
             let database = format!("sql:{}/.local/share/pki/nssdb", self.0.path().display());
             let output = Command::new("certutil").args(arguments).args(["-d", &database]).output().unwrap();
             String::from_utf8_lossy(&output.stdout).into_owned()
+        }
+
+        /// A file below the home folder, for arguments of certutil.
+        fn file(&self, name: &str, text: &str) -> String {
+            let path = self.0.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
         }
     }
 
@@ -264,6 +274,71 @@ mod nss {
         pc.store().install(&slot(), &ours, "ours").await.unwrap();
         assert!(pc.store().remove(ours.fingerprint().unwrap()).await.unwrap());
         assert!(pc.store().open(theirs.fingerprint().unwrap()).await.unwrap().can_sign().unwrap());
+    }
+
+    /// What people and other programs have put there: certutil shows names that it does not find again.
+    #[tokio::test]
+    async fn certificates_with_unusual_names_are_in_nobodys_way() {
+        let pc = Pc::new();
+        pc.store().install(&slot(), &pair("first"), "first").await.unwrap();
+        let mut foreign = Vec::new();
+        for (number, name) in ["", "blank at the end ", "line\nbreak", "  ", "u,u,u", "token:name"].into_iter().enumerate() {
+            let theirs = pair(&format!("unusual{number}"));
+            let pem = pc.file("theirs.pem", &tegata_pki::certificate::to_pem(&theirs.chain[0]));
+            pc.certutil(&["-A", "-n", name, "-t", ",,", "-i", &pem]);
+            foreign.push(theirs.fingerprint().unwrap());
+        }
+        assert!(pc.certutil(&["-L"]).contains("(NULL)"));
+        let before = pc.store().list().await.unwrap();
+        assert!(foreign.iter().filter(|theirs| before.contains(theirs)).count() >= 4, "{}", pc.certutil(&["-L"]));
+        check(&pc.store()).await;
+        assert!(pc.store().list().await.unwrap().is_superset(&before));
+    }
+
+    #[tokio::test]
+    async fn a_database_with_a_password_keeps_both_certificate_and_key() {
+        let pc = Pc::new();
+        let pair = pair("locked");
+        let fingerprint = pair.fingerprint().unwrap();
+        pc.store().install(&slot(), &pair, "locked").await.unwrap();
+        let (none, password) = (pc.file("none", "\n"), pc.file("password", "secret\n"));
+        pc.certutil(&["-W", "-f", &none, "-@", &password]);
+        let refused = pc.store().remove(fingerprint).await.unwrap_err();
+        assert!(refused.to_string().contains("unlock the database"), "{refused}");
+        assert!(pc.store().list().await.unwrap().contains(&fingerprint));
+        assert_eq!(pc.certutil(&["-K", "-f", &password]).matches("< 0>").count(), 1);
+        pc.certutil(&["-W", "-f", &password, "-@", &none]);
+        assert!(pc.store().remove(fingerprint).await.unwrap());
+        assert!(!pc.certutil(&["-K"]).contains("< 0>"));
+    }
+
+    /// The browser looks into one folder; which one, can change after something was installed.
+    #[tokio::test]
+    async fn what_the_browser_does_not_find_any_more_is_still_removed() {
+        let pc = Pc::new();
+        let pair = pair("moved");
+        let fingerprint = pair.fingerprint().unwrap();
+        pc.store().install(&slot(), &pair, "moved").await.unwrap();
+        std::fs::create_dir_all(pc.0.path().join(".pki/nssdb")).unwrap();
+        assert!(pc.store().list().await.unwrap().is_empty(), "the browser finds nothing in the new folder");
+        assert!(matches!(pc.store().open(fingerprint).await, Err(KeystoreError::Absent(..))));
+        assert!(pc.store().holds(fingerprint).await.unwrap());
+        pc.store().install(&slot(), &pair, "moved").await.unwrap();
+        assert!(pc.store().open(fingerprint).await.unwrap().can_sign().unwrap());
+        assert!(pc.store().remove(fingerprint).await.unwrap());
+        assert!(!pc.store().holds(fingerprint).await.unwrap());
+        assert!(!pc.certutil(&["-K"]).contains("< 0>"));
+    }
+
+    #[tokio::test]
+    async fn a_home_that_is_not_mounted_is_not_one_without_certificates() {
+        let pc = Pc::new();
+        let home = pc.0.path().join("not-mounted");
+        let store = Nss::with(&home, None, &pc.temporary(), env!("CARGO_BIN_EXE_tegata-agent").into());
+        let pair = pair("home");
+        let fingerprint = pair.fingerprint().unwrap();
+        assert!(store.list().await.is_err() && store.holds(fingerprint).await.is_err() && store.remove(fingerprint).await.is_err());
+        assert!(store.install(&slot(), &pair, "home").await.is_err() && !home.exists());
     }
 
     #[test]

@@ -240,7 +240,7 @@ impl Device {
     /// A certificate that was issued but never came to be installed is gone already, and the server may know.
     async fn make_sure_it_is_absent(&self, fingerprint: Sha256) -> Result<(), StepError> {
         for store in self.keystores.all() {
-            if store.list().await?.contains(&fingerprint) {
+            if store.holds(fingerprint).await? {
                 return Err(StepError::NotOurs(fingerprint));
             }
         }

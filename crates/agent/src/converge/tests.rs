@@ -7,6 +7,7 @@ use tegata_core::name::OrderId;
 
 use super::*;
 use crate::crash::{self, Unplugged};
+use crate::keystore::{Keystore, KeystoreError, Pair};
 use crate::limit::REMOVALS_MAX;
 use crate::pretend::World;
 
@@ -247,6 +248,45 @@ async fn what_is_to_go_at_once_goes_and_is_said_once() {
     }
     assert!(held(&world).await.is_empty());
     // The one that never was here is said to be gone too: the server waits for that word.
+    assert_eq!(kinds(&deeds(&world).await), ["installed", "proven", "retired", "retired"]);
+}
+
+/// A store whose tools are missing, or whose user's home is not mounted.
+struct Away;
+
+#[async_trait::async_trait(?Send)]
+impl Keystore for Away {
+    fn name(&self) -> &'static str {
+        "away"
+    }
+
+    async fn install(&self, _: &SlotId, _: &Pair, _: &str) -> Result<(), KeystoreError> {
+        Err(KeystoreError::ToolMissing("certutil"))
+    }
+
+    async fn list(&self) -> Result<BTreeSet<Sha256>, KeystoreError> {
+        Err(KeystoreError::ToolMissing("certutil"))
+    }
+
+    async fn open(&self, _: Sha256) -> Result<Pair, KeystoreError> {
+        Err(KeystoreError::ToolMissing("certutil"))
+    }
+
+    async fn remove(&self, _: Sha256) -> Result<bool, KeystoreError> {
+        Err(KeystoreError::ToolMissing("certutil"))
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_said_to_be_gone_while_a_store_cannot_be_looked_into() {
+    let (world, ours) = settled().await;
+    let mut revoked = manifest(vec![slot(None, &[])]);
+    revoked.retire = [ours, Sha256([7; 32])].into();
+    let mut parts = world.parts();
+    parts.keystores.browser = Rc::new(Away);
+    parts.converge(&revoked, &mut Retries::default()).await;
+    assert_eq!(kinds(&deeds(&world).await), ["installed", "proven"]);
+    pass(&world, &revoked).await;
     assert_eq!(kinds(&deeds(&world).await), ["installed", "proven", "retired", "retired"]);
 }
 

@@ -1,24 +1,25 @@
 //! The certificate database of Chromium, Chrome and Edge on Linux (NSS).
 //!
-//! Certificates go in and come out as PKCS#12 by NSS's own tools; they are removed by their exact DER through libnss3, because
-//! a name in NSS can mean several certificates. See [`library`].
+//! Certificates go in and come out as PKCS#12 by NSS's own tools; they are listed, and removed by their exact DER, through libnss3,
+//! because a name in NSS can mean several certificates, or none. See [`library`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use data_encoding::{BASE64, DecodeError};
 use tegata_core::name::{Sha256, SlotId};
 use tegata_pki::certificate::{self, Certificate};
-use tegata_pki::key::PrivateKey;
+use tegata_pki::key::{PrivateKey, sha256};
 use tegata_pki::pkcs12::{self, Flavor};
 use tempfile::{NamedTempFile, TempDir};
 use zeroize::Zeroizing;
 
 use super::{Keystore, KeystoreError, Pair};
-use crate::command;
-use crate::disk::{self, failing};
+use crate::command::{self, CommandError};
+use crate::disk::{self, DiskError, failing};
 
 pub mod library;
 
@@ -31,84 +32,86 @@ pub struct Nss {
     home: PathBuf,
     data_home: Option<PathBuf>,
     temporary: PathBuf,
-    certutil: PathBuf,
-    pk12util: PathBuf,
-    remover: PathBuf,
+    child: PathBuf,
 }
 
 impl Nss {
-    /// Finds the tools. `temporary` is a folder that only the agent can look into.
-    ///
-    /// # Errors
-    /// [`KeystoreError::ToolMissing`] if they are not installed.
-    pub fn find(home: &Path, temporary: &Path) -> Result<Self, KeystoreError> {
+    /// The database of the user of `home`. `temporary` is a folder that only the agent can look into.
+    pub fn of(home: &Path, temporary: &Path) -> Result<Self, KeystoreError> {
         // The browser follows XDG_DATA_HOME; ours only tells where the browser's is when both belong to the same user.
         let same_user = std::env::var_os("HOME").is_some_and(|own| Path::new(&own) == home);
         let data_home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|folder| same_user && folder.is_absolute());
-        let remover = std::env::current_exe().map_err(failing("find", Path::new("tegata-agent")))?;
-        Self::with(home, data_home, temporary, remover)
+        let child = std::env::current_exe().map_err(failing("find", Path::new("tegata-agent")))?;
+        Ok(Self::with(home, data_home, temporary, child))
     }
 
-    /// As [`find`](Self::find), with everything said: `remover` is the program that knows the hidden command `nss-remove`.
-    pub fn with(home: &Path, data_home: Option<PathBuf>, temporary: &Path, remover: PathBuf) -> Result<Self, KeystoreError> {
-        let certutil = command::find("certutil").ok_or(KeystoreError::ToolMissing("certutil"))?;
-        let pk12util = command::find("pk12util").ok_or(KeystoreError::ToolMissing("pk12util"))?;
-        Ok(Self { home: home.to_owned(), data_home, temporary: temporary.to_owned(), certutil, pk12util, remover })
+    /// As [`of`](Self::of), with everything said: `child` is the program that knows the hidden commands `nss-list` and `nss-remove`.
+    pub fn with(home: &Path, data_home: Option<PathBuf>, temporary: &Path, child: PathBuf) -> Self {
+        Self { home: home.to_owned(), data_home, temporary: temporary.to_owned(), child }
     }
 
     /// Where the browser looks: `~/.pki/nssdb` if that folder is there, else the one below the user's data folder. Never both, so
     /// the first must not be made where only the second is used.
     fn folder(&self) -> PathBuf {
-        let classic = self.home.join(".pki/nssdb");
-        if classic.is_dir() {
-            return classic;
-        }
-        self.data_home.clone().unwrap_or_else(|| self.home.join(".local/share")).join("pki/nssdb")
+        let [classic, data, _] = self.folders();
+        if classic.is_dir() { classic } else { data }
     }
 
-    fn has_database(&self) -> bool {
-        self.folder().join("cert9.db").is_file()
+    /// Everywhere that the browser may have looked once: `~/.pki/nssdb` may have come later, or another data folder been set.
+    fn folders(&self) -> [PathBuf; 3] {
+        let usual = self.home.join(".local/share/pki/nssdb");
+        let data = self.data_home.as_ref().map_or_else(|| usual.clone(), |folder| folder.join("pki/nssdb"));
+        [self.home.join(".pki/nssdb"), data, usual]
+    }
+
+    /// A home that is not mounted is not one without certificates.
+    fn check_home(&self) -> Result<(), DiskError> {
+        std::fs::metadata(&self.home).map(drop).map_err(failing("look into the home folder", &self.home))
     }
 
     /// Makes the database as the browser would: with an empty password.
-    async fn make_database(&self) -> Result<(), KeystoreError> {
-        if !self.has_database() {
-            disk::make_folder(&self.folder())?;
-            command::run(&self.certutil, &["-N".into(), "-d".into(), self.database(), "--empty-password".into()], b"").await?;
+    async fn make_database(&self, folder: &Path) -> Result<(), KeystoreError> {
+        self.check_home()?;
+        if !has_database(folder) {
+            disk::make_folder(folder)?;
+            command::run(&tool("certutil")?, &["-N".into(), "-d".into(), database(folder), "--empty-password".into()], b"").await?;
         }
         Ok(())
     }
 
-    fn database(&self) -> OsString {
-        let mut database = OsString::from("sql:");
-        database.push(self.folder());
-        database
+    /// The DER of every certificate in a folder's database.
+    async fn certificates(&self, folder: &Path) -> Result<BTreeMap<Sha256, Vec<u8>>, KeystoreError> {
+        self.check_home()?;
+        if !has_database(folder) {
+            return Ok(BTreeMap::new());
+        }
+        let lines = command::run(&self.child, &["nss-list".into(), "--database".into(), database(folder)], b"").await?;
+        let unreadable = |problem: DecodeError| KeystoreError::Unreadable(NAME, problem.to_string());
+        let ders = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| BASE64.decode(line).map_err(unreadable));
+        ders.map(|der| der.map(|der| (sha256(&der), der))).collect()
     }
 
-    /// Finds a certificate by its fingerprint: the name that NSS knows it by, and the certificate.
-    async fn find_certificate(&self, fingerprint: Sha256) -> Result<Option<(String, Certificate)>, KeystoreError> {
-        for name in self.names().await? {
-            if let Some(found) = self.named(&name).await?.into_iter().find(|one| one.fingerprint == fingerprint) {
-                return Ok(Some((name, found)));
+    /// Finds the name that NSS knows a certificate by. Other people's may have names that cannot be told from the table, or none;
+    /// certutil finds nothing by what the table shows of them, and they are passed over.
+    async fn name_of(&self, folder: &Path, fingerprint: Sha256) -> Result<Option<String>, KeystoreError> {
+        let certutil = tool("certutil")?;
+        let table = command::run(&certutil, &["-L".into(), "-d".into(), database(folder)], b"").await?;
+        let names: BTreeSet<String> = String::from_utf8_lossy(&table).lines().filter_map(name_in).collect();
+        for name in names {
+            let arguments = ["-L".into(), "-d".into(), database(folder), "-n".into(), OsString::from(&name), "-a".into()];
+            let pem = match command::run(&certutil, &arguments, b"").await {
+                Err(CommandError::Failed { complaint, .. }) => {
+                    tracing::debug!(name, complaint, "certutil shows a name that it does not find");
+                    continue;
+                }
+                other => other?,
+            };
+            let found = certificate::read_pem(&String::from_utf8_lossy(&pem)).unwrap_or_default();
+            if found.iter().any(|one| one.fingerprint == fingerprint) {
+                return Ok(Some(name));
             }
         }
         Ok(None)
-    }
-
-    async fn names(&self) -> Result<BTreeSet<String>, KeystoreError> {
-        if !self.has_database() {
-            return Ok(BTreeSet::new());
-        }
-        let table = command::run(&self.certutil, &["-L".into(), "-d".into(), self.database()], b"").await?;
-        Ok(String::from_utf8_lossy(&table).lines().filter_map(name_in).collect())
-    }
-
-    /// All certificates that share a name.
-    async fn named(&self, name: &str) -> Result<Vec<Certificate>, KeystoreError> {
-        let arguments = ["-L".into(), "-d".into(), self.database(), "-n".into(), name.into(), "-a".into()];
-        let pem = command::run(&self.certutil, &arguments, b"").await?;
-        // Other people's certificates may be of a kind that we do not read. They are not ours, then.
-        Ok(certificate::read_pem(&String::from_utf8_lossy(&pem)).unwrap_or_default())
     }
 
     fn temporary_folder(&self) -> Result<TempDir, KeystoreError> {
@@ -125,12 +128,12 @@ impl Nss {
     }
 
     /// Runs `pk12util` on `file` with its password in a file: arguments can be read by every user of the PC.
-    async fn pk12util(&self, folder: &TempDir, action: &[OsString], password: &str) -> Result<(), KeystoreError> {
+    async fn pk12util(&self, database: OsString, folder: &TempDir, action: &[OsString], password: &str) -> Result<(), KeystoreError> {
         let password = self.temporary_file(folder, password.as_bytes())?;
         let database_password = self.temporary_file(folder, b"\n")?;
         let mut arguments = action.to_vec();
-        arguments.extend(["-d".into(), self.database(), "-w".into(), password.path().into(), "-k".into(), database_password.path().into()]);
-        let done = command::run(&self.pk12util, &arguments, b"").await;
+        arguments.extend(["-d".into(), database, "-w".into(), password.path().into(), "-k".into(), database_password.path().into()]);
+        let done = command::run(&tool("pk12util")?, &arguments, b"").await;
         disk::wipe(password.path())?;
         done?;
         Ok(())
@@ -143,8 +146,13 @@ impl Keystore for Nss {
         NAME
     }
 
+    fn is_ready(&self) -> bool {
+        ["certutil", "pk12util"].into_iter().all(|name| tool(name).is_ok())
+    }
+
     async fn install(&self, _slot: &SlotId, pair: &Pair, label: &str) -> Result<(), KeystoreError> {
-        self.make_database().await?;
+        let place = self.folder();
+        self.make_database(&place).await?;
         let unreadable = |problem: String| KeystoreError::Unreadable(NAME, problem);
         let own = pair.chain.first().ok_or_else(|| unreadable("there is no certificate".into()))?;
         let own = certificate::read(own).map_err(|problem| unreadable(problem.to_string()))?;
@@ -152,28 +160,38 @@ impl Keystore for Nss {
         let key = PrivateKey::from_pkcs8(&pair.key)?;
         let bundle = pkcs12::write(Flavor::Modern, &key, &pair.chain, &friendly_name(label, &own), &password)?;
         let bundle = self.temporary_file(&folder, &bundle)?;
-        let imported = self.pk12util(&folder, &["-i".into(), bundle.path().into()], &password).await;
+        let imported = self.pk12util(database(&place), &folder, &["-i".into(), bundle.path().into()], &password).await;
         disk::wipe(bundle.path())?;
         imported
     }
 
     async fn list(&self) -> Result<BTreeSet<Sha256>, KeystoreError> {
-        let mut found = BTreeSet::new();
-        for name in self.names().await? {
-            found.extend(self.named(&name).await?.iter().map(|one| one.fingerprint));
+        Ok(self.certificates(&self.folder()).await?.into_keys().collect())
+    }
+
+    async fn holds(&self, fingerprint: Sha256) -> Result<bool, KeystoreError> {
+        for folder in self.folders() {
+            if self.certificates(&folder).await?.contains_key(&fingerprint) {
+                return Ok(true);
+            }
         }
-        Ok(found)
+        Ok(false)
     }
 
     async fn open(&self, fingerprint: Sha256) -> Result<Pair, KeystoreError> {
         let absent = || KeystoreError::Absent(fingerprint, NAME);
-        let (name, _) = self.find_certificate(fingerprint).await?.ok_or_else(absent)?;
+        let place = self.folder();
+        if !self.certificates(&place).await?.contains_key(&fingerprint) {
+            return Err(absent());
+        }
+        let nameless = || KeystoreError::Unreadable(NAME, "certutil finds the certificate by no name".into());
+        let name = self.name_of(&place, fingerprint).await?.ok_or_else(nameless)?;
         let (folder, password) = (self.temporary_folder()?, crate::chance::password());
         let bundle = folder.path().join("bundle");
         let action = ["-o", "-n", &name, "-c", "AES-256-CBC", "-C", "AES-256-CBC"].map(OsString::from);
         let mut action = action.to_vec();
         action.insert(1, bundle.clone().into());
-        let exported = self.pk12util(&folder, &action, &password).await;
+        let exported = self.pk12util(database(&place), &folder, &action, &password).await;
         let bytes = disk::read_secret(&bundle)?.unwrap_or_else(|| Zeroizing::new(Vec::new()));
         disk::wipe(&bundle)?;
         exported?;
@@ -183,11 +201,30 @@ impl Keystore for Nss {
     }
 
     async fn remove(&self, fingerprint: Sha256) -> Result<bool, KeystoreError> {
-        let Some((_, certificate)) = self.find_certificate(fingerprint).await? else { return Ok(false) };
-        let arguments: [OsString; 3] = ["nss-remove".into(), "--database".into(), self.database()];
-        command::run(&self.remover, &arguments, &certificate.der).await?;
-        Ok(true)
+        let mut was_there = false;
+        for folder in self.folders() {
+            if let Some(der) = self.certificates(&folder).await?.get(&fingerprint) {
+                command::run(&self.child, &["nss-remove".into(), "--database".into(), database(&folder)], der).await?;
+                was_there = true;
+            }
+        }
+        Ok(was_there)
     }
+}
+
+/// Looked for at each use: what is installed later is found without a restart.
+fn tool(name: &'static str) -> Result<PathBuf, KeystoreError> {
+    command::find(name).ok_or(KeystoreError::ToolMissing(name))
+}
+
+fn has_database(folder: &Path) -> bool {
+    folder.join("cert9.db").is_file()
+}
+
+fn database(folder: &Path) -> OsString {
+    let mut database = OsString::from("sql:");
+    database.push(folder);
+    database
 }
 
 /// What people see, never the same for two certificates: NSS would take two of the same name for one.
@@ -222,10 +259,7 @@ mod tests {
     #[test]
     fn the_database_is_looked_for_where_chromium_looks() {
         let home = tempfile::tempdir().unwrap();
-        let folder = |data_home: Option<&str>| {
-            let nss = Nss::with(home.path(), data_home.map(PathBuf::from), home.path(), PathBuf::new());
-            nss.expect("apt-get install libnss3-tools").folder()
-        };
+        let folder = |data_home: Option<&str>| Nss::with(home.path(), data_home.map(PathBuf::from), home.path(), PathBuf::new()).folder();
         assert_eq!(folder(None), home.path().join(".local/share/pki/nssdb"));
         assert_eq!(folder(Some("/data")), Path::new("/data/pki/nssdb"));
         std::fs::create_dir_all(home.path().join(".pki")).unwrap();
