@@ -95,6 +95,9 @@ impl Retries {
     }
 }
 
+/// What each store holds, looked up at most once in a look.
+type Listed = BTreeMap<&'static str, BTreeSet<Sha256>>;
+
 /// What a pass has shown.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -121,13 +124,24 @@ impl Device {
 
     /// Looks whether what was settled is where the manifest wants it. Says so in the report; only the server can order a new one.
     pub async fn look_after_settled(&mut self, manifest: &Manifest) -> Result<(), StepError> {
-        let mut listed = BTreeMap::new();
+        let (mut listed, mut result) = (Listed::default(), Ok(()));
         for slot in &manifest.slots {
-            let Some(entry) = self.journal.entry(&slot.id).filter(|entry| entry.stage == Stage::Settled).cloned() else { continue };
-            let Some(fingerprint) = entry.fingerprint else { continue };
-            let Some(item) = self.inventory.item(fingerprint).cloned() else { continue };
-            let trouble = self.misplacement(fingerprint, &slot.stores, &item.stores, &mut listed).await?;
-            self.journal.save(&Entry { misplaced: trouble.is_some(), trouble, ..entry })?;
+            let Some(mut entry) = self.journal.entry(&slot.id).filter(|entry| entry.stage == Stage::Settled).cloned() else { continue };
+            result = result.and(self.look_after(slot, &mut entry, &mut listed).await);
+            self.journal.save(&entry)?;
+        }
+        result
+    }
+
+    async fn look_after(&mut self, slot: &Slot, entry: &mut Entry, listed: &mut Listed) -> Result<(), StepError> {
+        let Some(fingerprint) = entry.fingerprint else { return Ok(()) };
+        let Some(item) = self.inventory.item(fingerprint).cloned() else { return Ok(()) };
+        entry.trouble = self.misplacement(fingerprint, &slot.stores, &item.stores, listed).await?;
+        entry.misplaced = entry.trouble.is_some();
+        if !entry.misplaced && slot.order == Some(entry.order) {
+            // What is not ours may have been removed by whose it is.
+            let left = self.retire_replaced(slot, fingerprint).await?;
+            entry.trouble = left.map(|left| crate::told(&left));
         }
         Ok(())
     }
@@ -138,7 +152,7 @@ impl Device {
         fingerprint: Sha256,
         wanted: &[String],
         put: &[String],
-        listed: &mut BTreeMap<&'static str, BTreeSet<Sha256>>,
+        listed: &mut Listed,
     ) -> Result<Option<String>, StepError> {
         let mut missing = Vec::new();
         for name in wanted {
@@ -169,15 +183,25 @@ impl Device {
                 retries.slot_failed(&slot.id, problem.server().and_then(server::retry_after));
             }
         }
-        // What look_after_settled has found stands until something is done about it.
-        if !(was_settled && result.is_ok()) {
-            entry.trouble = result.err().map(|problem| crate::told(&problem));
+        match result {
+            Err(problem) => entry.trouble = Some(crate::told(&problem)),
+            // What look_after_settled has found stands until something is done about it.
+            Ok(()) if was_settled => {}
+            Ok(()) => self.close(slot, &mut entry).await,
         }
         if entry.stage == Stage::Settled {
             entry.proven_rules = slot.select.clone();
         }
         if let Err(problem) = self.journal.save(&entry) {
             tracing::error!(slot = %slot.id, problem = crate::told(&problem), "the journal cannot be written");
+        }
+    }
+
+    /// The order came as far as it can for now, without trouble; what has settled is looked at once before it is left alone.
+    async fn close(&mut self, slot: &Slot, entry: &mut Entry) {
+        entry.trouble = None;
+        if entry.stage == Stage::Settled && self.look_after(slot, entry, &mut Listed::default()).await.is_err() {
+            tracing::debug!(slot = %slot.id, "the settled certificate could not be looked at; the hourly look does");
         }
     }
 
@@ -207,7 +231,7 @@ impl Device {
                 Ok(()) => Event::Done,
                 Err(problem) => problem.event(),
             };
-            if matches!(event, Event::Failed | Event::Mismatch) {
+            if matches!(event, Event::Failed | Event::Mismatch | Event::Vanished) {
                 entry.stage = install::next(entry.stage, event).0;
                 self.journal.save(entry)?;
                 return result;

@@ -43,11 +43,13 @@ pub enum Event {
     Withdrawn,
     /// The certificate was handed over, but does not belong to the key that is on disk: start over with a new key.
     Mismatch,
+    /// A store has lost what was put into it: somebody took it out, or the store was made anew. Install it once more.
+    Vanished,
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 5] = [Self::Look, Self::Done, Self::Failed, Self::Withdrawn, Self::Mismatch];
+    pub const ALL: [Self; 6] = [Self::Look, Self::Done, Self::Failed, Self::Withdrawn, Self::Mismatch, Self::Vanished];
 }
 
 /// What to do next.
@@ -77,7 +79,7 @@ pub enum Step {
 /// of the stage that was written last, once more. Nothing that was replaced is removed before the new certificate is proven,
 /// and from then on nothing the server says can take the order back: what it replaced may be gone already.
 pub fn next(stage: Stage, event: Event) -> (Stage, Step) {
-    use Event::{Done, Failed, Look, Mismatch, Withdrawn};
+    use Event::{Done, Failed, Look, Mismatch, Vanished, Withdrawn};
     use Stage::{Abandoned, Installed, Keyed, Proven, Settled, Staged, Wanted};
 
     let stage = match (stage, event) {
@@ -89,8 +91,9 @@ pub fn next(stage: Stage, event: Event) -> (Stage, Step) {
         (Abandoned, Done) => return (Abandoned, Step::Rest),
         (Wanted | Keyed | Staged | Installed, Withdrawn) => Abandoned,
         (Wanted | Keyed | Staged | Installed, Mismatch) => Wanted,
+        (Installed, Vanished) => Staged,
         (Wanted | Keyed | Staged | Installed | Proven | Abandoned, Failed) => return (stage, Step::Wait),
-        (Settled, Done | Failed) | (Proven | Settled | Abandoned, Withdrawn | Mismatch) | (_, Look) => stage,
+        (Settled, Done | Failed) | (Proven | Settled | Abandoned, Withdrawn | Mismatch) | (_, Look | Vanished) => stage,
     };
     (stage, step_of(stage))
 }

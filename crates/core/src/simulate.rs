@@ -15,6 +15,7 @@
 //! | `crash DEVICE before\|after STEP` | the next time that it takes this step, the agent crashes before or after its effect |
 //! | `clock DEVICE +SPAN\|-SPAN` | sets how far its clock is off |
 //! | `file DEVICE NUMBER` | an installer file whose hash is on record lies on it |
+//! | `lose SLOT` | its newest certificate vanishes from the PC's store |
 //! | `revoke SLOT`, `renew SLOT`, `revoke-device DEVICE` | what people ask for; a slot is `[CLINIC/]DEVICE/PROFILE` |
 //! | `sites down`, `sites up` | no page proves anything, or all do again |
 //! | `run`, `advance SPAN` | lets everything happen that is due now, or within a span |

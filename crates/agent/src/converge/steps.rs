@@ -10,7 +10,7 @@ use tegata_pki::csr;
 use tegata_pki::key::{KeyError, PrivateKey};
 use zeroize::Zeroizing;
 
-use super::Device;
+use super::{Device, Listed};
 use crate::browser::BrowserError;
 use crate::disk::{self, DiskError, Readers};
 use crate::inventory::Item;
@@ -86,6 +86,7 @@ impl StepError {
     pub(super) fn event(&self) -> Event {
         match self {
             Self::OtherKey | Self::NothingStaged => Event::Mismatch,
+            Self::CannotSign | Self::Keystore(KeystoreError::Absent(..)) => Event::Vanished,
             Self::Server(ClientError::Refused(problem)) if problem.code == Code::OrderClosed => Event::Withdrawn,
             _ => Event::Failed,
         }
@@ -182,21 +183,33 @@ impl Device {
         })
     }
 
-    /// Programs get the new one, and from here on the only copy of its key is in the store. Then goes what was replaced.
+    /// From here on the only copy of the key is in the store. Programs get the new one; then goes what was replaced.
     async fn retire_old(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
+        disk::wipe_folder(&self.state.staged_of(entry.order))?;
         let fingerprint = entry.fingerprint.ok_or(StepError::NothingStaged)?;
+        if self.misplacement(fingerprint, &slot.stores, &[], &mut Listed::default()).await?.is_some() {
+            // What was proven has vanished since. The old one stays; that the new one is missing is seen once this is settled.
+            return Ok(());
+        }
         for store in &slot.stores {
             self.keystores.of(store)?.prefer(fingerprint).await?;
         }
-        disk::wipe_folder(&self.state.staged_of(entry.order))?;
         entry.proven_rules = slot.select.clone();
-        for fingerprint in &slot.replaces {
-            if Some(*fingerprint) == entry.fingerprint {
-                return Err(StepError::Newest(*fingerprint));
-            }
-            self.retire(*fingerprint).await?;
-        }
+        self.retire_replaced(slot, fingerprint).await?;
         Ok(())
+    }
+
+    /// Removes all that `newest` replaces. Gives what is left alone for good, if anything is: that is told, and keeps nothing waiting.
+    pub(super) async fn retire_replaced(&mut self, slot: &Slot, newest: Sha256) -> Result<Option<StepError>, StepError> {
+        let (mut left, mut result) = (None, Ok(()));
+        for fingerprint in &slot.replaces {
+            let retired = if *fingerprint == newest { Err(StepError::Newest(newest)) } else { self.retire(*fingerprint).await };
+            match retired {
+                Err(problem @ (StepError::NotOurs(_) | StepError::Newest(_))) => left = left.or(Some(problem)),
+                other => result = result.and(other),
+            }
+        }
+        result.map(|()| left)
     }
 
     /// Removes what was made for an order that is not wanted any more.

@@ -210,12 +210,7 @@ async fn one_slots_trouble_does_not_stop_another() {
 #[tokio::test]
 async fn f1_only_what_this_agent_installed_is_ever_removed() {
     let (world, ours) = settled().await;
-    // Somebody else's certificate in the same store.
-    let theirs = World::new();
-    pass(&theirs, &manifest(vec![slot(Some(order(9)), &[])])).await;
-    let foreign = theirs.server.issued(order(9)).unwrap();
-    let pair = theirs.parts().keystores.file.open(foreign).await.unwrap();
-    world.parts().keystores.file.install(&"other/vendor/cert".parse().unwrap(), &pair, "theirs").await.unwrap();
+    let foreign = foreign(&world).await;
     let mut hostile = manifest(vec![slot(Some(order(2)), &[foreign])]);
     hostile.retire = [foreign].into();
     pass(&world, &hostile).await;
@@ -223,6 +218,90 @@ async fn f1_only_what_this_agent_installed_is_ever_removed() {
     assert!(held(&world).await.contains(&ours));
     assert!(trouble(&world).contains("was not installed by this agent"), "{}", trouble(&world));
     assert!(!kinds(&deeds(&world).await).contains(&"retired"));
+}
+
+/// Somebody else's certificate, in the same store.
+async fn foreign(world: &World) -> Sha256 {
+    let theirs = World::new();
+    pass(&theirs, &manifest(vec![slot(Some(order(9)), &[])])).await;
+    let foreign = theirs.server.issued(order(9)).unwrap();
+    let pair = theirs.parts().keystores.file.open(foreign).await.unwrap();
+    world.parts().keystores.file.install(&"other/vendor/cert".parse().unwrap(), &pair, "theirs").await.unwrap();
+    foreign
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_told_and_keeps_nothing_else_from_being_settled() {
+    let (world, ours) = settled().await;
+    let foreign = foreign(&world).await;
+    // Whichever comes first.
+    let never_here = [Sha256([0; 32]), Sha256([255; 32])];
+    let renewal = manifest(vec![slot(Some(order(2)), &[ours, foreign, never_here[0], never_here[1]])]);
+    for _ in 0..2 {
+        pass(&world, &renewal).await;
+        world.parts().look_after_settled(&renewal).await.unwrap();
+        assert_eq!(stage(&world), Stage::Settled);
+        assert!(trouble(&world).contains("was not installed by this agent"), "{}", trouble(&world));
+    }
+    assert_eq!(held(&world).await, [foreign, world.server.issued(order(2)).unwrap()].into());
+    assert_eq!(kinds(&deeds(&world).await)[4..], ["retired"; 3]);
+    // When it has gone in some other way, that is told too.
+    world.parts().keystores.file.remove(foreign).await.unwrap();
+    world.parts().look_after_settled(&renewal).await.unwrap();
+    assert_eq!((trouble(&world).as_str(), kinds(&deeds(&world).await).len()), ("", 8));
+}
+
+#[tokio::test]
+async fn what_vanished_before_it_was_proven_is_installed_once_more() {
+    let (world, old) = settled().await;
+    let renewal = manifest(vec![slot(Some(order(2)), &[old])]);
+    world.site.refuses.set(503);
+    pass(&world, &renewal).await;
+    let new = world.server.issued(order(2)).unwrap();
+    world.parts().keystores.file.remove(new).await.unwrap();
+    let (mut parts, mut retries) = (world.parts(), Retries::default());
+    parts.converge(&renewal, &mut retries).await;
+    assert_eq!(stage(&world), Stage::Staged, "written down, so that the next try installs");
+    assert!(trouble(&world).contains("is not in the file store"), "{}", trouble(&world));
+    world.site.refuses.set(0);
+    pass(&world, &renewal).await;
+    assert_eq!((stage(&world), held(&world).await), (Stage::Settled, [new].into()));
+}
+
+#[tokio::test]
+async fn a_key_that_was_exchanged_in_the_store_is_put_back() {
+    let (world, old) = settled().await;
+    world.site.refuses.set(503);
+    let renewal = manifest(vec![slot(Some(order(2)), &[old])]);
+    pass(&world, &renewal).await;
+    let new = world.server.issued(order(2)).unwrap();
+    let folder = world.state.store().join(SLOT);
+    std::fs::copy(folder.join(format!("{old}/key.pem")), folder.join(format!("{new}/key.pem"))).unwrap();
+    world.site.refuses.set(0);
+    pass(&world, &renewal).await;
+    assert!(trouble(&world).contains("cannot sign"), "{}", trouble(&world));
+    pass(&world, &renewal).await;
+    assert_eq!((stage(&world), held(&world).await), (Stage::Settled, [new].into()));
+}
+
+/// Between the proof and the removal of the old one, which may have to wait for its turn.
+#[tokio::test]
+async fn the_old_one_stays_if_the_proven_one_vanishes_before_its_removal() {
+    let (world, old) = settled().await;
+    let renewal = manifest(vec![slot(Some(order(2)), &[old])]);
+    for number in 0..REMOVALS_MAX {
+        world.parts().limit.take(&number.to_string()).unwrap();
+    }
+    pass(&world, &renewal).await;
+    assert_eq!(stage(&world), Stage::Proven);
+    world.parts().keystores.file.remove(world.server.issued(order(2)).unwrap()).await.unwrap();
+    disk::remove(&world.state.removals()).unwrap();
+    pass(&world, &renewal).await;
+    assert_eq!((stage(&world), is_misplaced(&world)), (Stage::Settled, true), "the server orders another");
+    assert_eq!((held(&world).await, current(&world)), ([old].into(), Some(old)));
+    let another = manifest(vec![slot(Some(order(3)), &[old])]);
+    pass(&world, &another).await;
+    assert_eq!((held(&world).await, trouble(&world).as_str()), ([world.server.issued(order(3)).unwrap()].into(), ""));
 }
 
 #[tokio::test]

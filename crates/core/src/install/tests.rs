@@ -21,36 +21,43 @@ fn every_stage_answers_every_event() {
         Wanted    Failed    -> Wanted    Wait
         Wanted    Withdrawn -> Abandoned Discard
         Wanted    Mismatch  -> Wanted    MakeKey
+        Wanted    Vanished  -> Wanted    MakeKey
         Keyed     Look      -> Keyed     Request
         Keyed     Done      -> Staged    Install
         Keyed     Failed    -> Keyed     Wait
         Keyed     Withdrawn -> Abandoned Discard
         Keyed     Mismatch  -> Wanted    MakeKey
+        Keyed     Vanished  -> Keyed     Request
         Staged    Look      -> Staged    Install
         Staged    Done      -> Installed Prove
         Staged    Failed    -> Staged    Wait
         Staged    Withdrawn -> Abandoned Discard
         Staged    Mismatch  -> Wanted    MakeKey
+        Staged    Vanished  -> Staged    Install
         Installed Look      -> Installed Prove
         Installed Done      -> Proven    RetireOld
         Installed Failed    -> Installed Wait
         Installed Withdrawn -> Abandoned Discard
         Installed Mismatch  -> Wanted    MakeKey
+        Installed Vanished  -> Staged    Install
         Proven    Look      -> Proven    RetireOld
         Proven    Done      -> Settled   Rest
         Proven    Failed    -> Proven    Wait
         Proven    Withdrawn -> Proven    RetireOld
         Proven    Mismatch  -> Proven    RetireOld
+        Proven    Vanished  -> Proven    RetireOld
         Settled   Look      -> Settled   Rest
         Settled   Done      -> Settled   Rest
         Settled   Failed    -> Settled   Rest
         Settled   Withdrawn -> Settled   Rest
         Settled   Mismatch  -> Settled   Rest
+        Settled   Vanished  -> Settled   Rest
         Abandoned Look      -> Abandoned Discard
         Abandoned Done      -> Abandoned Rest
         Abandoned Failed    -> Abandoned Wait
         Abandoned Withdrawn -> Abandoned Discard
         Abandoned Mismatch  -> Abandoned Discard
+        Abandoned Vanished  -> Abandoned Discard
     "#]]
     .assert_eq(&table);
 }
@@ -91,6 +98,13 @@ fn an_order_is_taken_back_until_it_is_proven_and_never_after() {
     assert_eq!(next(Stage::Settled, Event::Withdrawn), (Stage::Settled, Step::Rest));
 }
 
+#[test]
+fn what_a_store_has_lost_before_it_was_proven_is_put_into_it_once_more() {
+    assert_eq!(next(Stage::Installed, Event::Vanished), (Stage::Staged, Step::Install));
+    // From the proof on the only copy of the key was in the store: the server has to order another.
+    assert_eq!(next(Stage::Proven, Event::Vanished), (Stage::Proven, Step::RetireOld));
+}
+
 fn every_pair() -> impl Iterator<Item = (Stage, Event)> {
     Stage::ALL.into_iter().flat_map(|stage| Event::ALL.map(|event| (stage, event)))
 }
@@ -101,6 +115,8 @@ enum Luck {
     Good,
     Fails,
     Mismatches,
+    /// The store loses what was put into it.
+    Vanishes,
     /// The power goes before the step had any effect.
     CrashBefore,
     /// The power goes when the step was taken but its success not written down.
@@ -150,11 +166,15 @@ impl Disk {
                 Luck::CrashBefore => return step,
                 Luck::Fails => Event::Failed,
                 Luck::Mismatches if matches!(step, Step::Request | Step::Install | Step::Prove) => Event::Mismatch,
+                Luck::Vanishes if step == Step::Prove => {
+                    self.installed = false;
+                    Event::Vanished
+                }
                 Luck::CrashAfter => {
                     self.take(step);
                     return step;
                 }
-                Luck::Good | Luck::Mismatches => {
+                Luck::Good | Luck::Mismatches | Luck::Vanishes => {
                     self.take(step);
                     Event::Done
                 }
@@ -167,7 +187,7 @@ proptest! {
     #[test]
     fn any_run_of_crashes_and_failures_ends_settled_with_the_old_certificate_kept_until_proof(
         luck in prop::collection::vec(
-            prop_oneof![Just(Luck::Good), Just(Luck::Fails), Just(Luck::Mismatches), Just(Luck::CrashBefore), Just(Luck::CrashAfter)],
+            prop_oneof![Just(Luck::Good), Just(Luck::Fails), Just(Luck::Mismatches), Just(Luck::Vanishes), Just(Luck::CrashBefore), Just(Luck::CrashAfter)],
             0..40,
         )
     ) {

@@ -91,6 +91,12 @@ impl Pc {
         self.store.keys()
     }
 
+    /// Somebody takes out of the store what was put into it last for this slot.
+    pub fn lose(&mut self, slot: &SlotId) {
+        let newest = self.store.iter().filter(|(_, of)| *of == slot).map(|(serial, _)| *serial).next_back();
+        self.store.retain(|serial, _| Some(*serial) != newest);
+    }
+
     /// Lets the agent do all it can until it waits, rests or crashes.
     pub fn work(&mut self, world: &mut Surroundings<'_>) {
         if self.is_down {
@@ -210,7 +216,11 @@ impl Pc {
     }
 
     fn prove(&mut self, slot: &SlotId, entry: &Entry, world: &mut Surroundings<'_>) -> Event {
-        let Some(serial) = entry.certificate.filter(|serial| self.store.contains_key(serial)) else { return Event::Mismatch };
+        let Some(serial) = entry.certificate else { return Event::Mismatch };
+        if !self.store.contains_key(&serial) {
+            self.tell(world, &format!("finds {} gone from its store", words::certificate(serial)));
+            return Event::Vanished;
+        }
         if !self.is_online || !world.sites_up {
             return self.trouble(slot, "the site does not answer", world);
         }

@@ -20,6 +20,7 @@ pub enum Command {
     Crash { device: DeviceId, crash: Crash },
     Clock { device: DeviceId, offset: i64 },
     File { device: DeviceId, number: u8 },
+    Lose(SlotId),
     Revoke(SlotId),
     Renew(SlotId),
     RevokeDevice(DeviceId),
@@ -65,6 +66,7 @@ impl Reader {
             }
             ["clock", device, offset] => Ok(Command::Clock { device: self.device(device)?, offset: offset_of(offset)? }),
             ["file", device, number] => Ok(Command::File { device: self.device(device)?, number: name_of(number)? }),
+            ["lose", slot] => Ok(Command::Lose(self.slot(slot)?)),
             ["revoke", slot] => Ok(Command::Revoke(self.slot(slot)?)),
             ["renew", slot] => Ok(Command::Renew(self.slot(slot)?)),
             ["revoke-device", device] => Ok(Command::RevokeDevice(self.device(device)?)),

@@ -65,6 +65,7 @@ impl World {
             Command::Crash { device, crash } => self.pc(&device)?.crash = Some(crash),
             Command::Clock { device, offset } => self.pc(&device)?.clock_offset = offset,
             Command::File { device, number } => self.pc(&device)?.files.extend([Sha256([number; 32])]),
+            Command::Lose(slot) => self.pc(&slot.device)?.lose(&slot),
             Command::Revoke(slot) => {
                 let serial = self.server.revoke_newest(&slot)?;
                 self.log.say(&format!("{} is revoked", words::certificate(serial)));
