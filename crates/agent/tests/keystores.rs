@@ -306,6 +306,8 @@ mod nss {
         let refused = pc.store().remove(fingerprint).await.unwrap_err();
         assert!(refused.to_string().contains("unlock the database"), "{refused}");
         assert!(pc.store().list().await.unwrap().contains(&fingerprint));
+        let closed = pc.store().open(fingerprint).await.map(drop).unwrap_err();
+        assert!(matches!(closed, KeystoreError::Command(_)), "it is there, only locked: {closed:?}");
         assert_eq!(pc.certutil(&["-K", "-f", &password]).matches("< 0>").count(), 1);
         pc.certutil(&["-W", "-f", &password, "-@", &none]);
         assert!(pc.store().remove(fingerprint).await.unwrap());
@@ -328,6 +330,22 @@ mod nss {
         assert!(pc.store().remove(fingerprint).await.unwrap());
         assert!(!pc.store().holds(fingerprint).await.unwrap());
         assert!(!pc.certutil(&["-K"]).contains("< 0>"));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_somebody_deleted_is_put_back_by_the_next_install() {
+        let pc = Pc::new();
+        let pair = pair("keyless");
+        let fingerprint = pair.fingerprint().unwrap();
+        pc.store().install(&slot(), &pair, "keyless").await.unwrap();
+        let keys = pc.certutil(&["-K"]);
+        let id = keys.split_whitespace().find(|word| word.len() == 40).unwrap();
+        pc.certutil(&["-F", "-k", id]);
+        assert!(!pc.certutil(&["-K"]).contains("< 0>") && pc.store().list().await.unwrap().contains(&fingerprint));
+        let refused = pc.store().open(fingerprint).await.map(drop).unwrap_err();
+        assert!(matches!(refused, KeystoreError::Absent(..)), "{refused:?}");
+        pc.store().install(&slot(), &pair, "keyless").await.unwrap();
+        assert!(pc.store().open(fingerprint).await.unwrap().can_sign().unwrap());
     }
 
     #[tokio::test]

@@ -194,7 +194,7 @@ impl Keystore for Nss {
         let exported = self.pk12util(database(&place), &folder, &action, &password).await;
         let bytes = disk::read_secret(&bundle)?.unwrap_or_else(|| Zeroizing::new(Vec::new()));
         disk::wipe(&bundle)?;
-        exported?;
+        exported.map_err(|problem| if is_keyless(&problem) { absent() } else { problem })?;
         let bundle = pkcs12::read(&bytes, &password).map_err(|problem| KeystoreError::Unreadable(NAME, problem.to_string()))?;
         let pair = Pair { chain: bundle.chain, key: bundle.key };
         if pair.fingerprint() == Some(fingerprint) { Ok(pair) } else { Err(absent()) }
@@ -210,6 +210,11 @@ impl Keystore for Nss {
         }
         Ok(was_there)
     }
+}
+
+/// True if pk12util found the certificate without its key.
+fn is_keyless(problem: &KeystoreError) -> bool {
+    matches!(problem, KeystoreError::Command(CommandError::Failed { complaint, .. }) if complaint.contains("no user certs"))
 }
 
 /// Looked for at each use: what is installed later is found without a restart.
