@@ -77,6 +77,7 @@ mod tests {
             der: Vec::new(),
             fingerprint: Sha256([0; 32]),
             serial: vec![0x4f, 0x01],
+            issuer: Vec::new(),
             issuer_common_name: None,
             common_name: Some("uketsuke-1".into()),
             organization: Some("sakura".into()),
