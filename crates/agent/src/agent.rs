@@ -30,8 +30,6 @@ use crate::sweep::{SweepError, Sweeper};
 
 /// How often everything is looked at and reported although nothing has happened, give or take a quarter.
 const LOOK_EVERY: Duration = Duration::from_secs(3_600);
-/// How often it is looked whether a browser that holds an old decision has ended.
-const BROWSER_EVERY: Duration = Duration::from_secs(60);
 
 /// Why the agent does not start.
 #[derive(Debug, thiserror::Error)]
@@ -172,27 +170,32 @@ impl Agent {
     /// Waits for the server, for a retry, or for the hour, whichever comes first.
     async fn wait(&mut self) {
         let wake_at = self.wake_at();
-        let heard = tokio::select! {
-            heard = self.link.hear(&*self.device.server) => Some(heard),
-            () = sleep_until(wake_at) => None,
-        };
-        match heard {
-            Some(Heard::Manifest) => {
-                self.retries.forget();
-                self.look_at = Instant::now();
+        let heard = loop {
+            tokio::select! {
+                heard = self.link.hear(&*self.device.server) => match heard {
+                    // Browsers are looked at here: to drop a held request for it would cost a handshake each time.
+                    Heard::Nothing if self.has_browser_ended() => return,
+                    Heard::Nothing => {}
+                    heard => break heard,
+                },
+                () = sleep_until(wake_at) => return,
             }
-            Some(Heard::Reconnected) => {}
-            None => return,
+        };
+        if heard == Heard::Manifest {
+            self.retries.forget();
+            self.look_at = Instant::now();
         }
         self.telling.at = Instant::now();
         self.telling.backoff.succeeded();
     }
 
     fn wake_at(&self) -> Instant {
-        let now = Instant::now();
         let telling = self.is_telling_due().then_some(self.telling.at);
-        let browser = self.seen.holds_old.then(|| now + BROWSER_EVERY);
-        [Some(self.look_at), self.retries.next(), telling, browser].into_iter().flatten().min().unwrap_or(self.look_at)
+        [Some(self.look_at), self.retries.next(), telling].into_iter().flatten().min().unwrap_or(self.look_at)
+    }
+
+    fn has_browser_ended(&self) -> bool {
+        self.seen.holds_old && !self.device.browser.holds_old().unwrap_or(true)
     }
 
     fn is_telling_due(&self) -> bool {

@@ -16,6 +16,11 @@ use crate::state::State;
 /// An empty answer that comes sooner than this did not come from a server that holds requests: asking again at once would be a storm.
 const HELD_MIN: Duration = Duration::from_secs(5);
 
+/// An empty answer that comes sooner than this was not held to its end: the server is stopping, and has let all agents go at once.
+const HELD_OUT: Duration = Duration::from_secs(wire::HOLD_SECONDS - 5);
+/// Over how long agents then come back, in milliseconds.
+const SPREAD_MILLISECONDS: u64 = 10_000;
+
 /// Why a manifest is not followed. The last good one stays in force.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -45,6 +50,8 @@ pub enum Heard {
     Manifest,
     /// The server answers again after a time of silence.
     Reconnected,
+    /// A held request has ended, and nothing is to be done.
+    Nothing,
 }
 
 /// Whether the server answers, as `status` shows it.
@@ -87,7 +94,7 @@ impl Link {
         self.manifest.as_ref().map_or(0, |manifest| manifest.generation)
     }
 
-    /// Waits until something is heard, however long that takes. Can be dropped and called again at any time: the waiting time after
+    /// Waits until something is heard, or a held request ends, however long that takes. Can be dropped and called again at any time: the waiting time after
     /// a failure is kept.
     pub async fn hear(&mut self, server: &dyn Server) -> Heard {
         loop {
@@ -100,12 +107,13 @@ impl Link {
                         return Heard::Manifest;
                     }
                 }
-                Ok(None) if asked_at.elapsed() < HELD_MIN => self.wait(None),
+                Ok(None) if asked_at.elapsed() < HELD_MIN => self.wait(Some(spread())),
                 Ok(None) => {
                     self.answered();
-                    if was_failing {
-                        return Heard::Reconnected;
+                    if asked_at.elapsed() < HELD_OUT {
+                        self.ask_at += spread();
                     }
+                    return if was_failing { Heard::Reconnected } else { Heard::Nothing };
                 }
                 Err(problem) => self.failed(&problem),
             }
@@ -172,8 +180,13 @@ impl Link {
     }
 }
 
+fn spread() -> Duration {
+    Duration::from_millis(chance::number() % SPREAD_MILLISECONDS)
+}
+
 #[cfg(test)]
 mod tests {
+    use tegata_api::v1::device::HOLD_SECONDS;
     use tegata_api::v1::problem::Code;
 
     use super::*;
@@ -252,6 +265,46 @@ mod tests {
         })
         .await;
         assert!(world.server.asked() < 100, "{} questions in an hour", world.server.asked());
+    }
+
+    /// A server that stops lets go of every request it holds, all at the same moment.
+    #[tokio::test(start_paused = true)]
+    async fn t5_agents_that_a_stopping_server_lets_go_come_back_spread_over_seconds() {
+        for held in [1, 20, 40] {
+            let mut came_back = Vec::new();
+            for _agent in 0..40 {
+                let world = World::new();
+                let mut link = link(&world);
+                world.server.holds_for(Duration::from_secs(held));
+                let begun = Instant::now();
+                let hears = async {
+                    while world.server.asked() < 2 {
+                        let _ = tokio::time::timeout(Duration::from_secs(60), link.hear(&*world.server)).await;
+                    }
+                };
+                let is_back = async {
+                    while world.server.asked() < 2 {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                    begun.elapsed()
+                };
+                let back = tokio::select! { back = is_back => back, () = hears => begun.elapsed() };
+                came_back.push(back - Duration::from_secs(held));
+            }
+            let late = came_back.iter().filter(|wait| **wait > Duration::from_secs(2)).count();
+            assert!(late > 20 && came_back.iter().all(|wait| *wait < Duration::from_secs(12)), "{held}: {came_back:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_was_held_to_its_end_is_followed_by_the_next_at_once() {
+        let world = World::new();
+        let mut link = link(&world);
+        let begun = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(link.hear(&*world.server).await, Heard::Nothing);
+        }
+        assert_eq!(begun.elapsed().as_secs(), 3 * HOLD_SECONDS);
     }
 
     #[tokio::test(start_paused = true)]

@@ -136,6 +136,18 @@ async fn a_browser_that_holds_an_old_decision_is_reported_until_it_ends() {
     assert!(world.server.reports.borrow().last().unwrap().notes.is_empty());
 }
 
+/// Each question that is dropped costs a handshake.
+#[tokio::test(start_paused = true)]
+async fn a_browser_that_stays_open_costs_no_further_questions() {
+    let asked = |holds_old| async move {
+        let world = World::new();
+        world.browser.holds_old.set(holds_old);
+        run_for(agent(&world), Duration::from_secs(1_800)).await;
+        world.server.asked()
+    };
+    assert_eq!(asked(true).await, asked(false).await);
+}
+
 #[test]
 fn only_one_agent_works_in_a_folder() {
     let world = World::new();
