@@ -41,6 +41,8 @@ pub const FILE_MAX: usize = 1 << 20;
 
 /// The most findings that are reported for one file.
 const FINDINGS_MAX: usize = 100;
+/// After so many findings in all files together no further file is read.
+const FINDINGS_OF_ALL_MAX: usize = 2_000;
 
 /// Documents that are right by themselves. Whether they fit together, [`assemble`] says.
 #[derive(Debug, Clone, Default)]
@@ -224,6 +226,12 @@ fn drafts(files: &[File], tenant: &TenantName) -> Drafts {
             }
             // Sorted and counted later; until then a file is not to become a memory full of findings.
             all.findings.truncate(first + FINDINGS_MAX + 1);
+        }
+        all.findings.truncate(first + FINDINGS_MAX + 1);
+        if all.findings.len() > FINDINGS_OF_ALL_MAX {
+            // Nobody reads on, and nothing is applied: the files behind are not looked at.
+            all.is_broken = true;
+            break;
         }
     }
     all

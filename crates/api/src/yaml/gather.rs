@@ -72,6 +72,11 @@ impl<'a> Gather<'a> {
         Self { source, findings: Vec::new() }
     }
 
+    /// True for a document that comes from a file. One that is stored was accepted before, by the rules of its day, and stays in force.
+    pub fn is_new(&self) -> bool {
+        self.source.tree.is_some()
+    }
+
     /// True once so much is wrong that more would not be shown anyway: time to stop looking.
     pub fn is_full(&self) -> bool {
         self.findings.len() > FINDINGS_MAX

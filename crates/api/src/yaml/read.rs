@@ -81,7 +81,7 @@ pub(super) fn read(file: &File, findings: &mut Vec<Finding>) -> Read {
         for mut tree in trees {
             nodes_left = nodes_left.saturating_sub(tree.size());
             tree.move_down(lines_above);
-            check_document(file, &tree, &mut Bounded::new(findings, first));
+            read.is_broken |= check_document(file, &tree, &mut Bounded::new(findings, first));
             read.trees.push(tree);
         }
     }
@@ -274,15 +274,25 @@ const SYNTAX: [(&str, &str, &str); 18] = [
     ("block sequence entries", "a '-' stands where no list item can begin", "put '- ' on a line of its own, or the text in quotes"),
 ];
 
-/// Where a second document begins although no line says so, that is all that is wrong with its keys: each of them is there twice.
-fn check_document(file: &File, tree: &Tree, findings: &mut Bounded<'_>) {
-    let begins = |key: &&Key| matches!(&key.text[..], "apiVersion" | "kind");
-    let mut beginnings = tree.entries().iter().map(|(key, _)| key).filter(begins);
-    let first = beginnings.next().map(|key| &key.text);
-    let second = beginnings.find(|key| Some(&key.text) == first);
-    let Some(second) = second else { return check_keys(file, tree, &At::ROOT, findings) };
+/// Where a second document begins although no line says so, that is all that is wrong with its keys: each of them is there twice. True if
+/// there is such a document: nothing is known of it.
+fn check_document(file: &File, tree: &Tree, findings: &mut Bounded<'_>) -> bool {
+    let Some(second) = second_beginning(tree) else {
+        check_keys(file, tree, &At::ROOT, findings);
+        return false;
+    };
     let message = "a second document begins here, and nothing parts it from the first".into();
     findings.push(about_place(file, second.at, message, "write --- on a line of its own above it"));
+    true
+}
+
+/// The key with which a document begins, once more after what a document is made of.
+fn second_beginning(tree: &Tree) -> Option<&Key> {
+    let keys: Vec<&Key> = tree.entries().iter().map(|(key, _)| key).collect();
+    let body = keys.iter().position(|key| matches!(&key.text[..], "metadata" | "spec"))?;
+    let (first, rest) = keys.split_at(body);
+    let begins = |key: &&&Key| matches!(&key.text[..], "apiVersion" | "kind") && first.iter().any(|known| known.text == key.text);
+    rest.iter().find(begins).copied()
 }
 
 /// Reports keys that are there twice, are too long, or merge other mappings; stops when more would not be shown.

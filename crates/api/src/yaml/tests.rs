@@ -208,3 +208,26 @@ fn one_mistake_is_reported_once() {
         assert!(lines.len() == 1 && findings[0].line <= 4, "{broken}: {findings:#?}");
     }
 }
+
+/// A rule that came later refuses what is written now, and stops nobody's renewals.
+#[test]
+fn what_was_accepted_before_a_rule_stays_in_force() {
+    let clinic = CLINIC
+        .replace("  devices:", "  accounts:\n    - { name: staff, quota: { certificates: 5, per: 730d } }\n  devices:")
+        .replace("profile: karte", "profile: karte, account: staff");
+    let text = [ISSUER, PROFILE, &clinic].join("---\n");
+    let refused = check(&[file("f.yaml", &text)], &tenant(), &[]).unwrap_err();
+    assert!(refused.len() == 1 && refused[0].message.contains("takes up to 13"), "{refused:?}");
+    let loaded = load(&[file("f.yaml", &text)], &tenant()).expect("each document is right by itself");
+    let stored: Vec<Document> = loaded.documents.into_iter().map(|document| Document::stored(document.body).unwrap()).collect();
+    assemble(&tenant(), &Loaded { documents: stored.clone() }).expect("it was accepted once");
+    check(&[file("other.yaml", &ISSUER.replace("aozora-ca", "other-ca"))], &tenant(), &stored).expect("other documents can be applied");
+    let left = clinic.replace("name: staff,", "name: staff, state: left,");
+    check(&[file("f.yaml", &[ISSUER, PROFILE, &left].join("---\n"))], &tenant(), &[]).expect("nothing is issued under it any more");
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_not_a_second_document() {
+    let findings = check(&[file("f.yaml", &ISSUER.replace("kind: Issuer\n", "kind: Issuer\nkind: Issuer\n"))], &tenant(), &[]).unwrap_err();
+    assert_eq!(findings.iter().map(|finding| &finding.message[..]).collect::<Vec<_>>(), ["the key 'kind' is there twice"]);
+}

@@ -168,15 +168,20 @@ impl Asked<'_> {
     }
 }
 
-/// What is wrong with a quota under which this is asked for: the last certificates would never be issued, or die before their turn comes.
-fn shortage(account: &str, quota: Quota, asked: &[Asked<'_>]) -> Option<Wrong> {
+/// What is wrong with a quota under which this is asked for: the last certificates would never be issued.
+fn too_few(account: &str, quota: Quota, asked: &[Asked<'_>]) -> Option<Wrong> {
     let allowed = usize::try_from(quota.certificates).unwrap_or(usize::MAX);
     let slots: usize = asked.iter().map(|asked| asked.slots).sum();
-    if slots > allowed {
+    (slots > allowed).then(|| {
         let message = format!("account {} may have {allowed} certificates, but {slots} are asked for under it", quote(account));
-        return Some(Wrong::new(message, "let other accounts take some of the devices, or raise the quota if the issuer allows it"));
-    }
-    let span = quota.per?;
+        Wrong::new(message, "let other accounts take some of the devices, or raise the quota if the issuer allows it")
+    })
+}
+
+/// What is wrong with a quota that renewals would use up: certificates would die before their turn comes.
+fn too_slow(account: &str, quota: Quota, asked: &[Asked<'_>]) -> Option<Wrong> {
+    let allowed = usize::try_from(quota.certificates).unwrap_or(usize::MAX);
+    let (span, slots) = (quota.per?, asked.iter().map(|asked| asked.slots).sum::<usize>());
     let needed = asked.iter().fold(0_usize, |sum, asked| sum.saturating_add(asked.issued_within(span)));
     (needed > allowed).then(|| {
         let days = span.as_secs() / 86_400;
@@ -194,9 +199,12 @@ fn quotas(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, under: &BTreeMap<
     let at_spec = root.key("spec");
     let at_accounts = at_spec.key("accounts");
     for (index, account) in written.accounts.iter().enumerate() {
-        let quota = clinic.accounts.iter().find(|(name, _)| name.as_str() == account.name.0).and_then(|(_, account)| account.quota);
+        // Under the account of somebody who has left, nothing is asked for.
+        let known = clinic.accounts.iter().find(|(name, known)| name.as_str() == account.name.0 && known.active);
+        let Some(quota) = known.and_then(|(_, known)| known.quota) else { continue };
         let asked = under.get(account.name.0.as_str()).map(Vec::as_slice).unwrap_or_default();
-        if let Some(wrong) = quota.and_then(|quota| shortage(&account.name.0, quota, asked)) {
+        let wrong = too_few(&account.name.0, quota, asked);
+        if let Some(wrong) = wrong.or_else(|| too_slow(&account.name.0, quota, asked).filter(|_| gather.is_new())) {
             let at_account = at_accounts.item(index);
             let at_quota = at_account.key("quota");
             gather.say(&at_quota.key("certificates"), wrong);

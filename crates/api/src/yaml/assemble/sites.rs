@@ -50,8 +50,7 @@ fn guests<'a>(declared: &Declared<'a>) -> BTreeSet<&'a DeviceId> {
 
 /// A site as browsers tell it from others (RFC 6454, section 4): the case of its letters and the usual port make no difference.
 fn origin(site: &str) -> String {
-    let site = site.to_ascii_lowercase();
-    site.strip_suffix(":443").map(str::to_owned).unwrap_or(site)
+    reqwest::Url::parse(site).map_or_else(|_| site.to_owned(), |url| url.origin().ascii_serialization())
 }
 
 /// What is claimed on each device, by site.
@@ -108,6 +107,7 @@ mod tests {
     #[test]
     fn what_a_browser_takes_for_one_site_is_one_site() {
         assert_eq!(origin("https://App.example.jp:443"), origin("https://app.example.jp"));
+        assert_eq!(origin("https://app.example.jp:0443"), origin("https://app.example.jp:"));
         assert_ne!(origin("https://app.example.jp:8443"), origin("https://app.example.jp"));
         assert_ne!(origin("https://app.example.jp:1443"), origin("https://app.example.jp:443"));
     }
