@@ -72,7 +72,7 @@ pub(super) fn read(file: &File, findings: &mut Vec<Finding>) -> Read {
     }
     read.is_broken = false;
     let mut nodes_left = NODES_MAX;
-    for (lines_above, piece) in pieces {
+    for (lines_above, piece) in pieces.into_iter().filter(|(_, piece)| !is_prologue(piece)) {
         let trees = parse(piece, nodes_left).unwrap_or_else(|error| {
             findings.push(not_yaml(file, lines_above, piece, &error));
             read.is_broken = true;
@@ -154,6 +154,11 @@ fn pieces(text: &str) -> Vec<(u32, &str)> {
     }
     pieces.push((start.0, &text[start.1..]));
     pieces
+}
+
+/// True for what may stand above a document and is none: directives, such as `%YAML 1.2`, and comments.
+fn is_prologue(piece: &str) -> bool {
+    piece.lines().all(|line| line.trim().is_empty() || line.starts_with(['%', '#']))
 }
 
 fn parse(piece: &str, nodes_left: usize) -> Result<Vec<Tree>, Error> {
@@ -354,6 +359,12 @@ mod tests {
     fn line_ends_and_a_byte_order_mark_from_windows_are_welcome() {
         assert_eq!(lines("\u{feff}a: 1\r\nb:\r\n  - c: 2\r\n"), []);
         assert_eq!(lines("a: 1\r\na: 2\r\n"), [(2, 1)]);
+    }
+
+    #[test]
+    fn a_directive_is_welcome_above_a_document_and_nowhere_else() {
+        assert_eq!(lines("%YAML 1.2\n# why\n---\na: 1\na: 2\n"), [(5, 1)]);
+        assert_eq!(lines("a: 1\n%YAML 1.2\n---\nb: 1\n").len(), 1);
     }
 
     #[test]
