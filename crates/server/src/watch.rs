@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How long a folder has to be quiet before it is read: checking out a branch writes many files.
 const QUIET: Duration = Duration::from_millis(300);
 /// After how long a folder is read although it is not quiet: something may write there all the time.
-const QUIET_BY: Duration = Duration::from_secs(10);
+const QUIET_BY: Duration = Duration::from_secs(5);
 /// How deep folders are followed. Deeper is a loop or a mistake.
 const DEPTH_MAX: usize = 16;
 /// The most bytes that a folder may hold, all files together: as much as one request by hand.
@@ -57,8 +57,7 @@ impl Folder {
         loop {
             last = self.look(last).await;
             let _ = timeout(LOOK_EVERY, changed.notified()).await;
-            let quiet = async { while timeout(QUIET, changed.notified()).await.is_ok() {} };
-            let _ = timeout(QUIET_BY, quiet).await;
+            settled(&changed, QUIET, QUIET_BY).await;
         }
     }
 
@@ -130,6 +129,12 @@ impl Folder {
     }
 }
 
+/// Waits until nothing has changed for as long as `quiet`, but no longer than `by`.
+async fn settled(changed: &Notify, quiet: Duration, by: Duration) {
+    let quiet = async { while timeout(quiet, changed.notified()).await.is_ok() {} };
+    let _ = timeout(by, quiet).await;
+}
+
 /// One finding a line: `file:line:column: what is wrong (what to do)`.
 fn rendered(findings: &[Finding]) -> String {
     let line = |finding: &Finding| {
@@ -185,4 +190,28 @@ fn digest(files: &[File]) -> Sha256 {
         bytes.extend(part.as_bytes());
     }
     sha256(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_that_is_written_to_all_the_time_is_read_all_the_same() {
+        let changed = Notify::new();
+        let writing = async {
+            loop {
+                changed.notify_one();
+                tokio::task::yield_now().await;
+            }
+        };
+        let settled = settled(&changed, Duration::from_secs(60), Duration::from_millis(50));
+        let waited = async {
+            tokio::select! {
+                () = settled => {}
+                () = writing => {}
+            }
+        };
+        timeout(Duration::from_secs(20), waited).await.expect("it was never read");
+    }
 }
