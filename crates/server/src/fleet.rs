@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use tegata_api::v1::fleet::{Action, Certificate, Clinic, Device, DeviceDetail, Slot};
+use tegata_api::v1::fleet::{Action, Certificate, Clinic, Device, DeviceDetail, Generation, Slot};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TenantName};
 use tegata_core::plan::{Plan, Reason, plan};
 use tegata_core::policy::Tenant;
@@ -82,7 +82,9 @@ pub async fn device_detail(
     let views = views(ledger, tenant, &concerned, now).await?;
     let slots = slots_on(&views, device);
     let glance = glance(&policy, device, row.as_ref(), &slots);
-    let generation = row.as_ref().map_or((0, 0), |row| (row.manifest.generation, row.report.generation));
+    let generation = row
+        .as_ref()
+        .map_or_else(Generation::default, |row| Generation { newest: row.manifest.generation, accepted: row.report.generation });
     let facts = row.as_ref().map(|row| row.facts.clone());
     let report = row.map(|row| row.report).unwrap_or_default();
     let (reports, installers_seen, notes) = (report.slots, report.installers, report.notes);

@@ -1,7 +1,7 @@
 //! The written form of closed enums: one word each, in kebab case, in the database as on the wire.
 
 use tegata_api::v1::fleet;
-use tegata_core::name::ClinicName;
+use tegata_core::name::{ClinicName, Serial};
 use tegata_core::plan::{Action, Obstacle, Reason};
 use tegata_core::policy::{Folder, KeyAlgorithm, Platform, Store};
 
@@ -91,12 +91,14 @@ pub fn action(clinic: &ClinicName, action: &Action) -> fleet::Action {
         because: because.to_owned(),
         waits_for: None,
         until: None,
+        serial: None,
     };
+    let with = |serial: &Serial, said: fleet::Action| fleet::Action { serial: Some(serial.to_string()), ..said };
     match action {
         Action::Issue { slot, because, .. } => say("issue", slot.to_string(), reason(*because)),
         Action::Cancel { slot, because } => say("cancel", slot.to_string(), reason(*because)),
-        Action::Revoke { slot, because, .. } => say("revoke", slot.to_string(), reason(*because)),
-        Action::Retire { slot, because, .. } => say("retire", slot.to_string(), reason(*because)),
+        Action::Revoke { slot, serial, because } => with(serial, say("revoke", slot.to_string(), reason(*because))),
+        Action::Retire { slot, serial, because } => with(serial, say("retire", slot.to_string(), reason(*because))),
         Action::RemoveInstaller { device, .. } => say("remove-installer", device.to_string(), "installer"),
         Action::Hold { slot, reason: why, because, until } => fleet::Action {
             waits_for: Some(obstacle(*because).to_owned()),
@@ -108,7 +110,19 @@ pub fn action(clinic: &ClinicName, action: &Action) -> fleet::Action {
 
 #[cfg(test)]
 mod tests {
+    use tegata_core::name::SlotId;
+
     use super::*;
+
+    #[test]
+    fn what_ends_a_certificate_says_which_one() {
+        let (slot, serial, because) = ("sakura/pc-1/karte".parse::<SlotId>().unwrap(), Serial([0x4f; 16]), Reason::Unwanted);
+        let revoke = Action::Revoke { slot: slot.clone(), serial, because };
+        let retire = Action::Retire { slot: slot.clone(), serial, because };
+        let cancel = Action::Cancel { slot, because };
+        let serials = [revoke, retire, cancel].map(|planned| action(&"sakura".parse().unwrap(), &planned).serial);
+        assert_eq!(serials, [Some("4f".repeat(16)), Some("4f".repeat(16)), None]);
+    }
 
     #[test]
     fn what_is_written_can_be_read() {

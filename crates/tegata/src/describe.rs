@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clap::{Args, Subcommand};
 use tegata_api::hint::visible;
 use tegata_api::v1::device::Note;
-use tegata_api::v1::fleet::DeviceDetail;
+use tegata_api::v1::fleet::{DeviceDetail, Generation};
 use tegata_core::name::DeviceId;
 
 use crate::cli::Global;
@@ -67,7 +67,7 @@ fn told(detail: &DeviceDetail, look: &Look) -> String {
 fn facts(detail: &DeviceDetail, look: &Look) -> String {
     let device = &detail.device;
     let known = detail.facts.as_ref();
-    let (newest, accepted) = detail.generation;
+    let Generation { newest, accepted } = detail.generation;
     let system = known.map_or(device.platform.clone(), |facts| format!("{} ({})", device.platform, facts.os_version));
     let lines = [
         ("device", device.name.clone()),
@@ -115,15 +115,14 @@ mod tests {
     use super::*;
     use crate::output::test_look;
 
-    #[test]
-    fn a_device_is_told_from_its_name_to_what_a_person_should_know() {
-        let look = test_look();
+    fn uketsuke() -> DeviceDetail {
+        let now = test_look().now;
         let device = Device {
             name: "sakura/uketsuke-1".into(),
             platform: "windows".into(),
             memo: Some("受付1番".into()),
             state: "enrolled".into(),
-            last_seen: Some(look.now.unix() - 60),
+            last_seen: Some(now.unix() - 60),
             clock_offset: Some(-3),
             ready: 0,
             slots: 1,
@@ -136,10 +135,10 @@ mod tests {
             keystores: vec!["file".into()],
             ..Facts::default()
         };
-        let detail = DeviceDetail {
+        DeviceDetail {
             device,
             facts: Some(facts),
-            generation: (7, 6),
+            generation: Generation { newest: 7, accepted: 6 },
             slots: Vec::new(),
             reports: vec![SlotReport {
                 slot: "sakura/uketsuke-1/karte".into(),
@@ -153,7 +152,36 @@ mod tests {
                 file: FileHash { sha256: "00".into(), size: 2048 },
             }],
             notes: vec![Note::BrowserHoldsOld],
+        }
+    }
+
+    /// A device whose agent says this wherever it says a text of its own.
+    fn saying(said: &str) -> DeviceDetail {
+        let facts = Facts {
+            hostname: said.into(),
+            os_version: said.into(),
+            agent_version: said.into(),
+            keystores: vec![said.into()],
+            ..Facts::default()
         };
+        let slot = "sakura/uketsuke-1/karte".into();
+        let report = SlotReport { slot, order: "00".into(), misplaced: false, stage: said.into(), trouble: Some(said.into()) };
+        let seen = InstallerSeen { path: said.into(), file: FileHash { sha256: "00".into(), size: 2048 } };
+        DeviceDetail { facts: Some(facts), reports: vec![report], installers_seen: vec![seen], ..uketsuke() }
+    }
+
+    #[test]
+    fn a8_a_device_cannot_write_into_the_terminal_with_what_it_says() {
+        let honest = told(&saying("受付1番"), &test_look());
+        let evil = told(&saying("\u{1b}[31m\r\n\u{202e}受付1番\u{9b}2J"), &test_look());
+        assert!(!evil.contains(|c: char| c.is_control() && c != '\n') && !evil.contains('\u{202e}'), "{evil:?}");
+        assert_eq!(evil.lines().count(), honest.lines().count(), "{evil}");
+        assert_eq!((evil.matches("受付1番").count(), honest.matches("受付1番").count()), (8, 8));
+    }
+
+    #[test]
+    fn a_device_is_told_from_its_name_to_what_a_person_should_know() {
+        let (look, detail) = (test_look(), uketsuke());
         let read: DeviceDetail = serde_json::from_str(&serde_json::to_string(&detail).unwrap()).unwrap();
         assert_eq!(read, detail, "what one side writes, the other can read");
         expect![[r#"

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use tegata_api::hint::visible;
 use tegata_api::v1::fleet::{Action, Change, DocumentChange, Preview};
 
 use crate::output::Look;
@@ -49,13 +50,13 @@ fn document(change: &DocumentChange) -> String {
         Change::Changed => '~',
         Change::Deleted => '-',
     };
-    let paths: String = change.paths.iter().map(|path| format!("\n      {path}")).collect();
+    let paths: String = change.paths.iter().map(|path| format!("\n      {}", visible(path))).collect();
     format!("  {sign} {} {}{paths}", change.kind, change.name)
 }
 
 /// Actions as a table.
 pub fn actions(actions: &[Action], look: &Look) -> String {
-    let mut table = Table::new(look, ["CLINIC", "ACTION", "OBJECT", "BECAUSE", "WAITS FOR", "UNTIL"]);
+    let mut table = Table::new(look, ["CLINIC", "ACTION", "OBJECT", "BECAUSE", "WAITS FOR", "UNTIL", "SERIAL"]);
     for action in actions {
         table.row([
             (*action.clinic).into(),
@@ -64,6 +65,7 @@ pub fn actions(actions: &[Action], look: &Look) -> String {
             Field::State(action.because.clone()),
             action.waits_for.clone().into(),
             action.until.map_or(Field::Nothing, Field::Moment),
+            action.serial.clone().into(),
         ]);
     }
     table.or("Nothing is planned: every slot is right.")
@@ -101,6 +103,7 @@ mod tests {
             because: "missing".into(),
             waits_for: None,
             until: None,
+            serial: None,
         };
         let hold = Action {
             action: "hold".into(),
@@ -122,9 +125,9 @@ mod tests {
                   /spec/renewal/window
               + ClinicNetwork sakura
 
-            CLINIC  ACTION  OBJECT                   BECAUSE       WAITS FOR  UNTIL
-            sakura  issue   sakura/uketsuke-1/karte  missing       –          –
-            sakura  hold    sakura/uketsuke-2/karte  not-enrolled  enrolment  –
+            CLINIC  ACTION  OBJECT                   BECAUSE       WAITS FOR  UNTIL  SERIAL
+            sakura  issue   sakura/uketsuke-1/karte  missing       –          –      –
+            sakura  hold    sakura/uketsuke-2/karte  not-enrolled  enrolment  –      –
 
             2 documents would change; 2 actions, 1 of them waiting.
             1 device could no longer sign in tomorrow:

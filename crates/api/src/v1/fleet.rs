@@ -110,6 +110,9 @@ pub struct Action {
     /// When a held action is looked at again, seconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
+    /// The serial number of the certificate that is revoked or retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
 }
 
 /// A clinic at a glance.
@@ -166,8 +169,8 @@ pub struct DeviceDetail {
     pub device: Device,
     /// What it says about itself.
     pub facts: Option<Facts>,
-    /// The generation of its manifest, and the highest one that it has accepted.
-    pub generation: (u64, u64),
+    /// How far its manifest has come.
+    pub generation: Generation,
     /// Its slots.
     pub slots: Vec<Slot>,
     /// What its agent says about them.
@@ -176,6 +179,16 @@ pub struct DeviceDetail {
     pub installers_seen: Vec<InstallerSeen>,
     /// What a person should know.
     pub notes: Vec<Note>,
+}
+
+/// Generations of a device's manifest. They never go back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Generation {
+    /// The newest one; 0 before the first.
+    pub newest: u64,
+    /// The highest one that the device has accepted.
+    pub accepted: u64,
 }
 
 /// A slot at a glance.

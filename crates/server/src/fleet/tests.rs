@@ -54,7 +54,7 @@ async fn a_device_in_full_shows_the_slots_of_every_clinic_it_opens() {
     let detail = device_detail(&world.ledger, &tenant(), &pc.device, world.now).await.unwrap().unwrap();
     let slots: Vec<_> = detail.slots.iter().map(|slot| (&slot.name[..], &slot.state[..])).collect();
     assert_eq!(slots, [("momiji/note/karte", "ordered"), ("sakura/note@momiji/karte", "ordered")]);
-    assert_eq!((detail.device.slots, detail.generation), (2, (world.manifest(&pc).await.generation, 0)));
+    assert_eq!((detail.device.slots, detail.generation), (2, Generation { newest: world.manifest(&pc).await.generation, accepted: 0 }));
     let nobody = "momiji/nobody".parse().unwrap();
     assert!(device_detail(&world.ledger, &tenant(), &nobody, world.now).await.unwrap().is_none());
 }
