@@ -6,20 +6,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
-use tegata_api::v1::fleet::{Action, Certificate, Clinic, Device, DeviceDetail, Generation, Slot};
+use tegata_api::v1::fleet::{Action, Certificate, Clinic, Device, DeviceDetail, DocumentInForce, Generation, Slot};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TenantName};
 use tegata_core::plan::{Plan, Reason, plan};
 use tegata_core::policy::Tenant;
 use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
-use crate::store::{CertificateFilter, CertificateRow, DeviceRow};
+use crate::store::{CertificateFilter, CertificateRow, DeviceRow, DocumentRow, StoreError};
 use crate::turn::TurnError;
 use crate::turn::observe::{self, Scene};
 use crate::words;
 
 /// How many clinics are read at the same time.
 const READS_AT_ONCE: usize = 4;
+
+/// The documents in force, by kind and name. They can be had even if they are not acceptable any more.
+pub async fn documents(ledger: &Ledger, tenant: &TenantName) -> Result<Vec<DocumentInForce>, StoreError> {
+    Ok(ledger.store().documents(tenant).await?.into_iter().map(document).collect())
+}
 
 /// Clinics at a glance.
 pub async fn clinics(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicName>, now: Timestamp) -> Result<Vec<Clinic>, TurnError> {
@@ -189,6 +194,11 @@ fn glance(policy: &Tenant, device: &DeviceId, row: Option<&DeviceRow>, slots: &[
         slots: count(slots.len()),
         installers: count(row.map_or(0, |row| row.report.installers.len())),
     }
+}
+
+fn document(row: DocumentRow) -> DocumentInForce {
+    let DocumentRow { kind, name, revision, body, author, applied_at } = row;
+    DocumentInForce { kind, name, revision, author, applied_at: applied_at.unix(), document: body }
 }
 
 fn certificate(row: &CertificateRow) -> Certificate {

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tegata_api::client::ClientError;
+use tegata_api::hint::quote;
 use tegata_api::v1::problem::{Code, Problem};
+use tegata_core::name::TenantName;
 
 /// How a command ended. Part of the contract with scripts: `tegata --help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +95,24 @@ pub enum Failure {
         /// What there is.
         kinds: Vec<String>,
     },
+    /// The tenant has nothing by these names.
+    #[error("there is no {what} {} in tenant '{tenant}'", quoted(.names))]
+    NoSuch {
+        /// What was asked for, such as `device`.
+        what: &'static str,
+        /// The names that nothing has.
+        names: Vec<String>,
+        /// Whose.
+        tenant: TenantName,
+        /// Whether somebody said which tenant is meant.
+        is_named: bool,
+    },
+    /// What was asked for has no names to choose it by.
+    #[error("{0} have no names of their own")]
+    Nameless(&'static str),
+    /// What was asked for belongs to no clinic.
+    #[error("{0} belong to the whole tenant, not to one clinic")]
+    Clinicless(&'static str),
     /// Standard output cannot be written to.
     #[error("cannot write the answer")]
     Write(#[source] std::io::Error),
@@ -126,7 +146,8 @@ impl Failure {
             Self::Server(ClientError::Unreachable { .. }) => Exit::Unreachable,
             Self::Documents { .. } | Self::NoDocuments(_) => Exit::Documents,
             Self::LockOut { .. } => Exit::LockOut,
-            Self::UnknownKind { .. } => Exit::Usage,
+            Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) => Exit::Usage,
+            Self::NoSuch { .. } => Exit::Denied,
             _ => Exit::Error,
         }
     }
@@ -179,6 +200,12 @@ impl Failure {
             Self::Access { .. } | Self::NotAccess { .. } => {
                 Some("`tegata serve` writes admin.json into its state folder; name it with --access FILE or TEGATA_ACCESS".into())
             }
+            Self::NoSuch { what, is_named: true, .. } => Some(format!("see what there is with `tegata get {what}s`")),
+            Self::NoSuch { what, is_named: false, .. } => {
+                Some(format!("see what there is with `tegata get {what}s`; if another tenant is meant, say -n NAME or set TEGATA_TENANT"))
+            }
+            Self::Nameless(_) => Some("narrow them with --clinic".into()),
+            Self::Clinicless(_) => Some("narrow them with names instead of --clinic".into()),
             Self::NoDocuments(_) => Some("name the folder or the files with -f".into()),
             Self::DatabaseFailed => {
                 Some("see what the log says, check the disk, then start again: what was acknowledged is durable".into())
@@ -201,7 +228,9 @@ fn refusal(code: Code) -> Exit {
 fn refusal_hint(problem: &Problem) -> Option<String> {
     match problem.code {
         Code::WouldLockOut => Some(lock_out_hint(problem.locked_out.len())),
-        Code::NotFound => Some("see what there is with `tegata get devices` or `tegata get certificates`; is --tenant right?".into()),
+        Code::NotFound => Some(
+            "see what there is with `tegata get devices` or `tegata get certificates`; is the tenant right (-n, TEGATA_TENANT)?".into(),
+        ),
         Code::Unauthorized => {
             Some("the token in the access file is not known to this server: use the admin.json that it wrote itself".into())
         }
@@ -212,6 +241,10 @@ fn refusal_hint(problem: &Problem) -> Option<String> {
 
 fn lock_out_hint(count: usize) -> String {
     format!("look at `tegata plan`; if that is what you want, say --allow-lockout {count}")
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ")
 }
 
 fn in_words(count: usize) -> String {
@@ -259,6 +292,21 @@ mod tests {
               try: `tegata serve` writes admin.json into its state folder; name it with --access FILE or TEGATA_ACCESS
         "#]]
         .assert_eq(&failure.told());
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_with_the_tenant_that_was_asked() {
+        let no_such = |is_named| {
+            let names = vec!["sakura/pc-9".into(), "\u{1b}[2J".into()];
+            Failure::NoSuch { what: "device", names, tenant: "default".parse().unwrap(), is_named }
+        };
+        expect![[r#"
+            error: there is no device 'sakura/pc-9', '\u{1b}[2J' in tenant 'default'
+              try: see what there is with `tegata get devices`; if another tenant is meant, say -n NAME or set TEGATA_TENANT
+        "#]]
+        .assert_eq(&no_such(false).told());
+        assert!(!no_such(true).told().contains("TEGATA_TENANT"));
+        assert_eq!((no_such(true).exit() as u8, Failure::Nameless("actions").exit() as u8), (6, 2));
     }
 
     #[test]

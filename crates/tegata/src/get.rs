@@ -1,24 +1,36 @@
 //! `tegata get`: lists.
 
+mod documents;
+mod named;
+
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tegata_api::v1::fleet::{Certificate, Clinic, Device, Slot};
+use tegata_api::client::ClientError;
+use tegata_api::v1::fleet::{Action, Certificate, Clinic, Device, DocumentInForce, Slot};
+use tegata_api::v1::problem::Code;
 use tegata_core::name::ClinicName;
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
-use crate::output::{self, Look};
+use crate::output::{self, Format, Look};
 use crate::preview;
 use crate::session::Session;
 use crate::table::{Field, Table};
 
-/// List clinics, devices, slots, certificates or planned actions
+use self::named::Named;
+
+/// List clinics, devices, slots, certificates, planned actions, or the documents in force
 #[derive(Args)]
-#[command(after_help = "Examples:\n  $ tegata get slots\n  $ tegata get certificates --clinic sakura-naika -o json")]
+#[command(
+    after_help = "Examples:\n  $ tegata get slots\n  $ tegata get devices sakura-naika/uketsuke-1 sakura-naika/incho-mac\n  $ tegata get certificates --clinic sakura-naika -o json\n  $ tegata get documents -o yaml > group.yaml"
+)]
 pub struct Get {
     /// What to list
     what: What,
+    /// Only these: names as the list shows them; certificates by serial number
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
     /// Only those of one clinic
     #[arg(long, value_name = "CLINIC")]
     clinic: Option<ClinicName>,
@@ -36,19 +48,22 @@ enum What {
     Certificates,
     /// What is planned next, and what knowingly waits
     Actions,
+    /// Every document in force, who applied it and when; with -o yaml, as files that can be applied again
+    Documents,
 }
 
 impl Get {
     /// Lists them.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let session = Session::open(global)?;
-        let list = List { global, session: &session, clinic: self.clinic.as_ref() };
+        let list = List { global, session: &session, names: &self.names, clinic: self.clinic.as_ref() };
         match self.what {
             What::Clinics => list.show("clinics", clinics).await,
             What::Devices => list.show("devices", devices).await,
             What::Slots => list.show("slots", slots).await,
             What::Certificates => list.show("certificates", certificates).await,
-            What::Actions => list.show("actions", preview::actions).await,
+            What::Actions => list.actions().await,
+            What::Documents => list.documents().await,
         }
     }
 }
@@ -57,14 +72,58 @@ impl Get {
 struct List<'a> {
     global: &'a Global,
     session: &'a Session,
+    names: &'a [String],
     clinic: Option<&'a ClinicName>,
 }
 
 impl List<'_> {
-    async fn show<T: Serialize + DeserializeOwned>(&self, what: &str, table: fn(&[T], &Look) -> String) -> Result<Exit, Failure> {
-        let filter = self.clinic.map(|clinic| format!("?clinic={clinic}")).unwrap_or_default();
-        let list: Vec<T> = self.session.get(&format!("{what}{filter}")).await?;
-        output::show(self.global, &list, |look| table(&list, look))?;
+    async fn show<T>(&self, path: &str, table: fn(&[T], &Look) -> String) -> Result<Exit, Failure>
+    where
+        T: Named + Serialize + DeserializeOwned,
+    {
+        let list = self.chosen(self.fetch(path).await?)?;
+        self.print(&list, table).await
+    }
+
+    async fn actions(&self) -> Result<Exit, Failure> {
+        if !self.names.is_empty() {
+            return Err(Failure::Nameless("planned actions"));
+        }
+        let list: Vec<Action> = self.fetch("actions").await?;
+        self.print(&list, preview::actions).await
+    }
+
+    async fn documents(&self) -> Result<Exit, Failure> {
+        if self.clinic.is_some() {
+            return Err(Failure::Clinicless("documents"));
+        }
+        let list: Vec<DocumentInForce> = self.chosen(self.fetch("documents").await?)?;
+        if self.global.output == Format::Yaml && !list.is_empty() {
+            output::print(&documents::yaml(&list)?)?;
+            return Ok(Exit::Fine);
+        }
+        self.print(&list, documents::table).await
+    }
+
+    async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Failure> {
+        let Some(clinic) = self.clinic else { return self.session.get(path).await };
+        let answer = self.session.get(&format!("{path}?clinic={clinic}")).await;
+        answer.map_err(|failure| match failure {
+            Failure::Server(ClientError::Refused(problem)) if problem.code == Code::NotFound => {
+                self.session.no_such(Clinic::WHAT, vec![clinic.to_string()])
+            }
+            other => other,
+        })
+    }
+
+    fn chosen<T: Named>(&self, list: Vec<T>) -> Result<Vec<T>, Failure> {
+        named::chosen(list, self.names).map_err(|missing| self.session.no_such(T::WHAT, missing))
+    }
+
+    async fn print<T: Serialize>(&self, list: &[T], table: fn(&[T], &Look) -> String) -> Result<Exit, Failure> {
+        // That nothing is planned reassures only where something is asked for.
+        let nothing = if list.is_empty() { self.session.undeclared().await? } else { None };
+        output::show(self.global, &list, |look| nothing.unwrap_or_else(|| table(list, look)))?;
         Ok(Exit::Fine)
     }
 }

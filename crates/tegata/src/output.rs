@@ -48,9 +48,7 @@ pub fn show<T: Serialize>(global: &Global, answer: &T, table: impl FnOnce(&Look)
     match global.output {
         Format::Table => print(&table(&look(global))),
         Format::Json => print(&json(answer)?),
-        Format::Yaml => {
-            print(&serde_yaml::to_string(answer).map_err(|error| Failure::Format { format: "YAML", problem: error.to_string() })?)
-        }
+        Format::Yaml => print(&yaml(answer)?),
     }
 }
 
@@ -72,6 +70,11 @@ pub fn print(text: &str) -> Result<(), Failure> {
 /// The answer as JSON.
 pub fn json<T: Serialize>(answer: &T) -> Result<String, Failure> {
     serde_json::to_string_pretty(answer).map_err(|error| Failure::Format { format: "JSON", problem: error.to_string() })
+}
+
+/// The answer as YAML, with a line break at its end.
+pub fn yaml<T: Serialize>(answer: &T) -> Result<String, Failure> {
+    serde_yaml::to_string(answer).map_err(|error| Failure::Format { format: "YAML", problem: error.to_string() })
 }
 
 /// The time now.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tegata_api::client::{Client, Credentials};
 use tegata_api::v1::fleet::Access;
 use tegata_core::name::TenantName;
@@ -17,18 +17,21 @@ pub struct Session {
     client: Client,
     access: Access,
     tenant: TenantName,
+    /// Whether somebody said which tenant is meant.
+    is_named: bool,
 }
 
 impl Session {
     /// Connects as the command line says.
     pub fn open(global: &Global) -> Result<Self, Failure> {
-        Self::with(read_access(&access_file(global))?, global.tenant())
+        let session = Self::with(read_access(&access_file(global))?, global.tenant())?;
+        Ok(Self { is_named: global.named_tenant().is_some(), ..session })
     }
 
     /// Connects with known access.
     pub fn with(access: Access, tenant: TenantName) -> Result<Self, Failure> {
         let client = Client::new(&access.server, &access.authority, Credentials::Token(access.token.clone()))?;
-        Ok(Self { client, access, tenant })
+        Ok(Self { client, access, tenant, is_named: true })
     }
 
     /// How the server is reached.
@@ -39,6 +42,17 @@ impl Session {
     /// Whose clinics.
     pub fn tenant(&self) -> &TenantName {
         &self.tenant
+    }
+
+    /// Why there is nothing, if it is that the tenant has no documents: most often another one was meant.
+    pub async fn undeclared(&self) -> Result<Option<String>, Failure> {
+        let documents: Vec<IgnoredAny> = self.get("documents").await?;
+        Ok(documents.is_empty().then(|| undeclared(&self.tenant, self.is_named)))
+    }
+
+    /// The failure that says that the tenant has nothing by these names.
+    pub fn no_such(&self, what: &'static str, names: Vec<String>) -> Failure {
+        Failure::NoSuch { what, names, tenant: self.tenant.clone(), is_named: self.is_named }
     }
 
     /// Asks for something of the tenant, such as `slots?clinic=sakura`.
@@ -61,6 +75,12 @@ impl Session {
     }
 }
 
+fn undeclared(tenant: &TenantName, is_named: bool) -> String {
+    let other =
+        if is_named { "Is its name right?" } else { "No tenant was named: if another one is meant, say -n NAME or set TEGATA_TENANT." };
+    format!("Tenant '{tenant}' has no documents, so there is nothing. {other}\nDeclare clinics in YAML and `tegata apply -f` them.")
+}
+
 /// Reads what `tegata serve` wrote.
 pub fn read_access(path: &Path) -> Result<Access, Failure> {
     let text = fs::read(path).map_err(|source| Failure::Access { path: path.to_owned(), source })?;
@@ -75,4 +95,17 @@ pub fn default_state() -> PathBuf {
 /// Where the access file is.
 pub fn access_file(global: &Global) -> PathBuf {
     global.access.clone().unwrap_or_else(|| default_state().join("admin.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_at_all_is_no_reassurance() {
+        let default = "default".parse().unwrap();
+        let told = undeclared(&default, false);
+        assert!(told.contains("'default'") && told.contains("-n NAME") && told.contains("TEGATA_TENANT"), "{told}");
+        assert!(!undeclared(&default, true).contains("No tenant was named"));
+    }
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `POST /plan` [`Documents`] | [`Preview`] |
 //! | `POST /apply` [`ApplyRequest`] | [`Preview`] of what was applied |
+//! | `GET /documents` | `[`[`DocumentInForce`]`]` |
 //! | `GET /clinics`, `/devices`, `/slots`, `/certificates`, `/actions` `?clinic=` | `[`[`Clinic`]`]`, `[`[`Device`]`]`, … |
 //! | `GET /devices/{clinic}/{device}` | [`DeviceDetail`] |
 //! | `POST /devices/{clinic}/{device}/code` [`CodeRequest`] | [`CodeAnswer`] |
@@ -90,6 +91,24 @@ pub enum Change {
     Changed,
     /// It goes.
     Deleted,
+}
+
+/// A document that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DocumentInForce {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Counts up from 1 with every change.
+    pub revision: u64,
+    /// Who applied it: `person:<token name>` or `folder:<path>`.
+    pub author: String,
+    /// When, seconds since the Unix epoch.
+    pub applied_at: i64,
+    /// The whole document, as it can be applied again. Layout and comments are not kept.
+    pub document: serde_json::Value,
 }
 
 /// One planned action, in words that programs can act on.

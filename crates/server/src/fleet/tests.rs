@@ -1,6 +1,8 @@
 use expect_test::{Expect, expect};
+use tegata_api::v1::fleet::{Documents, File};
 
 use super::*;
+use crate::policy;
 use crate::pretend::{World, clinic, sakura, tenant};
 
 fn check(found: &impl serde::Serialize, expected: Expect) {
@@ -57,4 +59,20 @@ async fn a_device_in_full_shows_the_slots_of_every_clinic_it_opens() {
     assert_eq!((detail.device.slots, detail.generation), (2, Generation { newest: world.manifest(&pc).await.generation, accepted: 0 }));
     let nobody = "momiji/nobody".parse().unwrap();
     assert!(device_detail(&world.ledger, &tenant(), &nobody, world.now).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_is_in_force_can_be_applied_again() {
+    let world = World::with(&[&sakura(&["pc-1"]), &clinic("momiji", &["note"], "")]).await;
+    world.apply(&[&sakura(&["pc-1", "pc-2"]), &clinic("momiji", &["note"], "")]).await.unwrap();
+    let found = documents(&world.ledger, &tenant()).await.unwrap();
+    let told: Vec<_> = found.iter().map(|found| (&found.kind[..], &found.name[..], found.revision)).collect();
+    let expected =
+        [("CertificateProfile", "karte", 1), ("ClinicNetwork", "momiji", 1), ("ClinicNetwork", "sakura", 2), ("Issuer", "portal", 1)];
+    assert_eq!(told, expected);
+    assert!(found.iter().all(|found| found.author == "person:test" && found.applied_at == world.now.unix()));
+    // JSON is YAML.
+    let files = found.iter().map(|found| File { name: found.name.clone(), text: found.document.to_string() }).collect();
+    let again = policy::preview(&world.ledger, &tenant(), &Documents { files, prune: true }, world.now).await.unwrap();
+    assert!(again.documents.is_empty(), "{again:?}");
 }

@@ -15,8 +15,8 @@ use axum::http::request::Parts;
 use serde::Deserialize;
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::fleet::{
-    Action, ApplyRequest, Certificate, Clinic, CodeAnswer, CodeRequest, Device, DeviceDetail, Documents, Preview, RecordInstaller,
-    RevokeRequest, Slot,
+    Action, ApplyRequest, Certificate, Clinic, CodeAnswer, CodeRequest, Device, DeviceDetail, DocumentInForce, Documents, Preview,
+    RecordInstaller, RevokeRequest, Slot,
 };
 use tegata_core::name::{ClinicName, DeviceId, Serial, TenantName};
 
@@ -43,6 +43,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         post(Person, "/v1/tenants/{tenant}/plan", plan),
         post(Person, "/v1/tenants/{tenant}/apply", apply),
+        get(Person, "/v1/tenants/{tenant}/documents", documents),
         get(Person, "/v1/tenants/{tenant}/clinics", clinics),
         get(Person, "/v1/tenants/{tenant}/devices", devices),
         get(Person, "/v1/tenants/{tenant}/slots", slots),
@@ -158,6 +159,10 @@ async fn apply(
 ) -> Result<Json<Preview>, Refusal> {
     caller.takes_documents()?;
     Ok(Json(policy::apply(&ledger, &bells, &caller.tenant, &request, &caller.actor, clock.now()).await?))
+}
+
+async fn documents(caller: Caller, State(ledger): State<Ledger>) -> Result<Json<Vec<DocumentInForce>>, Refusal> {
+    Ok(Json(fleet::documents(&ledger, &caller.tenant).await?))
 }
 
 async fn clinics(

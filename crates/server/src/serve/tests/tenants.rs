@@ -66,6 +66,7 @@ fn the_routes_are_those_of_the_wire() {
         Device POST /v1/agent/identity
         Person POST /v1/tenants/{tenant}/plan
         Person POST /v1/tenants/{tenant}/apply
+        Person GET /v1/tenants/{tenant}/documents
         Person GET /v1/tenants/{tenant}/clinics
         Person GET /v1/tenants/{tenant}/devices
         Person GET /v1/tenants/{tenant}/slots
@@ -154,7 +155,7 @@ async fn nobody_is_served_where_a_person_or_a_device_is_asked_for() {
             }
         }
     }
-    assert_eq!(asked, 2 * (14 + 5));
+    assert_eq!(asked, 2 * (15 + 5));
 }
 
 #[tokio::test]
