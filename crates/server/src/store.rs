@@ -156,6 +156,26 @@ pub struct DocumentRow {
     pub applied_at: Timestamp,
 }
 
+/// Which records of a tenant's log are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Where in the log.
+    pub part: Part,
+    /// How many at most.
+    pub limit: u32,
+    /// Only those about this object or about a part of it: of `a/b`, also `a/b/c` and `a/b@c`, but not `a/bc`.
+    pub object: Option<String>,
+}
+
+/// A part of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What comes first after this number.
+    After(u64),
+    /// What came last.
+    Newest,
+}
+
 /// An enrolment code. The secret itself is nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeRow {
@@ -445,8 +465,10 @@ pub trait Store: Send + Sync + 'static {
     /// A token by its SHA-256.
     async fn token(&self, digest: &Sha256) -> Result<Option<TokenRow>, StoreError>;
 
-    /// The number of the newest record; 0 if there is none. Numbers have no gaps, so it is also how many there are.
-    async fn audit_length(&self, tenant: &TenantName) -> Result<u64, StoreError>;
+    /// The records that are asked for, oldest first.
+    async fn records(&self, tenant: &TenantName, query: &AuditQuery) -> Result<Vec<Record>, StoreError>;
     /// Records after `after`, oldest first, at most `limit`.
-    async fn audit(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<Record>, StoreError>;
+    async fn audit(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
+        self.records(tenant, &AuditQuery { part: Part::After(after), limit, object: None }).await
+    }
 }

@@ -19,8 +19,8 @@ use tegata_core::policy::KeyAlgorithm;
 use tegata_core::time::Timestamp;
 use tegata_server::store::sqlite::Sqlite;
 use tegata_server::store::{
-    AuthorityRow, Batch, CertificateFilter, CertificateRow, Change, Claim, CodeRow, DeviceRow, Draft, Holder, Issued, NewRecord, OrderRow,
-    OrderState, Store, StoreError, TokenRow,
+    AuditQuery, AuthorityRow, Batch, CertificateFilter, CertificateRow, Change, Claim, CodeRow, DeviceRow, Draft, Holder, Issued,
+    NewRecord, OrderRow, OrderState, Part, Store, StoreError, TokenRow,
 };
 
 /// A database that can be closed and opened again.
@@ -85,6 +85,7 @@ contract! {
     a2_records_and_changes_live_and_die_together,
     a6_sequences_have_no_gaps_whatever_is_refused,
     a6_sequences_have_no_gaps_under_concurrency,
+    records_are_found_by_their_end_and_by_what_they_are_about,
     s1_an_answer_means_that_everybody_can_read_it,
     s1_a_reopened_database_has_everything,
     repeating_what_may_be_repeated_changes_nothing,
@@ -538,10 +539,28 @@ async fn a6_sequences_have_no_gaps_whatever_is_refused(backend: &dyn Backend) {
     }
     let numbers: Vec<u64> = store.audit(&aozora(), 0, 1_000).await.unwrap().iter().map(|entry| entry.sequence).collect();
     assert_eq!(numbers, (1..=written).collect::<Vec<_>>());
-    assert_eq!(store.audit_length(&aozora()).await.unwrap(), numbers.last().copied().unwrap());
-    assert_eq!(store.audit_length(&"momiji".parse().unwrap()).await.unwrap(), 0);
     let page: Vec<u64> = store.audit(&aozora(), 3, 2).await.unwrap().iter().map(|entry| entry.sequence).collect();
     assert_eq!(page, [4, 5]);
+}
+
+async fn records_are_found_by_their_end_and_by_what_they_are_about(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let objects =
+        ["sakura/pc-1", "sakura/pc-1/karte", "sakura/pc-10", "sakura/pc-1@momiji/karte", "sakura-naika/pc-1", "あ", "sakura/pc-1"];
+    store.commit(records(objects.map(record))).await.unwrap();
+    store.commit(records([NewRecord { tenant: "midori".parse().unwrap(), ..record("sakura/pc-1") }])).await.unwrap();
+    let numbers = async |part, limit, object: Option<&str>| -> Vec<u64> {
+        let query = AuditQuery { part, limit, object: object.map(str::to_owned) };
+        store.records(&aozora(), &query).await.unwrap().iter().map(|entry| entry.sequence).collect()
+    };
+    assert_eq!(numbers(Part::Newest, 3, None).await, [5, 6, 7], "the newest, oldest first");
+    assert_eq!(numbers(Part::Newest, 100, None).await, [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(numbers(Part::After(2), 2, None).await, [3, 4]);
+    assert_eq!(numbers(Part::After(0), 100, Some("sakura/pc-1")).await, [1, 2, 4, 7], "a device and its slots, not one of a longer name");
+    assert_eq!(numbers(Part::After(1), 2, Some("sakura/pc-1")).await, [2, 4]);
+    assert_eq!(numbers(Part::Newest, 2, Some("sakura")).await, [4, 7]);
+    assert_eq!(numbers(Part::Newest, 2, Some("あ")).await, [6]);
+    assert!(numbers(Part::Newest, 2, Some("pc_1")).await.is_empty() && numbers(Part::Newest, 2, Some("%")).await.is_empty());
 }
 
 async fn a6_sequences_have_no_gaps_under_concurrency(backend: &dyn Backend) {

@@ -1,6 +1,7 @@
 //! `tegata audit`: what was intended, what was done, and what a device has seen.
 
 use clap::{Args, Subcommand};
+use tegata_api::hint::visible;
 use tegata_api::v1::audit::{Record, Stage};
 
 use crate::cli::Global;
@@ -19,7 +20,9 @@ pub struct Audit {
 #[derive(Subcommand)]
 enum What {
     /// List records, oldest first
-    #[command(after_help = "Examples:\n  $ tegata audit list --last 20\n  $ tegata audit list --after 1200 --limit 1000 -o json")]
+    #[command(
+        after_help = "Examples:\n  $ tegata audit list --last 20\n  $ tegata audit list --last 20 --object sakura-naika/uketsuke-1\n  $ tegata audit list --after 1200 --limit 1000 -o json"
+    )]
     List {
         /// Only those after this number
         #[arg(long, default_value_t = 0, value_name = "N")]
@@ -30,26 +33,41 @@ enum What {
         /// The newest this many
         #[arg(long, value_name = "M", conflicts_with_all = ["after", "limit"], value_parser = clap::value_parser!(u32).range(1..=1000))]
         last: Option<u32>,
+        /// Only those about a clinic, device or slot and what belongs to it, or about a document as `Kind/name`
+        #[arg(long, value_name = "NAME")]
+        object: Option<String>,
     },
 }
 
 impl Audit {
     /// Lists them.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let What::List { after, limit, last } = self.what;
+        let What::List { after, limit, last, object } = self.what;
         let session = Session::open(global)?;
-        let asked = last.map_or_else(|| format!("after={after}&limit={limit}"), |last| format!("last={last}"));
-        let records: Vec<Record> = session.get(&format!("audit?{asked}")).await?;
-        output::show(global, &records, |look| match last {
-            Some(_) => table(&records, look),
-            None => page(&records, limit, look),
+        let records: Vec<Record> = session.get(&format!("audit?{}", asked(after, limit, last, object.as_deref()))).await?;
+        let whole = after == 0 && object.is_none();
+        let nothing = if records.is_empty() && whole { session.undeclared().await? } else { None };
+        output::show(global, &records, |look| match (nothing, last) {
+            (Some(nothing), _) => nothing,
+            (None, Some(_)) => table(&records, look),
+            (None, None) => page(&records, limit, object.as_deref(), look),
         })?;
         Ok(Exit::Fine)
     }
 }
 
+/// The query that asks for it. Objects are typed by people, who may type anything.
+fn asked(after: u64, limit: u32, last: Option<u32>, object: Option<&str>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    match last {
+        Some(last) => query.append_pair("last", &last.to_string()),
+        None => query.append_pair("after", &after.to_string()).append_pair("limit", &limit.to_string()),
+    };
+    query.extend_pairs(object.map(|object| ("object", object))).finish()
+}
+
 fn table(records: &[Record], look: &Look) -> String {
-    let mut table = Table::new(look, ["#", "TIME", "STAGE", "ACTOR", "ACTION", "OBJECT", "SERIAL"]);
+    let mut table = Table::new(look, ["#", "TIME", "STAGE", "ACTOR", "ACTION", "OBJECT", "SERIAL", "NOTE"]);
     for record in records {
         let stage = word(record.stage);
         let time = crate::moment::wall_clock(record.at, &look.zone);
@@ -61,15 +79,19 @@ fn table(records: &[Record], look: &Look) -> String {
             (*record.action).into(),
             (*record.object).into(),
             record.details["serial"].as_str().into(),
+            record.details["note"].as_str().filter(|note| !note.is_empty()).into(),
         ]);
     }
     table.or("No records.")
 }
 
-fn page(records: &[Record], limit: u32, look: &Look) -> String {
+fn page(records: &[Record], limit: u32, object: Option<&str>, look: &Look) -> String {
     let list = table(records, look);
+    let about = object.map(|object| format!(" --object {}", visible(object))).unwrap_or_default();
     match records.last() {
-        Some(last) if records.len() == limit as usize => format!("{list}\nThere may be more: tegata audit list --after {}", last.sequence),
+        Some(last) if records.len() == limit as usize => {
+            format!("{list}\nThere may be more: tegata audit list --after {}{about}", last.sequence)
+        }
         _ => list,
     }
 }
@@ -101,12 +123,19 @@ mod tests {
             object: "sakura/uketsuke-1/karte".into(),
             details: serde_json::json!({ "serial": "4f1c" }),
         };
-        let records = [record(1, Stage::Intended), record(2, Stage::Done)];
+        let noted = Record { details: serde_json::json!({ "serial": "4f1c", "note": "lost" }), ..record(2, Stage::Done) };
+        let records = [record(1, Stage::Intended), noted];
         expect![[r#"
-            #  TIME              STAGE     ACTOR   ACTION             OBJECT                   SERIAL
-            1  2026-11-18 20:06  intended  tegata  certificate.issue  sakura/uketsuke-1/karte  4f1c
-            2  2026-11-18 20:06  done      tegata  certificate.issue  sakura/uketsuke-1/karte  4f1c
-            There may be more: tegata audit list --after 2"#]]
-        .assert_eq(&page(&records, 2, &test_look()));
+            #  TIME              STAGE     ACTOR   ACTION             OBJECT                   SERIAL  NOTE
+            1  2026-11-18 20:06  intended  tegata  certificate.issue  sakura/uketsuke-1/karte  4f1c    –
+            2  2026-11-18 20:06  done      tegata  certificate.issue  sakura/uketsuke-1/karte  4f1c    lost
+            There may be more: tegata audit list --after 2 --object sakura"#]]
+        .assert_eq(&page(&records, 2, Some("sakura"), &test_look()));
+    }
+
+    #[test]
+    fn a_name_asks_for_nothing_but_itself() {
+        assert_eq!(asked(3, 9, None, None), "after=3&limit=9");
+        assert_eq!(asked(0, 9, Some(5), Some("a/b@c&after=1#あ")), "last=5&object=a%2Fb%40c%26after%3D1%23%E3%81%82");
     }
 }

@@ -13,7 +13,7 @@
 //! | `POST /devices/{clinic}/{device}/revoke` | 204 |
 //! | `POST /certificates/{serial}/revoke`, `/renew` | 204 |
 //! | `POST /installers` [`RecordInstaller`] | 204 |
-//! | `GET /audit?after=N&limit=M` | `[`[`Record`](super::audit::Record)`]` |
+//! | `GET /audit?after=N&limit=M`, `?last=N`, both with `&object=` | `[`[`Record`](super::audit::Record)`]` |
 //!
 //! Open to anyone: `GET /healthz`, `GET /ca/{tenant}/{issuer}.pem`, `GET /crl/{tenant}/{issuer}.crl`.
 

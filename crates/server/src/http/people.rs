@@ -30,6 +30,7 @@ use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, get, post};
 use crate::issuers::authorities::INSTANCE;
 use crate::policy;
+use crate::store::{AuditQuery, Part};
 use crate::tokens;
 
 /// Records in one answer, if the caller does not say.
@@ -271,6 +272,16 @@ struct Page {
     limit: u32,
     /// The newest so many instead; `after` and `limit` do not count then.
     last: Option<u32>,
+    /// Only those about this, or about a part of it.
+    object: Option<String>,
+}
+
+impl Page {
+    fn query(self) -> AuditQuery {
+        let (part, limit) = self.last.map_or((Part::After(self.after), self.limit), |last| (Part::Newest, last));
+        let object = self.object.map(|object| object.trim_end_matches('/').to_owned());
+        AuditQuery { part, limit: limit.clamp(1, PAGE_MAX), object }
+    }
 }
 
 fn page() -> u32 {
@@ -282,13 +293,8 @@ async fn audit(
     State(ledger): State<Ledger>,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<Vec<Record>>, Refusal> {
-    let Query(Page { mut after, mut limit, last }) = page?;
-    if let Some(last) = last {
-        let length = ledger.store().audit_length(&caller.tenant).await?;
-        limit = last.clamp(1, PAGE_MAX);
-        after = length.saturating_sub(limit.into());
-    }
-    Ok(Json(ledger.store().audit(&caller.tenant, after, limit.clamp(1, PAGE_MAX)).await?))
+    let Query(page) = page?;
+    Ok(Json(ledger.store().records(&caller.tenant, &page.query()).await?))
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use data_encoding::HEXLOWER;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteExecutor, SqlitePool, SqlitePoolOptions};
-use sqlx::{ConnectOptions, query};
+use sqlx::{AssertSqlSafe, ConnectOptions, query};
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::device::FileHash;
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, TenantName};
@@ -29,8 +29,8 @@ use self::lookup::Question;
 use self::rows::{Columns, number};
 use self::writer::{Failure, Request, Writer};
 use crate::store::{
-    AuthorityRow, Batch, CertificateFilter, CertificateRow, Claim, CodeRow, DeviceRow, DocumentRow, OrderRow, Snapshot, Store, StoreError,
-    TokenRow,
+    AuditQuery, AuthorityRow, Batch, CertificateFilter, CertificateRow, Claim, CodeRow, DeviceRow, DocumentRow, OrderRow, Part, Snapshot,
+    Store, StoreError, TokenRow,
 };
 
 /// How many batches may wait for the writer; whoever comes later waits before that.
@@ -235,16 +235,24 @@ impl Store for Sqlite {
         self.one("tokens", query("SELECT * FROM tokens WHERE digest = ?").bind(&digest.0[..]), Columns::token).await
     }
 
-    async fn audit_length(&self, tenant: &TenantName) -> Result<u64, StoreError> {
-        let find = query("SELECT coalesce(max(sequence), 0) AS newest FROM audit WHERE tenant = ?").bind(tenant.as_str());
-        Ok(self.one("audit", find, |row| row.count("newest")).await?.unwrap_or_default())
-    }
-
-    async fn audit(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
-        let find = query("SELECT record FROM audit WHERE tenant = ? AND sequence > ? ORDER BY sequence LIMIT ?");
-        self.all("audit", find.bind(tenant.as_str()).bind(number(after)).bind(limit), |row| row.json("record")).await
+    async fn records(&self, tenant: &TenantName, asked: &AuditQuery) -> Result<Vec<Record>, StoreError> {
+        let (order, after) = match asked.part {
+            Part::After(after) => ("ASC", after),
+            Part::Newest => ("DESC", 0),
+        };
+        let find = query(AssertSqlSafe(format!("{RECORDS} ORDER BY sequence {order} LIMIT ?4")));
+        let find = find.bind(tenant.as_str().to_owned()).bind(number(after)).bind(asked.object.clone()).bind(asked.limit);
+        let mut found = self.all("audit", find, |row| row.json("record")).await?;
+        if asked.part == Part::Newest {
+            found.reverse();
+        }
+        Ok(found)
     }
 }
+
+/// Read in the order of the index, and only until there are enough. Without an object no record is looked into.
+const RECORDS: &str = "SELECT record, record ->> 'object' AS object FROM audit WHERE tenant = ?1 AND sequence > ?2
+    AND (?3 IS NULL OR object = ?3 OR substr(object, 1, length(?3) + 1) IN (?3 || '/', ?3 || '@'))";
 
 fn on_device(sql: &'static str, tenant: &TenantName, device: &DeviceId) -> Statement {
     query(sql).bind(tenant.as_str()).bind(device.clinic.as_str()).bind(device.device.as_str())

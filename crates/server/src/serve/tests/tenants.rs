@@ -5,7 +5,9 @@ use std::fs;
 use axum::http::Method;
 use expect_test::expect;
 use serde_json::json;
+use tegata_api::v1::audit::Record;
 use tegata_api::v1::device::{Manifest, Report, ReportAnswer};
+use tegata_api::v1::fleet::CodeKind;
 use tegata_api::v1::problem::Code;
 use tegata_pki::authority::Authority;
 use tegata_pki::key::{PrivateKey, Seal};
@@ -222,6 +224,23 @@ async fn device_authority(world: &World) -> Authority {
     let row = rows.iter().find(|row| row.name == "devices/root").unwrap();
     let key = PrivateKey::from_pkcs8(&seal(world).open(&row.sealed_key).unwrap()).unwrap();
     Authority::load(&row.certificate, key).unwrap()
+}
+
+#[tokio::test]
+async fn the_log_is_read_from_its_end_and_by_what_it_is_about() {
+    let world = World::start().await;
+    world.code("sakura/pc-1", CodeKind::Typed).await;
+    world.code("sakura/pc-1", CodeKind::Join).await;
+    let records = async |query: &str| -> Vec<Record> { world.admin().get(&format!("/v1/tenants/aozora/audit?{query}")).await.unwrap() };
+    let all = records("").await;
+    let newest: Vec<u64> = records("last=2").await.iter().map(|record| record.sequence).collect();
+    // Turns may write meanwhile.
+    assert!(newest[1] >= all[all.len() - 1].sequence && newest == [newest[1] - 1, newest[1]], "{newest:?}");
+    let codes: Vec<Record> = all.iter().filter(|record| record.object == "sakura/pc-1").cloned().collect();
+    assert_eq!(codes.len(), 2);
+    assert_eq!(records("object=sakura/&last=1000").await, codes);
+    assert_eq!(records(&format!("object=sakura%2Fpc-1&after={}&limit=1", codes[0].sequence)).await, codes[1..]);
+    assert!(records("object=sak&last=1000").await.is_empty());
 }
 
 #[tokio::test]
