@@ -11,7 +11,7 @@ use crate::{apply, audit, completion, demo, describe, enroll, get, installers, p
 
 /// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.
 #[derive(Parser)]
-#[command(name = "tegata", version, max_term_width = 100, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(name = "tegata", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,

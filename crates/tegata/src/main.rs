@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::cli::Cli;
 
@@ -30,6 +30,10 @@ mod session;
 mod table;
 
 fn main() -> ExitCode {
+    if std::env::args_os().len() < 2 {
+        // What stands in the environment counts as arguments, so that clap would only complain.
+        return if Cli::command().print_help().is_ok() { failure::Exit::Usage.into() } else { ExitCode::FAILURE };
+    }
     let cli = Cli::parse();
     // An error would only say that a provider is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -7,20 +7,20 @@ use anyhow::{Result, bail};
 
 use crate::run;
 
-/// A program, and where Debian keeps it.
+/// A program, and the Debian packages that bring it and what it needs: a picture of a Japanese page needs Japanese letters.
 struct Tool {
     program: &'static str,
-    package: &'static str,
+    packages: &'static [&'static str],
     /// What the tests do with it.
     purpose: &'static str,
 }
 
 const TOOLS: [Tool; 5] = [
-    Tool { program: "cc", package: "build-essential", purpose: "builds aws-lc and SQLite" },
-    Tool { program: "openssl", package: "openssl", purpose: "a second opinion on certificates, lists and bundles" },
-    Tool { program: "certutil", package: "libnss3-tools", purpose: "the keystore of browsers on Linux" },
-    Tool { program: "pk12util", package: "libnss3-tools", purpose: "puts keys into that keystore" },
-    Tool { program: "chromium", package: "chromium", purpose: "a real browser that must not ask for a certificate" },
+    Tool { program: "cc", packages: &["build-essential"], purpose: "builds aws-lc and SQLite" },
+    Tool { program: "openssl", packages: &["openssl"], purpose: "a second opinion on certificates, lists and bundles" },
+    Tool { program: "certutil", packages: &["libnss3-tools"], purpose: "the keystore of browsers on Linux" },
+    Tool { program: "pk12util", packages: &["libnss3-tools"], purpose: "puts keys into that keystore" },
+    Tool { program: "chromium", packages: &["chromium", "fonts-vlgothic"], purpose: "a real browser that must not ask for a certificate" },
 ];
 
 /// Makes sure that every program is there. As root on Debian it installs what is missing; elsewhere it says what to do.
@@ -66,7 +66,7 @@ fn install(packages: &[&str]) -> Result<()> {
 }
 
 fn packages(tools: &[&Tool]) -> Vec<&'static str> {
-    let mut packages: Vec<_> = tools.iter().map(|tool| tool.package).collect();
+    let mut packages: Vec<_> = tools.iter().flat_map(|tool| tool.packages).copied().collect();
     packages.sort();
     packages.dedup();
     packages
@@ -87,7 +87,7 @@ mod tests {
         let advice = advice(&absent);
         assert!(advice.contains("certutil") && advice.contains("chromium"), "{advice}");
         assert!(!advice.contains("openssl"), "{advice}");
-        assert!(advice.ends_with("sudo apt-get install chromium libnss3-tools"), "each package once: {advice}");
+        assert!(advice.ends_with("sudo apt-get install chromium fonts-vlgothic libnss3-tools"), "each package once: {advice}");
     }
 
     #[test]
