@@ -250,7 +250,7 @@ impl Store for Sqlite {
     }
 }
 
-/// Read in the order of the index, and only until there are enough. Without an object no record is looked into.
+/// Read in the order of the index, and only until there are enough: for an object that is seldom in it, that is the tenant's whole log.
 const RECORDS: &str = "SELECT record, record ->> 'object' AS object FROM audit WHERE tenant = ?1 AND sequence > ?2
     AND (?3 IS NULL OR object = ?3 OR substr(object, 1, length(?3) + 1) IN (?3 || '/', ?3 || '@'))";
 
