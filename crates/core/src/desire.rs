@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::fleet::{Desired, DesiredSlot, Template};
+use crate::fleet::{Desired, DesiredSlot, Supply, Template};
 use crate::name::{ClinicName, DeviceId, SlotId};
-use crate::policy::{Assignment, CertificateProfile, ClinicNetwork, Device, IssuerKind, KeyAlgorithm, KeyOrigin, Selector, Tenant};
+use crate::policy::{Assignment, CertificateProfile, ClinicNetwork, Device, IssuerKind, KeyOrigin, Selector, Tenant};
 
 /// Spells out what `clinic` wants. A clinic that policy does not name wants nothing, so everything it still has is unwanted.
 ///
-/// Slots of vendor-issued profiles are left out until vendor bundles exist; only `ca` issuers with device-born keys give slots.
-/// So are those of accounts whose person has left. If two assignments name the same slot, the first one counts.
+/// Slots under accounts whose person has left are left out. If two assignments name the same slot, the first one counts.
 pub fn desire(tenant: &Tenant, clinic: &ClinicName) -> Desired {
     let Some(network) = tenant.clinics.get(clinic) else { return Desired::default() };
     let devices = devices_of(tenant, network);
@@ -21,13 +20,13 @@ pub fn desire(tenant: &Tenant, clinic: &ClinicName) -> Desired {
         installers: Some(network.installers.clone()),
     };
     for assignment in network.certificates.iter().filter(|assignment| is_active(network, assignment)) {
-        let Some((profile, key)) = issuable(tenant, assignment) else { continue };
+        let Some((profile, supply)) = supplied(tenant, assignment) else { continue };
         for (device, facts) in &devices {
             if !selects(&assignment.devices, device, facts) {
                 continue;
             }
             let slot = SlotId { clinic: clinic.clone(), device: device.clone(), profile: profile.name.clone() };
-            desired.slots.entry(slot).or_insert_with(|| spell_out(network, assignment, profile, key, device));
+            desired.slots.entry(slot).or_insert_with(|| spell_out(network, assignment, profile, supply, device));
         }
     }
     desired
@@ -47,13 +46,16 @@ fn is_active(network: &ClinicNetwork, assignment: &Assignment) -> bool {
     assignment.account.as_ref().is_none_or(|name| network.accounts.get(name).is_some_and(|account| account.active))
 }
 
-/// The profile of an assignment and the key that devices make for it, if Tegata itself can issue it.
-fn issuable<'a>(tenant: &'a Tenant, assignment: &Assignment) -> Option<(&'a CertificateProfile, KeyAlgorithm)> {
+/// The profile of an assignment, and how its certificates come about.
+fn supplied<'a>(tenant: &'a Tenant, assignment: &Assignment) -> Option<(&'a CertificateProfile, Supply)> {
     let profile = tenant.profiles.get(&assignment.profile)?;
     let issuer = tenant.issuers.get(&profile.issuer)?;
     match (profile.key, &issuer.kind) {
-        (KeyOrigin::Device(key), IssuerKind::Ca { .. }) => Some((profile, key)),
-        (KeyOrigin::Vendor, _) | (_, IssuerKind::Vendor | IssuerKind::Orcamo) => None,
+        (KeyOrigin::Device(_), IssuerKind::Ca { .. }) => Some((profile, Supply::Own)),
+        (KeyOrigin::Vendor, IssuerKind::Vendor) => Some((profile, Supply::Person)),
+        (KeyOrigin::Vendor, IssuerKind::Orcamo { .. }) => Some((profile, Supply::Renewal)),
+        // The door lets no such pair in.
+        (KeyOrigin::Device(_), IssuerKind::Vendor | IssuerKind::Orcamo { .. }) | (KeyOrigin::Vendor, IssuerKind::Ca { .. }) => None,
     }
 }
 
@@ -69,7 +71,7 @@ fn spell_out(
     network: &ClinicNetwork,
     assignment: &Assignment,
     profile: &CertificateProfile,
-    key: KeyAlgorithm,
+    supply: Supply,
     device: &DeviceId,
 ) -> DesiredSlot {
     let is_guest = device.clinic != network.name;
@@ -80,7 +82,7 @@ fn spell_out(
             issuer: profile.issuer.clone(),
             common_name,
             organization: network.facility_slug.to_string(),
-            key,
+            key: profile.key,
             validity: profile.validity,
         },
         renewal: profile.renewal,
@@ -88,6 +90,8 @@ fn spell_out(
         select: profile.select.iter().map(|url| url.fill(network)).collect(),
         probe: profile.probe.as_ref().map(|url| url.fill(network)),
         trust: profile.trust.clone(),
+        supply,
+        dependants: profile.dependants.clone(),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::name::{AccountName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId};
-use crate::policy::{InstallerRule, KeyAlgorithm, Quota, Renewal, Store};
+use crate::name::{AccountName, DeviceId, IssuerName, Label, OrderId, Serial, Sha256, SlotId};
+use crate::policy::{InstallerRule, KeyOrigin, Quota, Renewal, Store};
 use crate::time::Timestamp;
 
 /// Every slot that one clinic's policy asks for, and the bounds within which it may be reached.
@@ -39,6 +39,21 @@ pub struct DesiredSlot {
     pub probe: Option<String>,
     /// Trust anchors that the agent may install.
     pub trust: BTreeSet<Sha256>,
+    /// How a successor comes about.
+    pub supply: Supply,
+    /// What else has to change whenever this certificate does, before it counts as replaced.
+    pub dependants: Vec<Label>,
+}
+
+/// How a certificate for a slot comes about, once it was ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Supply {
+    /// The device makes a key, and Tegata signs.
+    Own,
+    /// A person brings the vendor's file.
+    Person,
+    /// The device asks the vendor, with the certificate that it holds; without one that works, a person brings the file.
+    Renewal,
 }
 
 /// What a certificate must say. Kept with each certificate, so that a change of policy is seen by comparison.
@@ -50,10 +65,21 @@ pub struct Template {
     pub common_name: String,
     /// Subject O: the clinic whose charts it opens.
     pub organization: String,
-    /// The kind of key.
-    pub key: KeyAlgorithm,
+    /// Where the key is born, and of which kind it is.
+    pub key: KeyOrigin,
     /// How long it lives.
     pub validity: Duration,
+}
+
+impl Template {
+    /// True if a certificate that says this is what policy wants today. How a vendor writes names is the vendor's choice: of a vendor's
+    /// certificate only the issuer is compared, for the rest was checked when it was taken in.
+    pub fn answers(&self, wanted: &Self) -> bool {
+        match (self.key, wanted.key) {
+            (KeyOrigin::Vendor, KeyOrigin::Vendor) => self.issuer == wanted.issuer,
+            _ => self == wanted,
+        }
+    }
 }
 
 /// What is known about everything one clinic's policy touches, or once touched.
@@ -116,6 +142,8 @@ pub struct Held {
     pub progress: Progress,
     /// True once it was revoked.
     pub revoked: bool,
+    /// What a person said was changed for it: names of [`DesiredSlot::dependants`].
+    pub confirmed: BTreeSet<Label>,
 }
 
 impl Held {

@@ -202,9 +202,21 @@ impl FromStr for SlotId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sha256(pub [u8; 32]);
 
-/// A certificate's serial number: 16 bytes, the first in 0x40–0x7f so that it is positive and of constant length (RFC 5280, section 4.1.2.2).
+/// What a certificate is known by. For our own its serial number: 16 bytes, the first in 0x40–0x7f so that it is positive and of constant
+/// length (RFC 5280, section 4.1.2.2). A vendor's numbers are short and start anew with every issuer, so its certificates are known by
+/// [`Serial::of_vendor`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Serial(pub [u8; 16]);
+
+impl Serial {
+    /// What a vendor's certificate is known by: the beginning of its fingerprint, with a first byte that none of our own begins with.
+    pub fn of_vendor(fingerprint: &Sha256) -> Self {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&fingerprint.0[..16]);
+        bytes[0] |= 0x80;
+        Self(bytes)
+    }
+}
 
 /// Names one decision to issue, before there is a certificate. 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

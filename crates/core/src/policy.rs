@@ -185,7 +185,7 @@ pub struct CertificateProfile {
 }
 
 /// Where a private key is born.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyOrigin {
     /// On the device; it never leaves it.
     Device(KeyAlgorithm),
@@ -229,6 +229,8 @@ pub enum Store {
     Browser,
     /// PEM files in the agent's folder, for programs that read files.
     File,
+    /// The folder and the properties file of the ORCA client *monsiaj*.
+    Monsiaj,
 }
 
 /// A URL with the clinic's own parts left open: `https://{facilitySlug}.karte.example.jp`.
@@ -300,7 +302,10 @@ pub enum IssuerKind {
     /// A vendor's portal; people bring the file.
     Vendor,
     /// ORCAMO's renewal call, authenticated by the current certificate.
-    Orcamo,
+    Orcamo {
+        /// Whom devices ask, with the certificate that they hold: `https://host`, perhaps with a port.
+        url: String,
+    },
 }
 
 /// Where sealed backups are kept.

@@ -5,6 +5,8 @@
 //! | `POST /v1/enroll` [`EnrollRequest`] | anyone with a code | [`Enrolled`] |
 //! | `GET /v1/agent/manifest?after=G` | device | [`Manifest`] as soon as its generation is above `G`; 204 after [`HOLD_SECONDS`] |
 //! | `POST /v1/agent/orders/{order}/certificate` [`CertificateRequest`] | device | [`IssuedCertificate`] |
+//! | `GET /v1/agent/orders/{order}/bundle` | device | [`SealedBundle`] |
+//! | `POST /v1/agent/orders/{order}/taken` [`TakenCertificate`] | device | 204 |
 //! | `POST /v1/agent/report` [`Report`] | device | [`ReportAnswer`] |
 //! | `POST /v1/agent/receipts` `[`[`SignedReceipt`]`]` | device | [`ReceiptsAnswer`] |
 //! | `POST /v1/agent/identity` [`CertificateRequest`] | device | [`IssuedCertificate`] |
@@ -48,6 +50,9 @@ pub struct Facts {
     pub agent_version: String,
     /// Which keystores it has, such as `nss` or `file`.
     pub keystores: Vec<String>,
+    /// The age recipient (`age1…`) to which vendors' files for this PC are sealed; its other half never leaves the PC. Empty if the agent
+    /// is too old to have one.
+    pub recipient: String,
 }
 
 /// The PC is a device now.
@@ -84,6 +89,28 @@ pub struct IssuedCertificate {
     pub chain: String,
 }
 
+/// A vendor's file, as it was taken in, that only the device and the clinic's backup recipients can open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealedBundle {
+    /// SHA-256 of the DER of the certificate that has to be in it.
+    pub fingerprint: String,
+    /// An age file (age-encryption.org/v1), base64.
+    pub sealed: String,
+}
+
+/// A certificate that the device came to by itself: renewed at the vendor's, or found in one of its stores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TakenCertificate {
+    /// The certificate and the intermediates, PEM, leaf first.
+    pub chain: String,
+    /// The name of the file that it came in; empty if there was none.
+    pub file_name: String,
+    /// The file and its password, sealed to the clinic's backup recipients, base64; empty if there are none.
+    pub sealed: String,
+}
+
 /// Everything that one device should have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -110,7 +137,10 @@ pub struct SlotManifest {
     pub slot: String,
     /// The newest order for it. A number that the agent has not settled yet is work; `None` waits for a decision.
     pub order: Option<String>,
-    /// The kind of key to make: `ecdsa-p256`, `ecdsa-p384` or `rsa-2048`.
+    /// Where the order's certificate comes from.
+    #[serde(default)]
+    pub source: Source,
+    /// The kind of key to make: `ecdsa-p256`, `ecdsa-p384` or `rsa-2048`; `vendor` if it comes with the certificate.
     pub key: String,
     /// What people see as the certificate's name.
     pub label: String,
@@ -122,6 +152,34 @@ pub struct SlotManifest {
     pub probe: Option<String>,
     /// Certificates that go once the order is proven. SHA-256 of their DER.
     pub replaces: Vec<String>,
+}
+
+/// Where an order's certificate comes from. A closed set: nothing here is a command.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "kind")]
+pub enum Source {
+    /// The device makes a key and sends a request for it.
+    #[default]
+    Request,
+    /// A vendor's file was taken in, and waits sealed for this device.
+    Bundle {
+        /// SHA-256 of the DER of the certificate that has to be in it.
+        fingerprint: String,
+    },
+    /// The device asks the vendor for a successor, with the certificate that it holds (ORCAMO's `POST /api/cert`).
+    Renewal {
+        /// Whom to ask: `https://host`, perhaps with a port.
+        url: String,
+        /// The certificate to ask with. SHA-256 of its DER.
+        current: String,
+        /// age recipients of the clinic's backups, to whom what comes is sealed too.
+        backup: Vec<String>,
+    },
+    /// The certificate lies in one of the device's stores already, put there by somebody else.
+    Found {
+        /// SHA-256 of its DER.
+        fingerprint: String,
+    },
 }
 
 /// "For this site, the certificate that says this." One element of Chrome's `AutoSelectCertificateForUrls`.
@@ -160,8 +218,35 @@ pub struct Report {
     pub slots: Vec<SlotReport>,
     /// Installer files in the folders it was told to look at.
     pub installers: Vec<InstallerSeen>,
+    /// Client certificates in its stores that it did not put there, at most [`FOUND_MAX`].
+    pub found: Vec<FoundCertificate>,
     /// What a person should know, such as a browser that still holds an old decision.
     pub notes: Vec<Note>,
+}
+
+/// So many found certificates are reported at most: those that live longest.
+pub const FOUND_MAX: usize = 64;
+
+/// A client certificate that somebody else put into one of a device's stores.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundCertificate {
+    /// SHA-256 of its DER.
+    pub fingerprint: String,
+    /// The store: `nss`, `file`, …
+    pub store: String,
+    /// Subject, as people read it: `CN=client1210, O=u00000126`.
+    pub subject: String,
+    /// Issuer, likewise.
+    pub issuer: String,
+    /// Serial number, hexadecimal.
+    pub serial: String,
+    /// First moment of validity, seconds since the Unix epoch.
+    pub not_before: i64,
+    /// Last moment of validity.
+    pub not_after: i64,
+    /// True if its private key is there too.
+    pub has_key: bool,
 }
 
 /// What an agent holds for one slot.
