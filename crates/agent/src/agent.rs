@@ -268,6 +268,7 @@ impl Agent {
             generation: self.link.generation(),
             slots: self.device.journal.entries().map(crate::journal::Entry::report).collect(),
             installers: self.seen.installers.clone(),
+            found: Vec::new(),
             notes: notes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect(),
         }
     }

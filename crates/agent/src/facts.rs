@@ -10,6 +10,7 @@ pub fn gather(keystores: Vec<String>) -> Facts {
         os_version: os_version(),
         agent_version: env!("CARGO_PKG_VERSION").into(),
         keystores,
+        recipient: String::new(),
     }
 }
 

@@ -118,6 +118,7 @@ mod tests {
 
     fn slot(id: &str) -> wire::SlotManifest {
         wire::SlotManifest {
+            source: wire::Source::Request,
             slot: id.into(),
             order: Some("00".repeat(16)),
             key: "ecdsa-p256".into(),

@@ -209,10 +209,9 @@ pub struct Sha256(pub [u8; 32]);
 pub struct Serial(pub [u8; 16]);
 
 impl Serial {
-    /// What a vendor's certificate is known by: the beginning of its fingerprint, with a first byte that none of our own begins with.
-    pub fn of_vendor(fingerprint: &Sha256) -> Self {
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&fingerprint.0[..16]);
+    /// What a vendor's certificate is known by: the name of the order that it answers, with a first byte that none of our own begins with.
+    pub fn of_vendor(order: OrderId) -> Self {
+        let mut bytes = order.0;
         bytes[0] |= 0x80;
         Self(bytes)
     }

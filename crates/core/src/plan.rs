@@ -57,13 +57,15 @@ pub enum Reason {
     Outdated,
     /// The certificate is in its renewal window, and its turn has come.
     ExpiresSoon,
+    /// The certificate works, but nobody has said yet that what depends on it was changed too.
+    DependantsOpen,
     /// A certificate that was replaced or revoked is still on the device.
     Leftover,
 }
 
 impl Reason {
     /// Every reason, most urgent first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Unwanted,
         Self::NotEnrolled,
         Self::DeviceRevoked,
@@ -76,6 +78,7 @@ impl Reason {
         Self::RenewalAsked,
         Self::Outdated,
         Self::ExpiresSoon,
+        Self::DependantsOpen,
         Self::Leftover,
     ];
 }
@@ -158,6 +161,10 @@ pub enum Obstacle {
     OthersFirst,
     /// The circuit breaker: this slot was issued to too often lately.
     TooOften,
+    /// Someone has to bring the vendor's file.
+    VendorFile,
+    /// Someone has to change what depends on the certificate, and to say so.
+    Dependants,
 }
 
 /// Decides what each slot of one clinic needs. Same arguments, same answer, always.
@@ -169,6 +176,7 @@ pub enum Obstacle {
 ///   want the slot any more. Make before break.
 /// - An order is opened for a silent device too, so that it finds it when it wakes; nothing is signed until it asks.
 /// - What a device with a revoked identity holds is revoked as well: that device is lost or stolen.
+/// - While somebody has yet to say that what depends on a certificate was changed too, the one before stays beside it.
 /// - What is ordered or signed but says something else than policy today is not waited for: a wrong template may be the very
 ///   reason why it cannot be proven.
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {

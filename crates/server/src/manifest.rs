@@ -1,12 +1,14 @@
 //! What one device is told: made from policy and from what is on record, and from nothing else.
 
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use tegata_api::v1::device::{BrowserRule, FileHash, Manifest, SlotManifest};
+use tegata_api::v1::device::{FileHash, Manifest, SlotManifest, Source};
 use tegata_core::desire::desire;
-use tegata_core::fleet::{Desired, DesiredSlot, Template};
+use tegata_core::fleet::{Desired, DesiredSlot, Supply};
 use tegata_core::name::{ClinicName, DeviceId, Serial, SlotId};
-use tegata_core::policy::{IssuerKind, Tenant};
+use tegata_core::policy::{IssuerKind, KeyOrigin, Tenant};
 
 use crate::store::{CertificateRow, OrderRow, OrderState};
 use crate::words;
@@ -75,19 +77,55 @@ fn is_leaving(row: &CertificateRow) -> bool {
 }
 
 fn slot_manifest(policy: &Tenant, slot: &SlotId, wanted: &DesiredSlot, holdings: &Holdings<'_>) -> SlotManifest {
-    let order = holdings.orders.iter().find(|order| order.slot == *slot && !is_over(order, holdings));
-    let staying = holdings.certificates.iter().filter(|row| row.slot == *slot && row.retiring_at.is_none() && row.retired_at.is_none());
-    let templates: BTreeSet<&Template> = staying.map(|row| &row.template).chain([&wanted.template]).collect();
+    let order = holdings.orders.iter().copied().find(|order| order.slot == *slot && !is_over(order, holdings));
+    let supplied = order.and_then(|order| Some((order, source(policy, wanted, order, holdings)?)));
+    let staying: Vec<&CertificateRow> = staying(slot, holdings).collect();
+    // Where something depends on the certificate, what was replaced goes only when a person has said so.
+    let replaces = supplied.as_ref().filter(|_| wanted.dependants.is_empty()).map(|(order, _)| fingerprints(&order.replaces, holdings));
     SlotManifest {
         slot: slot.to_string(),
-        order: order.map(|order| order.id.to_string()),
+        order: supplied.as_ref().map(|(order, _)| order.id.to_string()),
+        source: supplied.map(|(_, source)| source).unwrap_or_default(),
         key: words::key(wanted.template.key).to_owned(),
         label: label(policy, slot),
         stores: wanted.stores.iter().map(|store| words::store(*store).to_owned()).collect(),
-        select: browser_rules(policy, &wanted.select, &templates),
+        select: rules::of(policy, wanted, &staying),
         probe: wanted.probe.clone(),
-        replaces: order.map(|order| fingerprints(&order.replaces, holdings)).unwrap_or_default(),
+        replaces: replaces.unwrap_or_default(),
     }
+}
+
+fn staying<'a>(slot: &'a SlotId, holdings: &'a Holdings<'_>) -> impl Iterator<Item = &'a CertificateRow> {
+    holdings.certificates.iter().copied().filter(move |row| row.slot == *slot && row.retiring_at.is_none() && row.retired_at.is_none())
+}
+
+/// Where the device gets the certificate of an order; `None` while it can do nothing but wait for a person.
+fn source(policy: &Tenant, wanted: &DesiredSlot, order: &OrderRow, holdings: &Holdings<'_>) -> Option<Source> {
+    if order.template.key != KeyOrigin::Vendor {
+        return Some(Source::Request);
+    }
+    match (order.state, order.found) {
+        (OrderState::Fulfilled, _) => {
+            let row = staying(&order.slot, holdings).find(|row| row.order == order.id)?;
+            Some(Source::Bundle { fingerprint: row.fingerprint.to_string() })
+        }
+        (OrderState::Open, Some(found)) => Some(Source::Found { fingerprint: found.to_string() }),
+        (OrderState::Open, None) if wanted.supply == Supply::Renewal => renewal(policy, order, holdings),
+        (OrderState::Open, None) | (OrderState::Cancelled, _) => None,
+    }
+}
+
+/// The vendor's call, with the newest certificate that was proven. Whether it is still valid the vendor will say.
+fn renewal(policy: &Tenant, order: &OrderRow, holdings: &Holdings<'_>) -> Option<Source> {
+    let IssuerKind::Orcamo { url } = &policy.issuers.get(&order.template.issuer)?.kind else { return None };
+    let current = staying(&order.slot, holdings).filter(|row| row.proven_at.is_some() && row.revoked_at.is_none()).last()?;
+    Some(Source::Renewal { url: url.clone(), current: current.fingerprint.to_string(), backup: recipients(policy, &order.slot.clinic) })
+}
+
+/// The age recipients of a clinic's backups, each once.
+pub(crate) fn recipients(policy: &Tenant, clinic: &ClinicName) -> Vec<String> {
+    let targets = policy.clinics.get(clinic).into_iter().flat_map(|clinic| &clinic.backup.targets);
+    sorted(targets.filter_map(|target| policy.targets.get(target)).flat_map(|target| target.recipients.iter().cloned()))
 }
 
 /// A fulfilled order whose certificate left the device is history: naming it would have the agent make it again.
@@ -103,20 +141,6 @@ fn is_over(order: &OrderRow, holdings: &Holdings<'_>) -> bool {
 fn label(policy: &Tenant, slot: &SlotId) -> String {
     let clinic = policy.clinics.get(&slot.clinic).map_or(slot.clinic.as_str(), |clinic| clinic.display_name.as_str());
     format!("{clinic} {}", slot.profile)
-}
-
-/// For every site, a rule for each certificate that is or will be in the slot: what is there keeps working until it is replaced.
-fn browser_rules(policy: &Tenant, sites: &[String], templates: &BTreeSet<&Template>) -> Vec<BrowserRule> {
-    let rule = |site: &String, template: &Template| {
-        let IssuerKind::Ca { common_name } = &policy.issuers.get(&template.issuer)?.kind else { return None };
-        Some(BrowserRule {
-            pattern: site.clone(),
-            issuer_common_name: common_name.to_string(),
-            subject_organization: template.organization.clone(),
-        })
-    };
-    let rules: BTreeSet<_> = sites.iter().flat_map(|site| templates.iter().filter_map(move |template| rule(site, template))).collect();
-    rules.into_iter().collect()
 }
 
 fn fingerprints(serials: &[Serial], holdings: &Holdings<'_>) -> Vec<String> {

@@ -5,6 +5,7 @@ use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::{Deed, Receipt, ReceiptsAnswer, SignedReceipt};
 use tegata_core::name::{ClinicId, Sha256};
+use tegata_core::policy::KeyOrigin;
 use tegata_core::time::Timestamp;
 
 use crate::audit::{Ledger, TEGATA};
@@ -137,7 +138,8 @@ async fn witness(
 /// that this PC does not have it proves nothing.
 fn revoke_what_another_pc_holds(device: &DeviceRow, row: &CertificateRow, now: Timestamp, batch: &mut Batch) {
     let is_told = batch.changes.iter().any(|change| matches!(change, Change::Revoke { serial, .. } if *serial == row.serial));
-    if row.issued_at >= device.enrolled_at || row.revoked_at.is_some() || row.not_after < now || is_told {
+    let is_vendors = row.template.key == KeyOrigin::Vendor;
+    if is_vendors || row.issued_at >= device.enrolled_at || row.revoked_at.is_some() || row.not_after < now || is_told {
         return;
     }
     let details = json!({ "serial": row.serial.to_string(), "because": "enrolled-again" });
@@ -163,9 +165,13 @@ async fn certificate(
 ) -> Result<CertificateRow, ReceiptError> {
     let not_yours = || ReceiptError::NotYours { number };
     let fingerprint = fingerprint.parse().map_err(|_| not_yours())?;
-    let row = store.certificate_by_fingerprint(&device.tenant, &fingerprint).await?.ok_or_else(not_yours)?;
-    let placed = place.is_none_or(|(slot, order)| row.slot.to_string() == *slot && row.order.to_string() == *order);
-    if row.slot.device == device.device && placed { Ok(row) } else { Err(not_yours()) }
+    let mut rows = store.certificates_by_fingerprint(&device.tenant, &fingerprint).await?;
+    rows.retain(|row| {
+        let placed = place.is_none_or(|(slot, order)| row.slot.to_string() == *slot && row.order.to_string() == *order);
+        row.slot.device == device.device && placed
+    });
+    // A vendor's certificate may have been here before, and gone.
+    rows.into_iter().max_by_key(|row| (row.retired_at.is_none(), row.retired_at)).ok_or_else(not_yours)
 }
 
 #[cfg(test)]

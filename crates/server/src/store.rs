@@ -113,6 +113,13 @@ pub enum Change {
     PutDraft { id: OrderId, draft: Draft },
     /// Keeps a signed certificate and closes its order. Guard: the order is open and its draft has this serial.
     Fulfil(Issued),
+    /// Keeps a certificate that somebody else signed, and closes its order. Guard: the order is open and has no draft, and its device
+    /// holds no such certificate.
+    TakeIn(Box<TakenIn>),
+    /// Seals a file anew, for a device that cannot open what was sealed before. Guard: the order was fulfilled by a vendor's certificate.
+    PutBundle { order: OrderId, bundle: Bundle },
+    /// Notes that a person said that something was changed for a certificate. Saying it again changes nothing.
+    Confirm { serial: Serial, dependant: String, by: String, at: Timestamp },
     /// Notes how far a certificate has come. An earlier moment that is already stored stays.
     Installed { serial: Serial, at: Timestamp },
     /// As above.
@@ -267,6 +274,8 @@ pub struct OrderRow {
     pub state: OrderState,
     /// What is about to be signed for it, or was.
     pub draft: Option<Draft>,
+    /// The certificate to take over, if it lies on the device already.
+    pub found: Option<Sha256>,
 }
 
 /// What became of an order.
@@ -308,6 +317,42 @@ pub struct Issued {
     pub not_after: Timestamp,
     /// When it was signed.
     pub at: Timestamp,
+}
+
+/// A certificate that somebody else signed. Whose it is and where it goes are those of its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenIn {
+    /// The decision that it answers.
+    pub order: OrderId,
+    /// What it is known by: [`Serial::of_vendor`].
+    pub serial: Serial,
+    /// Subject CN, as the vendor wrote it; empty if there is none.
+    pub common_name: String,
+    /// Subject O, likewise.
+    pub organization: String,
+    /// The certificate, DER.
+    pub der: Vec<u8>,
+    /// SHA-256 of `der`.
+    pub fingerprint: Sha256,
+    /// SHA-256 of its public key.
+    pub public_key: Sha256,
+    /// First moment of validity. Taken as the moment of issuance, unless it lies ahead.
+    pub not_before: Timestamp,
+    /// Last moment of validity.
+    pub not_after: Timestamp,
+    /// When it was taken in.
+    pub at: Timestamp,
+    /// The file, unless the certificate lay on the device already.
+    pub bundle: Option<Bundle>,
+}
+
+/// A vendor's file that the server cannot open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// The name that it came with.
+    pub file_name: String,
+    /// An age file.
+    pub sealed: Vec<u8>,
 }
 
 /// A certificate that was signed.
@@ -382,6 +427,8 @@ pub struct Snapshot {
     pub orders: Vec<OrderRow>,
     /// Certificates of the clinic's slots that are not retired, and those that were issued within `history` of now.
     pub certificates: Vec<CertificateRow>,
+    /// What people said was changed, for certificates that are not retired.
+    pub confirmations: BTreeMap<Serial, BTreeSet<String>>,
     /// Slots for which somebody asked for a replacement.
     pub renewals_asked: Vec<SlotId>,
     /// Devices that stand in the clinic or hold one of its slots.
@@ -446,8 +493,10 @@ pub trait Store: Send + Sync + 'static {
     async fn certificate(&self, serial: &Serial) -> Result<Option<CertificateRow>, StoreError>;
     /// The certificate that answers an order.
     async fn certificate_of_order(&self, id: &OrderId) -> Result<Option<CertificateRow>, StoreError>;
-    /// A tenant's certificate by SHA-256 of its DER.
-    async fn certificate_by_fingerprint(&self, tenant: &TenantName, fingerprint: &Sha256) -> Result<Option<CertificateRow>, StoreError>;
+    /// A tenant's certificates by SHA-256 of their DER: several if a vendor's is on several devices.
+    async fn certificates_by_fingerprint(&self, tenant: &TenantName, fingerprint: &Sha256) -> Result<Vec<CertificateRow>, StoreError>;
+    /// The vendor's file that answers an order.
+    async fn bundle(&self, order: &OrderId) -> Result<Option<Bundle>, StoreError>;
     /// The certificates of a tenant that pass the filter, oldest first.
     async fn certificates(&self, tenant: &TenantName, filter: CertificateFilter) -> Result<Vec<CertificateRow>, StoreError>;
     /// What an issuer has revoked of that which lives until `alive_at` or longer, by serial number: serial, and since when.

@@ -3,7 +3,7 @@
 use tegata_api::v1::fleet;
 use tegata_core::name::{ClinicName, Serial};
 use tegata_core::plan::{Action, Obstacle, Reason};
-use tegata_core::policy::{Folder, KeyAlgorithm, Platform, Store};
+use tegata_core::policy::{Folder, KeyAlgorithm, KeyOrigin, Platform, Store};
 
 /// A reason.
 pub fn reason(reason: Reason) -> &'static str {
@@ -20,6 +20,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::RenewalAsked => "renewal-asked",
         Reason::Outdated => "outdated",
         Reason::ExpiresSoon => "expires-soon",
+        Reason::DependantsOpen => "dependants-open",
         Reason::Leftover => "leftover",
     }
 }
@@ -39,21 +40,25 @@ pub fn obstacle(obstacle: Obstacle) -> &'static str {
         Obstacle::Quota => "quota",
         Obstacle::OthersFirst => "others-first",
         Obstacle::TooOften => "too-often",
+        Obstacle::VendorFile => "vendor-file",
+        Obstacle::Dependants => "dependants",
     }
 }
 
-/// A kind of key.
-pub fn key(algorithm: KeyAlgorithm) -> &'static str {
-    match algorithm {
-        KeyAlgorithm::EcdsaP256 => "ecdsa-p256",
-        KeyAlgorithm::EcdsaP384 => "ecdsa-p384",
-        KeyAlgorithm::Rsa2048 => "rsa-2048",
+/// Where a key is born: the kind that a device makes, or `vendor`.
+pub fn key(origin: KeyOrigin) -> &'static str {
+    match origin {
+        KeyOrigin::Device(KeyAlgorithm::EcdsaP256) => "ecdsa-p256",
+        KeyOrigin::Device(KeyAlgorithm::EcdsaP384) => "ecdsa-p384",
+        KeyOrigin::Device(KeyAlgorithm::Rsa2048) => "rsa-2048",
+        KeyOrigin::Vendor => "vendor",
     }
 }
 
 /// Reads what [`key`] wrote.
-pub fn read_key(word: &str) -> Option<KeyAlgorithm> {
-    [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048].into_iter().find(|candidate| key(*candidate) == word)
+pub fn read_key(word: &str) -> Option<KeyOrigin> {
+    let devices = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048].map(KeyOrigin::Device);
+    devices.into_iter().chain([KeyOrigin::Vendor]).find(|candidate| key(*candidate) == word)
 }
 
 /// An operating system.
@@ -70,6 +75,7 @@ pub fn store(store: Store) -> &'static str {
     match store {
         Store::Browser => "browser",
         Store::File => "file",
+        Store::Monsiaj => "monsiaj",
     }
 }
 
@@ -129,7 +135,8 @@ mod tests {
         for candidate in Reason::ALL {
             assert_eq!(read_reason(reason(candidate)), Some(candidate));
         }
-        assert_eq!(read_key("ecdsa-p384"), Some(KeyAlgorithm::EcdsaP384));
+        assert_eq!(read_key("ecdsa-p384"), Some(KeyOrigin::Device(KeyAlgorithm::EcdsaP384)));
+        assert_eq!(read_key("vendor"), Some(KeyOrigin::Vendor));
         assert_eq!((read_reason("Missing"), read_key("rsa")), (None, None));
     }
 }

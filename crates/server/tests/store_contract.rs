@@ -15,12 +15,12 @@ use tegata_api::v1::device::{Facts, FileHash, InstallerSeen, Manifest, Report};
 use tegata_core::fleet::Template;
 use tegata_core::name::{ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::plan::Reason;
-use tegata_core::policy::KeyAlgorithm;
+use tegata_core::policy::{KeyAlgorithm, KeyOrigin};
 use tegata_core::time::Timestamp;
 use tegata_server::store::sqlite::Sqlite;
 use tegata_server::store::{
-    AuditQuery, AuthorityRow, Batch, CertificateFilter, CertificateRow, Change, Claim, CodeRow, DeviceRow, Draft, Holder, Issued,
-    NewRecord, OrderRow, OrderState, Part, Store, StoreError, TokenRow,
+    AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Change, Claim, CodeRow, DeviceRow, Draft, Holder, Issued,
+    NewRecord, OrderRow, OrderState, Part, Store, StoreError, TakenIn, TokenRow,
 };
 
 /// A database that can be closed and opened again.
@@ -69,6 +69,9 @@ contract! {
     i1_a_draft_is_written_once_and_only_for_an_open_order,
     i1_a_certificate_needs_an_open_order_and_the_draft_that_was_recorded,
     i1_issuances_that_share_a_commit_are_kept_or_refused_each_alone,
+    a_vendors_certificate_is_taken_in_once_for_an_open_order,
+    a_vendors_certificate_may_be_on_several_devices_but_once_on_each,
+    what_people_confirm_is_kept_once,
     f4_a_claim_is_answered_with_the_holders_own_order_or_none,
     i5_no_serial_and_no_order_has_two_certificates,
     certificates_come_their_way_step_by_step,
@@ -280,6 +283,54 @@ async fn i1_a_certificate_needs_an_open_order_and_the_draft_that_was_recorded(ba
     conflict(store.commit(changes([Change::CancelOrder { id: order_id(1), at: at(1) }])).await);
 }
 
+async fn a_vendors_certificate_is_taken_in_once_for_an_open_order(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let take_in = |taken| changes([Change::TakeIn(Box::new(taken))]);
+    conflict(store.commit(take_in(taken(1))).await);
+    let found = OrderRow { found: Some(sha(9)), ..vendors_order(1, "sakura/pc-1/karte") };
+    store.commit(changes([Change::OpenOrder(found.clone()), Change::OpenOrder(order(2, "sakura/pc-2/karte"))])).await.unwrap();
+    assert_eq!(store.order(&found.id).await.unwrap(), Some(found.clone()));
+    conflict(store.commit(take_in(taken(2))).await);
+    store.commit(take_in(taken(1))).await.unwrap();
+    conflict(store.commit(take_in(taken(1))).await);
+    assert_eq!(store.bundle(&order_id(1)).await.unwrap(), Some(bundle(1)));
+    let row = store.certificate_of_order(&order_id(1)).await.unwrap().unwrap();
+    let names = Template { common_name: "client1210".into(), organization: "u00000126".into(), ..found.template };
+    let kept =
+        CertificateRow { serial: Serial::of_vendor(order_id(1)), template: names, issued_at: at(0), ..certificate(1, "sakura/pc-1/karte") };
+    assert_eq!(row, kept, "issued when its validity began");
+
+    let reseal = |n| changes([Change::PutBundle { order: order_id(n), bundle: bundle(7) }]);
+    store.commit(reseal(1)).await.unwrap();
+    assert_eq!(store.bundle(&order_id(1)).await.unwrap(), Some(bundle(7)));
+    conflict(store.commit(reseal(2)).await);
+}
+
+async fn a_vendors_certificate_may_be_on_several_devices_but_once_on_each(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let slots = ["sakura/pc-1/karte", "sakura/pc-1/receipt", "sakura/pc-2/karte"];
+    let open = |(n, name): (u8, &&str)| Change::OpenOrder(vendors_order(n, name));
+    store.commit(changes((1..).zip(&slots).map(open))).await.unwrap();
+    let same = |n| Change::TakeIn(Box::new(TakenIn { order: order_id(n), serial: Serial::of_vendor(order_id(n)), ..taken(1) }));
+    store.commit(changes([same(1)])).await.unwrap();
+    conflict(store.commit(changes([same(2)])).await);
+    store.commit(changes([same(3)])).await.unwrap();
+    assert_eq!(store.certificates_by_fingerprint(&aozora(), &sha(1)).await.unwrap().len(), 2);
+    let gone = Change::Retired { serial: Serial::of_vendor(order_id(1)), at: at(200) };
+    store.commit(changes([gone, same(2)])).await.unwrap();
+}
+
+async fn what_people_confirm_is_kept_once(backend: &dyn Backend) {
+    let store = backend.open().await;
+    store.commit(changes([Change::OpenOrder(vendors_order(1, "sakura/pc-1/karte")), Change::TakeIn(Box::new(taken(1)))])).await.unwrap();
+    let serial = Serial::of_vendor(order_id(1));
+    let confirm = |name: &str| Change::Confirm { serial, dependant: name.into(), by: "person:admin".into(), at: at(120) };
+    store.commit(changes([confirm("連携ツール"), confirm("連携ツール"), confirm("プリンタ")])).await.unwrap();
+    let snapshot = store.snapshot(&clinic("sakura"), at(0)).await.unwrap();
+    assert_eq!(snapshot.confirmations, [(serial, ["プリンタ", "連携ツール"].map(String::from).into())].into());
+    assert!(store.snapshot(&clinic("momiji"), at(0)).await.unwrap().confirmations.is_empty());
+}
+
 async fn i1_issuances_that_share_a_commit_are_kept_or_refused_each_alone(backend: &dyn Backend) {
     let store = backend.open().await;
     let numbers = 1..=40;
@@ -355,7 +406,7 @@ async fn certificates_are_found_by_whatever_they_are_known_by(backend: &dyn Back
     let first = certificate(1, "sakura/pc-1/karte");
     assert_eq!(store.certificate(&serial(1)).await.unwrap(), Some(first.clone()));
     assert_eq!(store.certificate_of_order(&order_id(1)).await.unwrap(), Some(first.clone()));
-    assert_eq!(store.certificate_by_fingerprint(&aozora(), &sha(1)).await.unwrap(), Some(first));
+    assert_eq!(store.certificates_by_fingerprint(&aozora(), &sha(1)).await.unwrap(), [first]);
     store.commit(changes([Change::Revoke { serial: serial(2), at: at(5), because: "asked".into() }])).await.unwrap();
 
     let find = async |filter| {
@@ -638,7 +689,7 @@ async fn f4_one_tenant_sees_nothing_of_another(backend: &dyn Backend) {
     assert!(store.documents(&other).await.unwrap().is_empty() && store.clinics(&other).await.unwrap().is_empty());
     assert!(store.device(&other, &pc).await.unwrap().is_none() && store.devices(&other).await.unwrap().is_empty());
     assert!(store.orders_on(&other, &pc).await.unwrap().is_empty() && store.audit(&other, 0, 9).await.unwrap().is_empty());
-    assert!(store.certificate_by_fingerprint(&other, &sha(1)).await.unwrap().is_none());
+    assert!(store.certificates_by_fingerprint(&other, &sha(1)).await.unwrap().is_empty());
     assert!(store.devices_with_file(&other, &sha(1)).await.unwrap().is_empty());
     let filters = [CertificateFilter::default(), CertificateFilter { device: Some(pc), ..CertificateFilter::default() }];
     for filter in filters {
@@ -697,7 +748,7 @@ fn template() -> Template {
         issuer: "portal".parse().unwrap(),
         common_name: "pc-1".into(),
         organization: "sakura".into(),
-        key: KeyAlgorithm::EcdsaP256,
+        key: KeyOrigin::Device(KeyAlgorithm::EcdsaP256),
         validity: Duration::from_secs(3_600),
     }
 }
@@ -714,7 +765,24 @@ fn order(n: u8, name: &str) -> OrderRow {
         opened_at: at(60),
         state: OrderState::Open,
         draft: None,
+        found: None,
     }
+}
+
+/// An order for a vendor's file.
+fn vendors_order(n: u8, name: &str) -> OrderRow {
+    OrderRow { template: Template { key: KeyOrigin::Vendor, ..template() }, ..order(n, name) }
+}
+
+fn bundle(n: u8) -> Bundle {
+    Bundle { file_name: format!("{n}_JP_u00000126_client1210.p12"), sealed: vec![n; 9] }
+}
+
+fn taken(n: u8) -> TakenIn {
+    let CertificateRow { order, der, fingerprint, public_key, not_before, not_after, .. } = certificate(n, "sakura/pc-1/karte");
+    let (serial, common_name, organization) = (Serial::of_vendor(order), "client1210".into(), "u00000126".into());
+    let (at, bundle) = (at(100), Some(bundle(n)));
+    TakenIn { order, serial, common_name, organization, der, fingerprint, public_key, not_before, not_after, at, bundle }
 }
 
 fn certificate(n: u8, name: &str) -> CertificateRow {

@@ -18,11 +18,17 @@ fn order(number: u8) -> OrderId {
 }
 
 fn rule(pattern: &str) -> BrowserRule {
-    BrowserRule { pattern: pattern.into(), issuer_common_name: "Sakura Issuing CA".into(), subject_organization: "sakura".into() }
+    BrowserRule {
+        pattern: pattern.into(),
+        issuer_common_name: "Sakura Issuing CA".into(),
+        subject_organization: "sakura".into(),
+        subject_common_name: None,
+    }
 }
 
 fn slot(order: Option<OrderId>, replaces: &[Sha256]) -> wire::SlotManifest {
     wire::SlotManifest {
+        source: wire::Source::Request,
         slot: SLOT.into(),
         order: order.map(|order| order.to_string()),
         key: "ecdsa-p256".into(),

@@ -190,8 +190,11 @@ pub struct BrowserRule {
     pub pattern: String,
     /// The common name of the certificate's issuer.
     pub issuer_common_name: String,
-    /// The organization in the certificate's subject.
+    /// The organization in the certificate's subject; empty if it has none.
     pub subject_organization: String,
+    /// The common name in it, where the organization alone could mean several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_common_name: Option<String>,
 }
 
 /// A file known by its contents.

@@ -133,7 +133,7 @@ fn check_profile(written: &CertificateProfileSpec, profile: &policy::Certificate
     let Some(issuer) = referred(&declared.issuers, declared.is_broken, Kind::Issuer, &written.issuer.0, &at, gather) else { return };
     let wrong = match (&issuer.kind, profile.key) {
         (policy::IssuerKind::Ca { .. }, KeyOrigin::Device(_))
-        | (policy::IssuerKind::Vendor | policy::IssuerKind::Orcamo, KeyOrigin::Vendor) => return,
+        | (policy::IssuerKind::Vendor | policy::IssuerKind::Orcamo { .. }, KeyOrigin::Vendor) => return,
         (policy::IssuerKind::Ca { .. }, KeyOrigin::Vendor) => Wrong::new(
             format!("the issuer {} is Tegata's own, but the key is to come from a vendor", quote(&written.issuer.0)),
             "write key: { origin: device }, or name an issuer of type vendor",

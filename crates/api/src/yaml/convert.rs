@@ -58,9 +58,23 @@ pub(super) fn issuer(name: Option<IssuerName>, spec: &IssuerSpec, gather: &mut G
             None
         }
         (IssuerType::Vendor, None) => Some(policy::IssuerKind::Vendor),
-        (IssuerType::Orcamo, None) => Some(policy::IssuerKind::Orcamo),
+        (IssuerType::Orcamo, None) => orcamo(spec, &at, gather),
     };
+    if let (Some(_), IssuerType::Ca | IssuerType::Vendor) = (&spec.url, spec.kind) {
+        gather.say_of_key(&at.key("url"), Wrong::new("only an issuer of type orcamo has a url", "delete it, or write type: orcamo"));
+        return None;
+    }
     Some(policy::Issuer { name: name?, kind: kind? })
+}
+
+fn orcamo(spec: &IssuerSpec, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::IssuerKind> {
+    let Some(url) = &spec.url else {
+        let hint = "write url: and the address that renews certificates, such as https://auth.example.jp";
+        gather.say_of_key(at, Wrong::new("an issuer of type orcamo needs a url", hint));
+        return None;
+    };
+    let site = gather.take(&at.key("url"), written::site(&url.0))?;
+    Some(policy::IssuerKind::Orcamo { url: site.as_str().to_owned() })
 }
 
 pub(super) fn target(name: Option<TargetName>, spec: &BackupTargetSpec, gather: &mut Gather<'_>) -> Option<policy::BackupTarget> {

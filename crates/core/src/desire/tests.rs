@@ -101,9 +101,16 @@ fn devices_are_selected_by_name_or_by_every_label() {
 }
 
 #[test]
-fn only_keys_born_on_devices_and_signed_by_us_give_slots() {
-    let all = ["weborca", "odd", "unheard-of"].map(|profile| assign(profile, Selector::All));
-    assert_eq!(slots(&desired(all.into(), |_| ())), [""; 0]);
+fn an_issuer_that_does_not_go_with_the_key_gives_no_slots() {
+    let odd = ["odd", "unheard-of"].map(|profile| assign(profile, Selector::All));
+    assert_eq!(slots(&desired(odd.into(), |_| ())), [""; 0]);
+}
+
+#[test]
+fn a_vendors_certificate_is_brought_by_a_person() {
+    let desired = desired(vec![assign("weborca", Selector::All)], |_| ());
+    assert_eq!(desired.slots.len(), 3);
+    assert!(desired.slots.values().all(|slot| slot.supply == Supply::Person && slot.template.key == KeyOrigin::Vendor));
 }
 
 #[test]
@@ -147,7 +154,9 @@ fn a_slot_is_spelled_out_for_its_device_and_clinic() {
                 ),
                 common_name: "note-1.momiji",
                 organization: "SakuraNaika",
-                key: EcdsaP256,
+                key: Device(
+                    EcdsaP256,
+                ),
                 validity: 31536000s,
             },
             renewal: Renewal {
@@ -164,6 +173,8 @@ fn a_slot_is_spelled_out_for_its_device_and_clinic() {
                 "https://karte.example.jp/sakura",
             ),
             trust: {},
+            supply: Own,
+            dependants: [],
         }
     "#]]
     .assert_debug_eq(guest);

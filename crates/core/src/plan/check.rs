@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use crate::calendar::OpenHours;
-use crate::fleet::{Desired, DesiredSlot, Held, Observed, ObservedDevice, ObservedSlot, Progress, Template};
+use crate::fleet::{Desired, DesiredSlot, Held, Observed, ObservedDevice, ObservedSlot, Progress, Supply, Template};
 use crate::name::{AccountName, SlotId};
 use crate::plan::Reason;
 use crate::plan::spread::Window;
@@ -50,6 +50,7 @@ pub(super) const CHECKS: [fn(&Case<'_>) -> Option<Reason>; Reason::ALL.len()] = 
     renewal_asked,
     outdated,
     expires_soon,
+    dependants_open,
     leftover,
 ];
 
@@ -109,6 +110,10 @@ fn expires_soon(case: &Case<'_>) -> Option<Reason> {
     case.turn.is_some_and(|turn| turn.due <= case.now).then_some(Reason::ExpiresSoon)
 }
 
+fn dependants_open(case: &Case<'_>) -> Option<Reason> {
+    case.has_dependants_open().then_some(Reason::DependantsOpen)
+}
+
 fn leftover(case: &Case<'_>) -> Option<Reason> {
     case.leftovers().next().map(|_| Reason::Leftover)
 }
@@ -150,7 +155,7 @@ impl<'a> Case<'a> {
 
     /// True if policy asks for exactly this today.
     pub fn asks_for(&self, template: &Template, account: Option<&AccountName>) -> bool {
-        self.wanted.is_some_and(|wanted| wanted.template == *template && wanted.account.as_ref() == account)
+        self.wanted.is_some_and(|wanted| template.answers(&wanted.template) && wanted.account.as_ref() == account)
     }
 
     /// True if a person can sign in with something in this slot, and can go on doing so.
@@ -158,15 +163,33 @@ impl<'a> Case<'a> {
         self.keeper().is_some()
     }
 
-    /// True if the device is about to replace a certificate that still works.
+    /// True if the device is about to replace a certificate that still works. Until a person has brought the vendor's file it is not.
     pub fn is_replacing(&self) -> bool {
         let newest_is_new = self.newest().is_some_and(|newest| newest.progress < Progress::Proven && !newest.revoked);
-        self.wanted.is_some() && self.works() && (self.seen.order.is_some() || newest_is_new)
+        let is_ordered = self.seen.order.is_some() && !self.waits_for_person();
+        self.wanted.is_some() && self.works() && (is_ordered || newest_is_new)
     }
 
-    /// Certificates that have no business on the device any more: revoked, or replaced by a newer one that works.
+    /// True if a certificate for this slot is something that a person has to bring.
+    pub fn waits_for_person(&self) -> bool {
+        match self.wanted.map(|wanted| wanted.supply) {
+            Some(Supply::Person) => true,
+            Some(Supply::Renewal) => !self.works(),
+            Some(Supply::Own) | None => false,
+        }
+    }
+
+    /// True if something depends on the certificate that works, and nobody has said that it was changed.
+    pub fn has_dependants_open(&self) -> bool {
+        let newest = self.newest().filter(|newest| newest.is_valid_proof(self.now));
+        let open = |newest: &Held| self.wanted.is_some_and(|wanted| wanted.dependants.iter().any(|name| !newest.confirmed.contains(name)));
+        newest.is_some_and(open)
+    }
+
+    /// Certificates that have no business on the device any more: revoked, or replaced by a newer one that works, in everything that
+    /// depends on it too.
     pub fn leftovers(&self) -> impl Iterator<Item = &'a Held> {
-        let keeper = self.keeper().unwrap_or(0);
+        let keeper = self.keeper().filter(|_| !self.has_dependants_open()).unwrap_or(0);
         self.seen.certificates.iter().enumerate().filter(move |(index, held)| held.revoked || *index < keeper).map(|(_, held)| held)
     }
 
@@ -177,7 +200,7 @@ impl<'a> Case<'a> {
 
     /// Certificates that a plan for a wanted slot leaves on the device: a device that hears nothing keeps its leftovers.
     pub fn stays(&self) -> impl Iterator<Item = &'a Held> {
-        let keeper = self.keeper().filter(|_| self.hears()).unwrap_or(0);
+        let keeper = self.keeper().filter(|_| self.hears() && !self.has_dependants_open()).unwrap_or(0);
         let retiring = &self.seen.retiring;
         self.seen.certificates.iter().skip(keeper).filter(|held| !held.revoked && !retiring.contains(&held.serial))
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::fleet::*;
 use crate::name::{AccountName, DeviceId, OrderId, Sha256, SlotId};
 use crate::plan::{Plan, plan};
-use crate::policy::{InstallerRule, KeyAlgorithm, Quota, RemoveInstallers, RenewWhen, Renewal, Store};
+use crate::policy::{InstallerRule, KeyAlgorithm, KeyOrigin, Quota, RemoveInstallers, RenewWhen, Renewal, Store};
 use crate::simulate::{serial, told};
 use crate::time::{DAY, Timestamp};
 
@@ -34,7 +34,7 @@ pub fn template() -> Template {
         issuer: "portal".parse().unwrap(),
         common_name: "pc".into(),
         organization: "sakura".into(),
-        key: KeyAlgorithm::EcdsaP256,
+        key: KeyOrigin::Device(KeyAlgorithm::EcdsaP256),
         validity: 365 * DAY,
     }
 }
@@ -42,6 +42,10 @@ pub fn template() -> Template {
 /// A template that policy asks for no more.
 pub fn old_template() -> Template {
     Template { validity: 90 * DAY, ..template() }
+}
+
+pub fn vendors_template() -> Template {
+    Template { key: KeyOrigin::Vendor, ..template() }
 }
 
 pub fn wanted() -> DesiredSlot {
@@ -53,6 +57,8 @@ pub fn wanted() -> DesiredSlot {
         select: Vec::new(),
         probe: None,
         trust: BTreeSet::new(),
+        supply: Supply::Own,
+        dependants: Vec::new(),
     }
 }
 
@@ -67,6 +73,7 @@ pub fn held(number: u64, progress: Progress) -> Held {
         not_after: NOW.after(265 * DAY),
         progress,
         revoked: false,
+        confirmed: BTreeSet::new(),
     }
 }
 
@@ -159,6 +166,23 @@ impl Scene {
     /// A device that differs from an ordinary one.
     pub fn with(mut self, name: &str, change: impl FnOnce(&mut ObservedDevice)) -> Self {
         change(self.observed.devices.get_mut(&device(name)).unwrap());
+        self
+    }
+
+    /// A slot whose certificate is also used by a linkage tool.
+    pub fn with_dependant(self, name: &str) -> Self {
+        self.wishing(name, |wanted| wanted.dependants = vec!["tool".parse().unwrap()])
+    }
+
+    /// A slot whose certificates come from a vendor.
+    pub fn vendors(mut self, name: &str, supply: Supply) -> Self {
+        self.seen(name).certificates.iter_mut().for_each(|held| held.template = vendors_template());
+        self.wishing(name, |wanted| (wanted.supply, wanted.template) = (supply, vendors_template()))
+    }
+
+    /// A slot that is wished for differently.
+    pub fn wishing(mut self, name: &str, change: impl FnOnce(&mut DesiredSlot)) -> Self {
+        change(self.desired.slots.get_mut(&slot(name)).unwrap());
         self
     }
 

@@ -95,6 +95,10 @@ impl Pacer<'_> {
                     self.hold(case, reason, wait_for_device(case));
                 }
             }
+            Reason::DependantsOpen => {
+                self.retire_leftovers(case);
+                self.hold(case, reason, Wait { because: Obstacle::Dependants, until: None });
+            }
             Reason::Ordered
             | Reason::NotInstalled
             | Reason::NotProven
@@ -119,6 +123,7 @@ impl Pacer<'_> {
                 self.taken_back.push(Action::Cancel { slot: case.slot.clone(), because: Reason::Outdated });
             }
             None if !is_under_way => return Settled::NeedsCertificate,
+            Some(_) if case.waits_for_person() => self.hold(case, reason, Wait { because: Obstacle::VendorFile, until: None }),
             _ => self.hold(case, reason, wait_for_device(case)),
         }
         Settled::Yes
@@ -162,7 +167,7 @@ impl Pacer<'_> {
             return self.hold(case, reason, wait);
         }
         self.ledger.take(case, wanted.account.as_ref());
-        if case.works() && !case.is_replacing() {
+        if case.works() && !case.is_replacing() && !case.waits_for_person() {
             self.places.take(is_awake(case));
         }
         self.issued.push(Action::Issue {
@@ -200,6 +205,7 @@ impl Places {
     fn obstacle(&self, case: &Case<'_>, reason: Reason) -> Option<Wait> {
         let can_wait =
             matches!(reason, Reason::RenewalAsked | Reason::Outdated | Reason::ExpiresSoon) && case.works() && !case.is_replacing();
+        let can_wait = can_wait && !case.waits_for_person();
         let last_call = case.turn.map(|turn| turn.last_call).filter(|last_call| case.now < *last_call);
         let taken = if is_awake(case) { self.awake } else { self.awake + self.asleep };
         let must_wait = can_wait && last_call.is_some() && taken >= self.at_once;
@@ -225,7 +231,7 @@ impl Alarm {
             self.set(Some(held.not_after.after(SECOND)));
         }
         match reason {
-            None | Some(Reason::Leftover) => self.set(case.turn.map(|turn| turn.due)),
+            None | Some(Reason::DependantsOpen | Reason::Leftover) => self.set(case.turn.map(|turn| turn.due)),
             Some(_) => {}
         }
         if reason.is_some() {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::fixtures::*;
 use super::*;
-use crate::fleet::{Held, Observed, ObservedDevice, ObservedSlot, Progress};
-use crate::policy::{Quota, RenewWhen, Renewal};
+use crate::fleet::{Held, Observed, ObservedDevice, ObservedSlot, Progress, Supply};
+use crate::name::Label;
+use crate::policy::{KeyOrigin, Quota, RenewWhen, Renewal};
 use crate::simulate::Server;
 use crate::time::{DAY, HOUR, MINUTE};
 
@@ -21,14 +22,15 @@ fn account() -> impl Strategy<Value = Option<AccountName>> {
 }
 
 fn any_template() -> impl Strategy<Value = Template> {
-    prop_oneof![4 => Just(template()), 1 => Just(old_template())]
+    prop_oneof![4 => Just(template()), 1 => Just(old_template()), 2 => Just(vendors_template())]
 }
 
 fn any_held() -> impl Strategy<Value = Held> {
     let progress = prop_oneof![1 => Just(Progress::Issued), 1 => Just(Progress::Installed), 3 => Just(Progress::Proven)];
     let not_after = prop_oneof![1 => moment(), 3 => (1_u32..400).prop_map(|days| NOW.after(days * DAY))];
-    (progress, any_template(), account(), moment(), not_after, prop::bool::weighted(0.15)).prop_map(
-        |(progress, template, account, not_before, not_after, revoked)| Held {
+    (progress, any_template(), account(), moment(), not_after, prop::bool::weighted(0.15), any::<bool>()).prop_map(
+        |(progress, template, account, not_before, not_after, revoked, confirmed)| Held {
+            confirmed: confirmed.then(tool).into_iter().collect(),
             template,
             account,
             not_before: not_before.min(not_after),
@@ -68,11 +70,17 @@ fn any_device() -> impl Strategy<Value = ObservedDevice> {
     )
 }
 
+fn tool() -> Label {
+    "tool".parse().unwrap()
+}
+
 /// What policy asks of one slot, now and after a change.
-fn any_wish() -> impl Strategy<Value = Option<(Template, Option<AccountName>, Renewal)>> {
+type Wish = (Template, Option<AccountName>, Renewal, bool, bool);
+
+fn any_wish() -> impl Strategy<Value = Option<Wish>> {
     let when = prop_oneof![Just(RenewWhen::Early), Just(RenewWhen::Late)];
     let renewal = (1_u32..100, when).prop_map(|(days, when)| Renewal { window: days * DAY, when });
-    prop::option::weighted(0.85, (any_template(), account(), renewal))
+    prop::option::weighted(0.85, (any_template(), account(), renewal, any::<bool>(), prop::bool::weighted(0.2)))
 }
 
 fn any_quota() -> impl Strategy<Value = Option<Quota>> {
@@ -106,8 +114,14 @@ fn any_scene() -> impl Strategy<Value = Scene> {
     })
 }
 
-fn wished((template, account, renewal): (Template, Option<AccountName>, Renewal)) -> crate::fleet::DesiredSlot {
-    crate::fleet::DesiredSlot { template, account, renewal, ..wanted() }
+fn wished((template, account, renewal, renews, has_dependant): Wish) -> crate::fleet::DesiredSlot {
+    let supply = match template.key {
+        KeyOrigin::Device(_) => Supply::Own,
+        KeyOrigin::Vendor if renews => Supply::Renewal,
+        KeyOrigin::Vendor => Supply::Person,
+    };
+    let dependants = has_dependant.then(tool).into_iter().collect();
+    crate::fleet::DesiredSlot { template, account, renewal, supply, dependants, ..wanted() }
 }
 
 fn with_own_serials(mut seen: ObservedSlot, slot: u64) -> ObservedSlot {

@@ -27,6 +27,7 @@ fn example(reason: Reason) -> Scene {
         Reason::RenewalAsked => Scene::holding([Held { template: old_template(), ..held(1, Progress::Installed) }]).asked("d1"),
         Reason::Outdated => Scene::holding([Held { template: old_template(), ..expiring_in(1, DAY) }]),
         Reason::ExpiresSoon => Scene::holding([revoked(1), expiring_in(2, DAY)]),
+        Reason::DependantsOpen => Scene::holding([proven(1), proven(2)]).with_dependant("d1"),
         Reason::Leftover => Scene::holding([proven(1), proven(2)]),
     }
 }
@@ -84,6 +85,9 @@ fn every_reason_has_its_case_and_the_table_is_in_the_order_of_urgency() {
         ExpiresSoon
         retire c1 from sakura/d1/karte (Revoked)
         issue sakura/d1/karte (ExpiresSoon), replacing c1, c2
+
+        DependantsOpen
+        hold sakura/d1/karte (DependantsOpen): Dependants
 
         Leftover
         retire c1 from sakura/d1/karte (Leftover)
@@ -634,5 +638,115 @@ mod lockout {
         scene.desired.slots.insert(other.clone(), wanted());
         scene.observed.slots.insert(other, crate::fleet::ObservedSlot { certificates: vec![proven(2)], ..Default::default() });
         assert_eq!(locked_out_by(&scene, &scene.clone().not_wanted("d1")), ["sakura/d1"]);
+    }
+}
+
+/// A vendor's file has to be brought by a person.
+mod vendor {
+    use super::*;
+    use crate::fleet::Supply;
+
+    #[test]
+    fn the_file_is_ordered_and_then_waited_for() {
+        check(
+            Scene::of(&["d1"]).vendors("d1", Supply::Person),
+            expect![[r#"
+                issue sakura/d1/karte (Missing)
+            "#]],
+        );
+        check(
+            Scene::of(&["d1"]).vendors("d1", Supply::Person).ordered("d1", vendors_template()),
+            expect![[r#"
+                hold sakura/d1/karte (Ordered): VendorFile
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_a_person_has_to_bring_keeps_no_other_replacement_waiting() {
+        let devices = ["d1", "d2", "d3"];
+        let scene = devices.iter().fold(Scene::of(&devices), |scene, name| scene.holds(name, [expiring_in(1, DAY * 25)])).at_once(1);
+        let scene = devices.iter().take(2).fold(scene, |scene, name| scene.vendors(name, Supply::Person));
+        check(
+            scene.ordered("d1", vendors_template()),
+            expect![[r#"
+                issue sakura/d2/karte (ExpiresSoon), replacing c1
+                issue sakura/d3/karte (ExpiresSoon), replacing c1
+                hold sakura/d1/karte (Ordered): VendorFile
+            "#]],
+        );
+    }
+
+    #[test]
+    fn the_device_renews_at_the_vendors_with_what_works_and_only_then() {
+        let works = Scene::holding([expiring_in(1, DAY)]).vendors("d1", Supply::Renewal).ordered("d1", vendors_template());
+        let expired = Scene::holding([expired(1)]).vendors("d1", Supply::Renewal).ordered("d1", vendors_template());
+        check(
+            works,
+            expect![[r#"
+                hold sakura/d1/karte (Ordered): Device
+            "#]],
+        );
+        check(
+            expired,
+            expect![[r#"
+                hold sakura/d1/karte (Expired): VendorFile
+            "#]],
+        );
+    }
+
+    #[test]
+    fn names_are_the_vendors_choice_the_issuer_is_not() {
+        let named = |change: fn(&mut Template)| {
+            let mut scene = Scene::holding([proven(1)]).vendors("d1", Supply::Person);
+            change(&mut scene.seen("d1").certificates[0].template);
+            scene.plan().verdicts[&slot("d1")]
+        };
+        assert_eq!(named(|template| template.common_name = "client1210".into()), None);
+        assert_eq!(named(|template| template.validity = DAY), None);
+        assert_eq!(named(|template| template.issuer = "other".parse().unwrap()), Some(Reason::Outdated));
+        assert_eq!(named(|template| template.key = super::template().key), Some(Reason::Outdated));
+    }
+}
+
+/// Other programs hold a copy of the certificate, and a person has to change it there.
+mod dependants {
+    use super::*;
+
+    fn confirmed(number: u64) -> Held {
+        Held { confirmed: ["tool".parse().unwrap()].into(), ..proven(number) }
+    }
+
+    #[test]
+    fn both_certificates_stay_until_a_person_says_that_the_tool_was_changed() {
+        check(
+            Scene::holding([confirmed(1), proven(2)]).with_dependant("d1"),
+            expect![[r#"
+                hold sakura/d1/karte (DependantsOpen): Dependants
+            "#]],
+        );
+        check(
+            Scene::holding([proven(1), confirmed(2)]).with_dependant("d1"),
+            expect![[r#"
+                retire c1 from sakura/d1/karte (Leftover)
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_was_revoked_goes_at_once() {
+        check(
+            Scene::holding([revoked(1), proven(2)]).with_dependant("d1"),
+            expect![[r#"
+                retire c1 from sakura/d1/karte (Revoked)
+                hold sakura/d1/karte (DependantsOpen): Dependants
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_tool_that_nobody_changed_never_keeps_a_renewal_waiting() {
+        let scene = Scene::holding([expiring_in(1, DAY)]).with_dependant("d1");
+        assert_eq!(scene.plan().verdicts[&slot("d1")], Some(Reason::ExpiresSoon));
     }
 }

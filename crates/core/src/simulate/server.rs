@@ -155,6 +155,7 @@ impl Server {
             account: order.account.clone(),
             progress: Progress::Issued,
             revoked: false,
+            confirmed: BTreeSet::new(),
         });
         seen.issued_at.push(now);
         if let Some(name) = order.account {

@@ -12,7 +12,7 @@ use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::IssuedCertificate;
 use tegata_core::name::{ClinicId, OrderId, Serial, Sha256};
-use tegata_core::policy::KeyAlgorithm;
+use tegata_core::policy::{KeyAlgorithm, KeyOrigin};
 use tegata_core::time::Timestamp;
 use tegata_pki::authority::{Purpose, Tbs, new_serial};
 use tegata_pki::certificate;
@@ -154,8 +154,11 @@ impl Issuance {
     }
 
     async fn begin(&self, order: &OrderRow, requested: &RequestedKey, key: Sha256) -> Result<IssuedCertificate, IssueError> {
-        if requested.algorithm != order.template.key {
-            return Err(IssueError::WrongKey { wanted: order.template.key, got: requested.algorithm });
+        match order.template.key {
+            KeyOrigin::Device(wanted) if wanted == requested.algorithm => {}
+            KeyOrigin::Device(wanted) => return Err(IssueError::WrongKey { wanted, got: requested.algorithm }),
+            // What a vendor issues is taken in, not signed.
+            KeyOrigin::Vendor => return Err(IssueError::NotFound),
         }
         let issuing = self.authorities.issuer(&order.tenant, &order.template.issuer).await?;
         let (now, serial) = (self.clock.now(), new_serial());

@@ -29,8 +29,8 @@ use self::lookup::Question;
 use self::rows::{Columns, number};
 use self::writer::{Failure, Request, Writer};
 use crate::store::{
-    AuditQuery, AuthorityRow, Batch, CertificateFilter, CertificateRow, Claim, CodeRow, DeviceRow, DocumentRow, OrderRow, Part, Snapshot,
-    Store, StoreError, TokenRow,
+    AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Claim, CodeRow, DeviceRow, DocumentRow, OrderRow, Part,
+    Snapshot, Store, StoreError, TokenRow,
 };
 
 /// How many batches may wait for the writer; whoever comes later waits before that.
@@ -188,9 +188,13 @@ impl Store for Sqlite {
         self.one("certificates", find, Columns::certificate).await
     }
 
-    async fn certificate_by_fingerprint(&self, tenant: &TenantName, fingerprint: &Sha256) -> Result<Option<CertificateRow>, StoreError> {
-        let find = query("SELECT * FROM certificates WHERE fingerprint = ? AND tenant = ?").bind(&fingerprint.0[..]);
-        self.one("certificates", find.bind(tenant.as_str()), Columns::certificate).await
+    async fn certificates_by_fingerprint(&self, tenant: &TenantName, fingerprint: &Sha256) -> Result<Vec<CertificateRow>, StoreError> {
+        let find = query("SELECT * FROM certificates WHERE fingerprint = ? AND tenant = ? ORDER BY rowid").bind(&fingerprint.0[..]);
+        self.all("certificates", find.bind(tenant.as_str()), Columns::certificate).await
+    }
+
+    async fn bundle(&self, order: &OrderId) -> Result<Option<Bundle>, StoreError> {
+        self.one("bundles", query("SELECT * FROM bundles WHERE order_id = ?").bind(&order.0[..]), Columns::bundle).await
     }
 
     async fn certificates(&self, tenant: &TenantName, filter: CertificateFilter) -> Result<Vec<CertificateRow>, StoreError> {

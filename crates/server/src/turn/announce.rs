@@ -98,6 +98,7 @@ impl Announcement<'_> {
             opened_at: self.now,
             state: OrderState::Open,
             draft: None,
+            found: None,
         }));
         Ok(())
     }

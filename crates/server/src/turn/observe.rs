@@ -87,7 +87,7 @@ fn observed(snapshot: &Snapshot, now: Timestamp, since: Timestamp) -> Observed {
         slot.issued_at.push(row.issued_at);
         if row.retired_at.is_none() {
             slot.retiring.extend(row.retiring_at.map(|_| row.serial));
-            slot.certificates.push(held(row));
+            slot.certificates.push(held(row, snapshot));
         }
         if let Some(account) = &row.account {
             count(observed.accounts.entry(account.clone()).or_default(), row, now, since);
@@ -130,7 +130,7 @@ fn device(row: &DeviceRow) -> ObservedDevice {
     }
 }
 
-fn held(row: &CertificateRow) -> Held {
+fn held(row: &CertificateRow, snapshot: &Snapshot) -> Held {
     let progress = match (row.proven_at, row.installed_at) {
         (Some(_), _) => Progress::Proven,
         (None, Some(_)) => Progress::Installed,
@@ -145,6 +145,7 @@ fn held(row: &CertificateRow) -> Held {
         not_after: row.not_after,
         progress,
         revoked: row.revoked_at.is_some(),
+        confirmed: snapshot.confirmations.get(&row.serial).into_iter().flatten().filter_map(|name| name.parse().ok()).collect(),
     }
 }
 

@@ -71,6 +71,7 @@ fn one_change(tenant: &Tenant, clinic: &ClinicName) -> Result<f64> {
             not_after: NOW.after(DAY * 90),
             progress: Progress::Proven,
             revoked: false,
+            confirmed: Default::default(),
         };
         observed.slots.insert(slot.clone(), ObservedSlot { certificates: vec![held], ..ObservedSlot::default() });
     }

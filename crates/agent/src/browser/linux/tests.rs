@@ -50,6 +50,7 @@ fn rules(patterns: &[&str]) -> BTreeSet<BrowserRule> {
         pattern: (*pattern).into(),
         issuer_common_name: "Sakura \"CA\"".into(),
         subject_organization: "sakura".into(),
+        subject_common_name: None,
     };
     patterns.iter().map(rule).collect()
 }

@@ -141,7 +141,7 @@ pub enum Overlap {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Install {
     /// The stores.
-    #[schemars(length(max = 2))]
+    #[schemars(length(max = 3))]
     pub stores: Vec<Store>,
     /// Whether a vendor's file keeps the name that it came with. Noted for vendors' files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,6 +156,8 @@ pub enum Store {
     Browser,
     /// PEM files in the agent's folder, for programs that read files.
     File,
+    /// The folder `.monsiaj` of the user, and the properties file in it: for the ORCA client monsiaj.
+    Monsiaj,
 }
 
 /// What the browser is told.
@@ -204,6 +206,9 @@ pub struct IssuerSpec {
     /// For `ca`: the common name of the authority that signs. Browsers select certificates by it, so it should stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub common_name: Option<Text>,
+    /// For `orcamo`: whom devices ask for a successor, with the certificate that they hold: `https://host`, perhaps with a port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Url>,
 }
 
 /// How certificates come about.

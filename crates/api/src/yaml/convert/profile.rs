@@ -190,6 +190,7 @@ fn stores(install: Option<&Install>, at: &At<'_>, gather: &mut Gather<'_>) -> BT
         Some(match store {
             Store::Browser => policy::Store::Browser,
             Store::File => policy::Store::File,
+            Store::Monsiaj => policy::Store::Monsiaj,
         })
     };
     set(&install.stores, &at, gather, read, |store| format!("{store:?}").to_lowercase())

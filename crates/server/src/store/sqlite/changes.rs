@@ -1,6 +1,7 @@
 //! What each [`Change`] means in SQL. A guard is a `WHERE` or a constraint: if it does not hold, nothing is written.
 
 mod issuance;
+mod vendor;
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult};
@@ -73,6 +74,9 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::CancelOrder { id, at } => cancel_order(db, id, *at).await,
         Change::PutDraft { id, draft } => issuance::put_drafts(db, &[(id, draft)]).await,
         Change::Fulfil(issued) => issuance::fulfil(db, &[issued]).await,
+        Change::TakeIn(taken) => vendor::take_in(db, taken).await,
+        Change::PutBundle { order, bundle } => vendor::put_bundle(db, order, bundle).await,
+        Change::Confirm { serial, dependant, by, at } => vendor::confirm(db, serial, dependant, by, *at).await,
         Change::Installed { serial, at } => step(db, INSTALLED, serial, *at).await,
         Change::Proven { serial, at } => step(db, PROVEN, serial, *at).await,
         Change::Retiring { serial, at } => step(db, RETIRING, serial, *at).await,
@@ -250,15 +254,16 @@ async fn open_order(db: &mut SqliteConnection, order: &OrderRow) -> Applied {
     let clear = "DELETE FROM renewals_asked WHERE tenant = ? AND clinic = ? AND home = ? AND device = ? AND profile = ?";
     bind_slot(query(clear), &order.tenant, &order.slot).execute(&mut *db).await?;
     let open = "INSERT INTO orders (tenant, clinic, home, device, profile, issuer, common_name, organization, key, validity,
-            id, account, because, replaces, opened_at, state, draft_serial, draft_key, draft_tbs)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            id, account, because, replaces, opened_at, state, draft_serial, draft_key, draft_tbs, found)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let open = bind_template(bind_slot(query(open), &order.tenant, &order.slot), &order.template);
     let open = open.bind(&order.id.0[..]).bind(order.account.as_ref().map(|name| name.as_str())).bind(words::reason(order.because));
     let replaces: Vec<u8> = order.replaces.iter().flat_map(|serial| serial.0).collect();
     let open = open.bind(replaces).bind(order.opened_at.unix()).bind(state_number(order.state));
     let draft = order.draft.as_ref();
     let open = open.bind(draft.map(|draft| draft.serial.0.to_vec())).bind(draft.map(|draft| draft.public_key.0.to_vec()));
-    open.bind(draft.map(|draft| &draft.tbs[..])).execute(db).await?;
+    let open = open.bind(draft.map(|draft| &draft.tbs[..])).bind(order.found.map(|found| found.0.to_vec()));
+    open.execute(db).await?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use tegata_core::name::{ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId};
 use tegata_core::time::Timestamp;
 
 use crate::store::{
-    AuthorityRow, CertificateRow, CodeRow, DeviceRow, DocumentRow, Draft, Holder, OrderRow, OrderState, StoreError, TokenRow,
+    AuthorityRow, Bundle, CertificateRow, CodeRow, DeviceRow, DocumentRow, Draft, Holder, OrderRow, OrderState, StoreError, TokenRow,
 };
 use crate::words;
 
@@ -181,6 +181,7 @@ impl Columns {
             opened_at: self.moment("opened_at")?,
             state: self.order_state()?,
             draft: self.draft()?,
+            found: self.optional_bytes("found")?.map(Sha256),
         })
     }
 
@@ -224,6 +225,14 @@ impl Columns {
             retired_at: self.optional_moment("retired_at")?,
             revoked_at: self.optional_moment("revoked_at")?,
         })
+    }
+
+    pub(super) fn bundle(&self) -> Result<Bundle, StoreError> {
+        Ok(Bundle { file_name: self.raw("file_name")?, sealed: self.raw("sealed")? })
+    }
+
+    pub(super) fn confirmation(&self) -> Result<(Serial, String), StoreError> {
+        Ok((Serial(self.bytes("serial")?), self.raw("dependant")?))
     }
 
     pub(super) fn file(&self) -> Result<tegata_api::v1::device::FileHash, StoreError> {

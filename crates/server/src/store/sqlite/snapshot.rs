@@ -1,5 +1,7 @@
 //! What a turn starts from, read in one transaction so that its parts fit together.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{Connection, query};
 use tegata_api::v1::device::FileHash;
@@ -19,12 +21,17 @@ pub(super) async fn read(pool: &SqlitePool, clinic: &ClinicId, history_since: Ti
     let orders = all(&mut *db, "orders", of(ORDERS, clinic), Columns::order).await?;
     let held = of(CERTIFICATES, clinic).bind(history_since.unix());
     let certificates = all(&mut *db, "certificates", held, Columns::certificate).await?;
+    let confirmed = all(&mut *db, "confirmations", of(CONFIRMATIONS, clinic), Columns::confirmation).await?;
     let renewals_asked = all(&mut *db, "renewals_asked", of(RENEWALS, clinic), Columns::slot).await?;
     let devices = all(&mut *db, "devices", of(DEVICES, clinic), Columns::device).await?;
     let installers = all(&mut *db, "installers_seen", of(INSTALLERS, clinic), installer_seen).await?;
     transaction.commit().await.map_err(database)?;
     let devices = devices.into_iter().map(|row| (row.device.clone(), row)).collect();
-    Ok(Snapshot { nudges, orders, certificates, renewals_asked, devices, installers })
+    let mut confirmations: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (serial, dependant) in confirmed {
+        confirmations.entry(serial).or_default().insert(dependant);
+    }
+    Ok(Snapshot { nudges, orders, certificates, confirmations, renewals_asked, devices, installers })
 }
 
 fn installer_seen(row: &Columns) -> Result<(DeviceId, FileHash, bool), StoreError> {
@@ -48,6 +55,9 @@ const CERTIFICATES: &str = "SELECT * FROM certificates WHERE rowid IN (
         UNION ALL
         SELECT rowid FROM certificates WHERE tenant = $1 AND clinic = $2 AND retired_at IS NOT NULL AND issued_at >= $3)
     ORDER BY issued_at, rowid";
+
+const CONFIRMATIONS: &str = "SELECT confirmations.serial, dependant FROM certificates
+    JOIN confirmations ON confirmations.serial = certificates.serial WHERE tenant = $1 AND clinic = $2 AND retired_at IS NULL";
 
 const RENEWALS: &str = "SELECT * FROM renewals_asked WHERE tenant = $1 AND clinic = $2";
 
