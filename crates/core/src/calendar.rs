@@ -74,6 +74,13 @@ impl Date {
     pub fn new(year: i16, month: i8, day: i8) -> Option<Self> {
         civil::Date::new(year, month, day).ok().map(|_| Self { year, month, day })
     }
+
+    /// The day in Japan, which is nine hours ahead of UTC all year. `None` outside the years −9999 to 9999.
+    pub fn in_japan(moment: Timestamp) -> Option<Self> {
+        let moment = jiff::Timestamp::from_second(moment.unix()).ok()?;
+        let date = TimeZone::fixed(jiff::tz::offset(9)).to_datetime(moment).date();
+        Some(Self { year: date.year(), month: date.month(), day: date.day() })
+    }
 }
 
 impl Calendar {

@@ -13,3 +13,4 @@ pub mod plan;
 pub mod policy;
 pub mod simulate;
 pub mod time;
+pub mod vendor;

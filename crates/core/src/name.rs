@@ -202,6 +202,10 @@ impl FromStr for SlotId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sha256(pub [u8; 32]);
 
+/// SHA-1 of a certificate's DER, as older manuals publish it. Only ever compared with what policy pins.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sha1(pub [u8; 20]);
+
 /// What a certificate is known by. For our own its serial number: 16 bytes, the first in 0x40–0x7f so that it is positive and of constant
 /// length (RFC 5280, section 4.1.2.2). A vendor's numbers are short and start anew with every issuer, so its certificates are known by
 /// [`Serial::of_vendor`].
@@ -256,5 +260,6 @@ macro_rules! written_in_hex {
 }
 
 written_in_hex!(Sha256, 32, "64 hexadecimal digits");
+written_in_hex!(Sha1, 20, "40 hexadecimal digits");
 written_in_hex!(Serial, 16, "32 hexadecimal digits");
 written_in_hex!(OrderId, 16, "32 hexadecimal digits");

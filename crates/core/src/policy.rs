@@ -10,6 +10,7 @@ use crate::name::{
     AccountName, ClinicName, DeviceId, DeviceName, FacilitySlug, InstitutionNumber, IssuerName, Label, Mail, ProfileName, Sha256,
     TargetName, TenantName,
 };
+use crate::vendor::Expectation;
 
 /// Everything that one tenant declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct ClinicNetwork {
     pub display_name: Label,
     /// Its medical institution number, where a system needs one.
     pub institution_number: Option<InstitutionNumber>,
+    /// What a vendor calls it, where a system needs that.
+    pub vendor_tenant: Option<Label>,
     /// The label that certificates and host names carry.
     pub facility_slug: FacilitySlug,
     /// Who is told when something needs a person.
@@ -182,6 +185,8 @@ pub struct CertificateProfile {
     pub trust: BTreeSet<Sha256>,
     /// What else has to change whenever this certificate does, for people.
     pub dependants: Vec<Label>,
+    /// What a vendor's bundle has to be; there if and only if the key is born at the vendor.
+    pub expect: Option<Expectation>,
 }
 
 /// Where a private key is born.

@@ -85,11 +85,12 @@ pub fn to_pem(der: &[u8]) -> String {
 }
 
 /// The first attribute of this kind in a name, in whichever of X.520's string types it was written.
-fn text(name: &X509Name<'_>, kind: &x509_parser::asn1_rs::Oid<'_>) -> Option<String> {
+pub(crate) fn text(name: &X509Name<'_>, kind: &x509_parser::asn1_rs::Oid<'_>) -> Option<String> {
     name.iter_by_oid(kind).next().map(decode)
 }
 
-fn decode(attribute: &AttributeTypeAndValue<'_>) -> String {
+/// The value of an attribute, in whichever of X.520's string types it was written.
+pub(crate) fn decode(attribute: &AttributeTypeAndValue<'_>) -> String {
     let value = attribute.attr_value();
     match value.header.tag() {
         Tag::BmpString => {

@@ -6,7 +6,7 @@ use age::secrecy::ExposeSecret as _;
 use aws_lc_rs::{constant_time, digest, hmac, rand, signature};
 use rcgen::{PublicKeyData as _, SigningKey as _};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tegata_core::name::Sha256;
+use tegata_core::name::{Sha1, Sha256};
 use tegata_core::policy::KeyAlgorithm;
 use x509_parser::asn1_rs::Tag;
 use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION};
@@ -160,13 +160,18 @@ pub fn sha256(bytes: &[u8]) -> Sha256 {
     Sha256(fixed(digest::digest(&digest::SHA256, bytes).as_ref()))
 }
 
+/// SHA-1, for comparing with what vendors published.
+pub(crate) fn sha1(bytes: &[u8]) -> Sha1 {
+    Sha1(fixed(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref()))
+}
+
 /// HMAC-SHA256 (RFC 2104).
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Sha256 {
     Sha256(fixed(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref()))
 }
 
-fn fixed(digest: &[u8]) -> [u8; 32] {
-    digest.try_into().expect("SHA-256 gives 32 bytes")
+fn fixed<const N: usize>(digest: &[u8]) -> [u8; N] {
+    digest.try_into().expect("SHA-256 gives 32 bytes, SHA-1 20")
 }
 
 /// Gives random bytes from the operating system's generator.

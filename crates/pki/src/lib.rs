@@ -1,6 +1,7 @@
 //! Bytes of X.509, CSR, CRL and PKCS#12, and where a CA key lives.
 
 pub mod authority;
+pub mod bundle;
 pub mod certificate;
 pub mod crl;
 pub mod csr;

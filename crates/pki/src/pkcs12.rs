@@ -34,12 +34,27 @@ pub enum BundleError {
     /// The password does not fit.
     #[error("the password does not fit")]
     WrongPassword,
-    /// It is not PKCS#12, or it is damaged, too large, or protected in a way that is not supported.
+    /// It has this many bytes, more than [`SIZE_MAX`].
+    #[error("the file has {0} bytes; at most {SIZE_MAX} are read")]
+    TooLarge(usize),
+    /// It is not PKCS#12, or it is damaged.
     #[error("this is not a PKCS#12 file that can be read: {0}")]
     Unreadable(String),
+    /// It asks for more work, or holds more things, than any honest file does.
+    #[error("this PKCS#12 file asks for too much: {0}")]
+    Excessive(String),
+    /// It is protected in a way that is not supported.
+    #[error("this PKCS#12 file is protected in a way that is not supported: {0}")]
+    Unsupported(String),
     /// There is no private key in it, or more than one.
     #[error("the bundle holds {0} private keys; exactly one is needed")]
     Keys(usize),
+    /// There is no certificate in it.
+    #[error("the bundle holds no certificate")]
+    NoCertificate,
+    /// There are certificates in it, but none for its key.
+    #[error("the bundle holds no certificate for its private key, only others")]
+    OtherKey,
 }
 
 /// What a bundle holds.
@@ -76,7 +91,7 @@ pub fn is_bundle(bytes: &[u8]) -> bool {
 /// Opens a bundle. One try, no guessing: what vendors produce (PBES2, 3DES, RC2-40, chains in any order).
 pub fn read(bytes: &[u8], password: &str) -> Result<Bundle, BundleError> {
     if bytes.len() > SIZE_MAX {
-        return Err(BundleError::Unreadable(format!("it has {} bytes; at most {SIZE_MAX} are read", bytes.len())));
+        return Err(BundleError::TooLarge(bytes.len()));
     }
     if !is_ucs2(password) {
         // The format has no way to write it, so it cannot be the one.
@@ -87,7 +102,7 @@ pub fn read(bytes: &[u8], password: &str) -> Result<Bundle, BundleError> {
     let pkcs8 = Zeroizing::new(key.key.as_der().to_vec());
     let public_key = PrivateKey::from_pkcs8(&pkcs8).map_err(|problem| BundleError::Unreadable(problem.to_string()))?.public_key();
     if archive.certs.len() > CERTIFICATES_MAX {
-        return Err(BundleError::Unreadable(format!("it holds {} certificates; at most {CERTIFICATES_MAX} are read", archive.certs.len())));
+        return Err(BundleError::Excessive(format!("it holds {} certificates; at most {CERTIFICATES_MAX} are read", archive.certs.len())));
     }
     let certificates = archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect();
     let (chain, own) = in_order(certificates, &public_key)?;
@@ -97,7 +112,7 @@ pub fn read(bytes: &[u8], password: &str) -> Result<Bundle, BundleError> {
 
 fn open(bytes: &[u8], password: &str) -> Result<Pkcs12Archive, BundleError> {
     let damaged = |problem: &str| BundleError::Unreadable(problem.to_owned());
-    let envelope = Envelope::read(bytes).map_err(damaged)?;
+    let envelope = Envelope::read(bytes)?;
     let password_is_checked = envelope.has_checksum() || envelope.is_unprotected();
     let as_written = envelope.as_written().ok_or_else(|| damaged("it cannot be written as DER"))?;
     match Pkcs12Archive::from_pkcs12(&as_written, password) {
@@ -115,7 +130,7 @@ fn open(bytes: &[u8], password: &str) -> Result<Pkcs12Archive, BundleError> {
 fn refusal(problem: &Error, password_is_checked: bool) -> BundleError {
     match problem {
         Error::UnsupportedEncryptionScheme | Error::UnsupportedContentType | Error::UnsupportedCertificateType => {
-            BundleError::Unreadable(problem.to_string())
+            BundleError::Unsupported(problem.to_string())
         }
         _ if password_is_checked => BundleError::Unreadable(problem.to_string()),
         _ => BundleError::WrongPassword,
@@ -127,7 +142,7 @@ fn in_order(mut certificates: Vec<Vec<u8>>, public_key: &[u8]) -> Result<(Vec<Ve
     let links = certificates.iter().map(|der| link(der)).collect::<Result<Vec<_>, _>>()?;
     // After a renewal with the same key there may be two: the one that lasts longer.
     let own = (0..links.len()).filter(|index| links[*index].public_key == public_key).max_by_key(|index| links[*index].not_after);
-    let own = own.ok_or_else(|| BundleError::Unreadable("it has no certificate for its private key".to_owned()))?;
+    let own = own.ok_or(if links.is_empty() { BundleError::NoCertificate } else { BundleError::OtherKey })?;
     let mut order = vec![own];
     let mut last = own;
     while let Some(above) = (0..links.len()).find(|index| !order.contains(index) && links[*index].subject == links[last].issuer) {

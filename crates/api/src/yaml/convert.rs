@@ -11,6 +11,7 @@ use crate::hint::quote;
 use crate::v1::policy::{BackupTargetSpec, IssuerSpec, IssuerType, S3, Sftp};
 
 mod clinic;
+mod expect;
 mod profile;
 
 pub(super) use clinic::clinic;

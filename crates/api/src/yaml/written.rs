@@ -6,6 +6,7 @@ use tegata_core::calendar::{Closed, Date, Hours, Weekday};
 use tegata_core::name::Sha256;
 use tegata_core::policy::{URL_PLACEHOLDERS, UrlTemplate};
 use tegata_core::time::{DAY, HOUR, MINUTE};
+use tegata_core::vendor::Thumbprint;
 
 use super::gather::Wrong;
 use crate::hint::{did_you_mean, quote};
@@ -160,6 +161,24 @@ pub(super) fn thumbprint(text: &str) -> Result<Sha256, Wrong> {
         };
         Wrong::new(format!("{} is not a SHA-256 thumbprint", quote(text)), hint)
     })
+}
+
+/// Reads an authority's SHA-1 or SHA-256, with colons or blanks between the bytes, as Windows and manuals print it, or without.
+pub(super) fn anchor(text: &str) -> Result<Thumbprint, Wrong> {
+    if text.starts_with('<') {
+        return Err(Wrong::new(
+            format!("{} is still to be filled in", quote(text)),
+            "write the thumbprint that the vendor published, from its manual; never take it from the file that is to be checked",
+        ));
+    }
+    let digits: String = text.chars().filter(|c| !matches!(c, ':' | ' ')).collect();
+    let read = match digits.len() {
+        40 => digits.parse().ok().map(Thumbprint::Sha1),
+        64 => digits.parse().ok().map(Thumbprint::Sha256),
+        _ => None,
+    };
+    let hint = "write the 40 hexadecimal digits of the authority's SHA-1 as published, or the 64 of its SHA-256";
+    read.ok_or_else(|| Wrong::new(format!("{} is not the thumbprint of an authority", quote(text)), hint))
 }
 
 /// A span as a person would write it.

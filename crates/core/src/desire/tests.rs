@@ -11,6 +11,7 @@ fn clinic(name: &str, slug: &str) -> ClinicNetwork {
         name: name.parse().unwrap(),
         display_name: name.parse().unwrap(),
         institution_number: None,
+        vendor_tenant: None,
         facility_slug: slug.parse().unwrap(),
         contacts: Vec::new(),
         hours: Default::default(),
@@ -42,6 +43,7 @@ fn profile(name: &str, issuer: &str, key: KeyOrigin) -> CertificateProfile {
         probe: Some(UrlTemplate::parse("https://karte.example.jp/{clinic}").unwrap()),
         trust: BTreeSet::new(),
         dependants: Vec::new(),
+        expect: None,
     }
 }
 

@@ -77,6 +77,7 @@ fn empty_clinic(name: &ClinicName) -> Result<ClinicNetwork, String> {
         name: name.clone(),
         display_name: read(name.as_str())?,
         institution_number: None,
+        vendor_tenant: None,
         facility_slug: read(&name.as_str().replace('-', ""))?,
         contacts: Vec::new(),
         hours: Calendar::default(),
@@ -104,6 +105,7 @@ fn profile(name: ProfileName, validity: Duration, renewal: Renewal) -> Result<Ce
         probe: Some(site("https://{facilitySlug}.karte.example.jp")?),
         trust: BTreeSet::new(),
         dependants: Vec::new(),
+        expect: None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use x509_parser::asn1_rs::{Oid, Tag, oid};
 
+use super::BundleError;
 use super::ber::{self, Content, Node};
 
 /// How often, in sum, a bundle may ask for its password to be hashed. Current tools write 10,000 to 600,000 for each of three places.
@@ -22,7 +23,16 @@ pub(super) struct Envelope {
 
 impl Envelope {
     /// Reads BER or DER. Says in words why it cannot.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, &'static str> {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, BundleError> {
+        let read = Self::parse(bytes).map_err(|problem| BundleError::Unreadable(problem.to_owned()))?;
+        if read.iterations > ITERATIONS_MAX {
+            return Err(BundleError::Excessive("it asks for too much work before it opens".to_owned()));
+        }
+        Ok(read)
+    }
+
+    /// Reads without a look at how much work is asked for.
+    fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
         let pfx = ber::read(bytes).ok_or("it is damaged, or another kind of file")?;
         let safe = pfx.parts().get(1).and_then(data).ok_or("it has another structure, or is protected by a public key")?.to_vec();
         let mut strict = ber::read(&safe).ok_or("its inside is damaged")?;
@@ -36,9 +46,6 @@ impl Envelope {
             }
         }
         let strict_safe = strict.to_der().ok_or("its inside is damaged")?;
-        if iterations > ITERATIONS_MAX {
-            return Err("it asks for too much work before it opens");
-        }
         Ok(Self { pfx, safe, strict_safe, iterations })
     }
 
@@ -145,7 +152,7 @@ mod tests {
     use super::*;
     use crate::authority::{Authority, Purpose, new_serial};
     use crate::key::PrivateKey;
-    use crate::pkcs12::{self, BundleError, Flavor};
+    use crate::pkcs12::{self, Flavor};
 
     fn bundle() -> Vec<u8> {
         let now = Timestamp::from_unix(1_800_000_000);
@@ -173,7 +180,7 @@ mod tests {
         for place in 0..3 {
             assert_eq!(Envelope::read(&with_iterations(&bundle, [0x7f, 0xff], place)).unwrap().iterations, 52_767, "place {place}");
             let negative = pkcs12::read(&with_iterations(&bundle, [0xff, 0xff], place), "pw").err().unwrap();
-            assert!(matches!(&negative, BundleError::Unreadable(said) if said.contains("too much work")), "place {place}: {negative}");
+            assert!(matches!(&negative, BundleError::Excessive(said) if said.contains("too much work")), "place {place}: {negative}");
         }
     }
 
@@ -217,6 +224,6 @@ mod tests {
     #[test]
     fn other_files_are_refused_in_words() {
         assert!(Envelope::read(b"not a bundle").is_err());
-        assert!(Envelope::read(&[0x30, 3, 2, 1, 3]).err().unwrap().contains("another structure"));
+        assert!(Envelope::read(&[0x30, 3, 2, 1, 3]).err().unwrap().to_string().contains("another structure"));
     }
 }

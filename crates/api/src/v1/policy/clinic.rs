@@ -16,6 +16,9 @@ pub struct ClinicNetworkSpec {
     /// Its medical institution number: ten digits, in quotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub institution_number: Option<InstitutionNumber>,
+    /// What a vendor calls the clinic in its certificates, such as ORCA's `u00000126`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor_tenant: Option<Text>,
     /// The label that its certificates and host names carry: half-width letters and digits. No two clinics of a tenant may share one.
     pub facility_slug: FacilitySlug,
     /// Mail addresses of the people who are told when something needs a person. Noted; no mail is sent yet.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Name, Notice, Span, Text, Thumbprint, Url};
+use super::{Anchor, FileName, Name, Notice, Span, Text, Thumbprint, Url};
 
 /// How certificates for one system are made, installed, used and renewed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +19,12 @@ pub struct CertificateProfileSpec {
     /// What a vendor's certificate has to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
+    /// The PIN that a vendor's file has in the place of a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
+    /// The code that a vendor mails before it issues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<IssuanceCode>,
     /// When a certificate is replaced. Left out: in the last third of its life, early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal: Option<Renewal>,
@@ -90,6 +96,67 @@ pub struct Expect {
     pub issuer: Option<ExpectedName>,
     /// How long it lives.
     pub validity: Span,
+    /// By how much it may live longer or shorter: years have leap days, months differ. Left out: 7d.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validity_tolerance: Option<Span>,
+    /// What its subject has to name. Left out: `anything`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<ExpectedSubject>,
+    /// The authorities of which one must have signed it, by thumbprint. Left out: none is pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20))]
+    pub anchors: Option<Vec<Anchor>>,
+    /// What the file is called. Left out: anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<FileName>,
+    /// On how many devices one certificate may be. Left out: `one-device`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
+}
+
+/// What the subject of a vendor's certificate has to name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExpectedSubject {
+    /// Whatever the vendor writes.
+    Anything,
+    /// The clinic's `institutionNumber`.
+    InstitutionNumber,
+    /// The clinic's `vendorTenant`.
+    VendorTenant,
+}
+
+/// On how many devices one certificate may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    /// The vendor forbids copies: one certificate, one device.
+    OneDevice,
+    /// The same certificate may be on several.
+    ManyDevices,
+}
+
+/// The PIN that a vendor's file has in the place of a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pin {
+    /// How many digits it has.
+    #[schemars(range(min = 4, max = 16))]
+    pub digits: u8,
+    /// After how many wrong tries the vendor locks the certificate. None is ever spent unless a person typed the PIN.
+    #[schemars(range(min = 1, max = 100))]
+    pub tries: u8,
+}
+
+/// The code that a vendor mails before it issues.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IssuanceCode {
+    /// How many digits it has.
+    #[schemars(range(min = 4, max = 16))]
+    pub digits: u8,
+    /// How long it is good for.
+    pub life: Span,
 }
 
 /// Parts of a certificate's issuer name that have to be there.
@@ -143,7 +210,7 @@ pub struct Install {
     /// The stores.
     #[schemars(length(max = 3))]
     pub stores: Vec<Store>,
-    /// Whether a vendor's file keeps the name that it came with. Noted for vendors' files.
+    /// Whether a vendor's file keeps the name that it came with, wherever it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_file_name: Option<bool>,
 }

@@ -51,5 +51,9 @@ written!(/// Days on which the clinic is closed: `holidays` (Japanese public hol
     ClosedDays, r"^(holidays|[0-9]{4}-[0-9]{2}-[0-9]{2}(/[0-9]{4}-[0-9]{2}-[0-9]{2})?)$");
 written!(/// The SHA-256 of a certificate's DER: 64 hexadecimal digits, with or without colons.
     Thumbprint, r"^[0-9A-Fa-f:]{64,95}$");
+written!(/// The thumbprint of an authority: its SHA-1 as the vendor published it (40 hexadecimal digits) or its SHA-256 (64), with or without colons or blanks.
+    Anchor, r"^[0-9A-Fa-f][0-9A-Fa-f: ]{38,93}[0-9A-Fa-f]$");
+written!(/// What a vendor's file is called: a name that ends in `.p12` or `.pfx`, with `{digits}`, `{n}`, `{tenant}` and `{institutionNumber}` for what differs.
+    FileName, r"^[^/\\]+\.(p12|pfx)$");
 written!(/// The public half of an age X25519 key, `age1…`, as `age-keygen` prints it.
     AgeRecipient, r"^age1[02-9ac-hj-np-z]{58}$");

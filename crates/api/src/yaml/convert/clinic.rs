@@ -24,6 +24,7 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
     let at = ROOT.key("spec");
     let display_name = gather.name(&at.key("displayName"), &spec.display_name.0);
     let institution_number = optional(spec.institution_number.as_ref(), |number| gather.name(&at.key("institutionNumber"), &number.0));
+    let vendor_tenant = optional(spec.vendor_tenant.as_ref(), |tenant| gather.name(&at.key("vendorTenant"), &tenant.0));
     let facility_slug = gather.name(&at.key("facilitySlug"), &spec.facility_slug.0);
     let contacts = set(&spec.contacts, &at.key("contacts"), gather, |mail, at, gather| gather.name(at, &mail.0), |mail| mail.0.clone());
     let hours = spec.hours.as_ref().map(|hours| calendar(hours, &at.key("hours"), gather)).unwrap_or_default();
@@ -50,6 +51,7 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
         name: name?,
         display_name: display_name?,
         institution_number: institution_number?,
+        vendor_tenant: vendor_tenant?,
         facility_slug: facility_slug?,
         contacts: contacts.into_iter().collect(),
         hours,

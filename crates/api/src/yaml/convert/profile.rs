@@ -7,6 +7,7 @@ use tegata_core::name::{Label, ProfileName};
 use tegata_core::policy;
 use tegata_core::time::{DAY, MINUTE};
 
+use super::expect::expect;
 use super::{ROOT, set};
 use crate::hint::quote;
 use crate::v1::policy::{CertificateProfileSpec, Install, KeyAlgorithm, KeyOrigin, Notice, RenewWhen, Renewal, Store};
@@ -36,12 +37,7 @@ pub(crate) fn profile(
     let probe = spec.probe.as_ref().map(|probe| gather.take(&at.key("probe").key("url"), written::url(&probe.url.0)));
     let trust =
         set(&spec.trust, &at.key("trust"), gather, |text, at, gather| gather.take(at, written::thumbprint(&text.0)), |text| text.0.clone());
-    if let Some(expected) = spec.expect.as_ref().and_then(|expect| expect.issuer.as_ref()) {
-        let at_expect = at.key("expect");
-        let at = at_expect.key("issuer");
-        expected.common_name.as_ref().map(|text| gather.name::<Label>(&at.key("CN"), &text.0));
-        expected.organization.as_ref().map(|text| gather.name::<Label>(&at.key("O"), &text.0));
-    }
+    let expect = expect(spec, validity, &at, gather);
     let at_dependants = at.key("dependants");
     let dependants =
         spec.dependants.iter().enumerate().map(|(index, dependant)| gather.name(&at_dependants.item(index).key("name"), &dependant.name.0));
@@ -58,6 +54,7 @@ pub(crate) fn profile(
         probe: probe.map_or(Some(None), |read| read.map(Some))?,
         trust,
         dependants: dependants.into_iter().collect::<Option<_>>()?,
+        expect: expect?,
     })
 }
 
