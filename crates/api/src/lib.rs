@@ -4,7 +4,6 @@
 //! line and column. [`client`] is the HTTP client that the agent and the command line share.
 
 pub mod client;
-#[cfg(feature = "policy")]
 pub mod hint;
 pub mod v1;
 #[cfg(feature = "policy")]

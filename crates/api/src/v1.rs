@@ -1,10 +1,10 @@
 //! Version 1 of the wire. Fields are added, never changed or removed; unknown fields are ignored by readers.
 
 pub mod audit;
-#[cfg(feature = "policy")]
 pub mod bundle;
 pub mod device;
 pub mod fleet;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod problem;
+pub mod vendor;

@@ -31,17 +31,17 @@ const HEADER_MAX: usize = 64 * 1024;
 /// Opens a bundle with one try, and says what it says. `file_name` may have folders before it; they are dropped.
 pub fn open(bytes: &[u8], password: &str, file_name: &str) -> Result<(Bundle, BundleFacts), BundleFault> {
     let bundle = pkcs12::read(bytes, password).map_err(|problem| problem.fault())?;
-    let facts = facts(&bundle, file_name).map_err(|problem| problem.fault())?;
+    let facts = facts(&bundle.chain, file_name).map_err(|problem| problem.fault())?;
     Ok((bundle, facts))
 }
 
-/// Says what a bundle's certificate says, and which of the authorities beside it really signed it.
-pub fn facts(bundle: &Bundle, file_name: &str) -> Result<BundleFacts, BundleError> {
-    let certificates = bundle.chain.iter().map(|der| parsed(der)).collect::<Result<Vec<_>, _>>()?;
+/// Says what the first of a bundle's certificates (DER) says, and which of the authorities beside it really signed it.
+pub fn facts(chain: &[Vec<u8>], file_name: &str) -> Result<BundleFacts, BundleError> {
+    let certificates = chain.iter().map(|der| parsed(der)).collect::<Result<Vec<_>, _>>()?;
     let own = certificates.first().ok_or(BundleError::NoCertificate)?;
-    let der = bundle.chain.first().map(Vec::as_slice).unwrap_or_default();
+    let der = chain.first().map(Vec::as_slice).unwrap_or_default();
     let read = certificate::read(der).map_err(|problem| BundleError::Unreadable(problem.to_string()))?;
-    let anchors = vouching(&certificates).into_iter().filter_map(|index| bundle.chain.get(index));
+    let anchors = vouching(&certificates).into_iter().filter_map(|index| chain.get(index));
     Ok(BundleFacts {
         fingerprint: read.fingerprint,
         serial: in_hex(without_leading_zeros(own.raw_serial())),

@@ -43,6 +43,15 @@ pub struct Certificate {
     pub public_key: Vec<u8>,
 }
 
+impl Certificate {
+    /// The parts of the subject by which people know it: `CN=client1210, O=u00000126`.
+    pub fn subject(&self) -> String {
+        let parts = [("CN", &self.common_name), ("O", &self.organization)];
+        let parts = parts.iter().filter_map(|(kind, text)| Some(format!("{kind}={}", text.as_ref()?)));
+        parts.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Reads DER. Nothing is verified: neither its signature nor its dates.
 pub fn read(der: &[u8]) -> Result<Certificate, CertificateError> {
     let (rest, read) = X509Certificate::from_der(der).map_err(|problem| CertificateError { problem: problem.to_string() })?;

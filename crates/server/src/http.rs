@@ -1,12 +1,13 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`agent`] answers devices, [`people`] answers bearer tokens, [`public`] answers anyone. How the server says no is made in
+//! [`agent`] answers devices, [`people`] and [`vendor`] answer bearer tokens, [`public`] answers anyone. How the server says no is made in
 //! [`refuse`] alone.
 
 pub mod agent;
 pub mod people;
 pub mod public;
 pub mod refuse;
+pub mod vendor;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,7 +110,7 @@ impl Route {
 
 /// Every route that there is.
 pub fn routes() -> Vec<Route> {
-    agent::routes().into_iter().chain(people::routes()).chain(public::routes()).collect()
+    [agent::routes(), people::routes(), vendor::routes(), public::routes()].into_iter().flatten().collect()
 }
 
 /// Puts the routes together.

@@ -19,5 +19,6 @@ pub mod store;
 pub mod tls;
 pub mod tokens;
 pub mod turn;
+pub mod vendor;
 pub mod watch;
 pub mod words;

@@ -7,7 +7,7 @@ use tegata_core::name::TenantName;
 
 use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Format};
-use crate::{apply, audit, completion, demo, describe, enroll, get, installers, plan, reference, renew, revoke, schema, serve};
+use crate::{adopt, apply, audit, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, reference, renew, revoke, schema, serve};
 
 /// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.
 #[derive(Parser)]
@@ -28,6 +28,7 @@ Exit codes, the same for every command:
    4  refused, because devices could no longer sign in
    5  the server cannot be reached, or is busy: try again later
    6  there is no such thing, or none that you may see or change
+   7  a vendor's file cannot be opened, or is not what policy expects
   10  there are changes (only `plan --exit-code`)";
 
 /// What every command understands.
@@ -68,6 +69,9 @@ enum Verb {
     Get(get::Get),
     Describe(describe::Describe),
     Enroll(enroll::Enroll),
+    Certificate(certificate::Certificate),
+    Adopt(adopt::Adopt),
+    Confirm(confirm::Confirm),
     Renew(renew::Renew),
     Revoke(revoke::Revoke),
     Installers(installers::Installers),
@@ -92,6 +96,9 @@ impl Cli {
             Verb::Get(verb) => verb.run(global).await,
             Verb::Describe(verb) => verb.run(global).await,
             Verb::Enroll(verb) => verb.run(global).await,
+            Verb::Certificate(verb) => verb.run(global).await,
+            Verb::Adopt(verb) => verb.run(global).await,
+            Verb::Confirm(verb) => verb.run(global).await,
             Verb::Renew(verb) => verb.run(global).await,
             Verb::Revoke(verb) => verb.run(global).await,
             Verb::Installers(verb) => verb.run(global).await,

@@ -5,8 +5,13 @@ use std::process::ExitCode;
 
 use tegata_api::client::ClientError;
 use tegata_api::hint::quote;
+use tegata_api::v1::bundle;
 use tegata_api::v1::problem::{Code, Problem};
 use tegata_core::name::TenantName;
+use tegata_core::vendor::BundleFault;
+use tegata_pki::bundle::SealError;
+
+use crate::language::is_japanese;
 
 /// How a command ended. Part of the contract with scripts: `tegata --help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub enum Exit {
     Unreachable = 5,
     /// There is no such thing, or none that the caller may see or change.
     Denied = 6,
+    /// A vendor's file cannot be opened, or is not what policy expects.
+    Bundle = 7,
     /// There are changes.
     Changes = 10,
 }
@@ -113,6 +120,29 @@ pub enum Failure {
     /// What was asked for belongs to no clinic.
     #[error("{0} belong to the whole tenant, not to one clinic")]
     Clinicless(&'static str),
+    /// A vendor's file cannot be opened, or not be used.
+    #[error("{} cannot be taken in; nothing was sent", .path.display())]
+    Bundle {
+        /// Which one.
+        path: PathBuf,
+        /// Everything that is wrong with it.
+        faults: Vec<BundleFault>,
+    },
+    /// A PIN that cannot be the right one: no try was made.
+    #[error("the PIN of this file has exactly {digits} digits; no try was made")]
+    NotPin {
+        /// How many it has.
+        digits: u8,
+    },
+    /// Nobody is there who could be asked for the password.
+    #[error("the file's password is needed")]
+    NoPassword,
+    /// The terminal cannot be asked.
+    #[error("cannot read the password from the terminal")]
+    Terminal(#[source] std::io::Error),
+    /// The file cannot be sealed.
+    #[error("the file cannot be sealed")]
+    Seal(#[source] SealError),
     /// Standard output cannot be written to.
     #[error("cannot write the answer")]
     Write(#[source] std::io::Error),
@@ -148,6 +178,8 @@ impl Failure {
             Self::LockOut { .. } => Exit::LockOut,
             Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) => Exit::Usage,
             Self::NoSuch { .. } => Exit::Denied,
+            Self::Bundle { .. } => Exit::Bundle,
+            Self::NotPin { .. } | Self::NoPassword => Exit::Usage,
             _ => Exit::Error,
         }
     }
@@ -181,8 +213,9 @@ impl Failure {
         match self {
             Self::Server(ClientError::Refused(problem)) => {
                 let detail = problem.detail.iter().map(|detail| format!("  why: {detail}\n")).collect::<String>();
-                detail + &list(&problem.locked_out)
+                detail + &list(&problem.locked_out) + &said(&problem.faults)
             }
+            Self::Bundle { faults, .. } => said(&faults.iter().map(bundle::BundleFault::from).collect::<Vec<_>>()),
             Self::Documents { rendered, .. } => format!("\n{}\n", rendered.trim_end()),
             Self::LockOut { devices, .. } => list(devices),
             _ => String::new(),
@@ -204,6 +237,7 @@ impl Failure {
             Self::NoSuch { what, is_named: false, .. } => {
                 Some(format!("see what there is with `tegata get {what}s`; if another tenant is meant, say -n NAME or set TEGATA_TENANT"))
             }
+            Self::NoPassword => Some("run it on a terminal, or say --password-file FILE (`-` is standard input)".into()),
             Self::Nameless(_) => Some("narrow them with --clinic".into()),
             Self::Clinicless(_) => Some("narrow them with names instead of --clinic".into()),
             Self::NoDocuments(_) => Some("name the folder or the files with -f".into()),
@@ -215,12 +249,19 @@ impl Failure {
     }
 }
 
+/// In the language of the surroundings.
+fn said(faults: &[bundle::BundleFault]) -> String {
+    let japanese = is_japanese();
+    faults.iter().map(|fault| format!("  {}\n", if japanese { &fault.ja } else { &fault.en })).collect()
+}
+
 fn refusal(code: Code) -> Exit {
     match code {
         Code::InvalidDocuments => Exit::Documents,
         Code::WouldLockOut => Exit::LockOut,
         Code::Busy => Exit::Unreachable,
         Code::NotFound | Code::Forbidden | Code::Unauthorized => Exit::Denied,
+        Code::BundleRefused => Exit::Bundle,
         Code::Malformed | Code::CodeRefused | Code::OrderClosed | Code::RequestRefused | Code::Conflict | Code::Internal => Exit::Error,
     }
 }
@@ -265,6 +306,7 @@ mod tests {
             detail: Some("They hold no other certificate.".into()),
             retry_after: Some(3),
             findings: Vec::new(),
+            faults: Vec::new(),
             locked_out: vec!["sakura/uketsuke-1".into(), "sakura/uketsuke-2".into()],
         };
         Failure::Server(ClientError::Refused(Box::new(problem)))

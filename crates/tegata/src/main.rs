@@ -6,10 +6,13 @@ use clap::{CommandFactory, Parser};
 
 use crate::cli::Cli;
 
+mod adopt;
 mod apply;
 mod audit;
+mod certificate;
 mod cli;
 mod completion;
+mod confirm;
 mod demo;
 mod describe;
 mod documents;
@@ -17,6 +20,7 @@ mod enroll;
 mod failure;
 mod get;
 mod installers;
+mod language;
 mod moment;
 mod output;
 mod plan;

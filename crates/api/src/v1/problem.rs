@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bundle::BundleFault;
+
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,6 +26,9 @@ pub struct Problem {
     /// The devices that could no longer sign in, when that is the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locked_out: Vec<String>,
+    /// What is wrong with a vendor's file, when one was sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<BundleFault>,
 }
 
 /// Why the server says no.
@@ -44,6 +49,8 @@ pub enum Code {
     OrderClosed,
     /// The certificate request is not acceptable.
     RequestRefused,
+    /// A vendor's file is not what policy expects: see `faults`.
+    BundleRefused,
     /// Documents have errors: see `findings`.
     InvalidDocuments,
     /// Applying would keep devices from signing in: see `locked_out`.

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tegata_api::v1::device::{
     CertificateRequest, EnrollRequest, Enrolled, HOLD_SECONDS, IssuedCertificate, Manifest, ReceiptsAnswer, Report, ReportAnswer,
-    SignedReceipt,
+    SealedBundle, SignedReceipt, TakenCertificate,
 };
 use tegata_core::name::OrderId;
 use tokio::time::{Instant, sleep_until};
@@ -27,7 +27,7 @@ use crate::http::{Audience, Body, Route, get, post};
 use crate::issuers::order::Issuance;
 use crate::store::DeviceRow;
 use crate::tls::{Identity, Peer};
-use crate::{receipts, reports};
+use crate::{receipts, reports, vendor};
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
@@ -36,6 +36,8 @@ pub fn routes() -> Vec<Route> {
         post(Anyone, "/v1/enroll", enroll),
         get(Device, "/v1/agent/manifest", manifest).held(),
         post(Device, "/v1/agent/orders/{order}/certificate", certificate),
+        get(Device, "/v1/agent/orders/{order}/bundle", bundle),
+        post(Device, "/v1/agent/orders/{order}/taken", taken),
         post(Device, "/v1/agent/report", report),
         post(Device, "/v1/agent/receipts", receipts),
         post(Device, "/v1/agent/identity", identity),
@@ -160,6 +162,23 @@ async fn certificate(
 ) -> Result<Json<IssuedCertificate>, Refusal> {
     let order: OrderId = order.parse().map_err(|_| Refusal::not_found())?;
     Ok(Json(issuance.issue(&identity, &order, &request.csr).await?))
+}
+
+async fn bundle(caller: KnownCaller, State(ledger): State<Ledger>, Path(order): Path<String>) -> Result<Json<SealedBundle>, Refusal> {
+    let order: OrderId = order.parse().map_err(|_| Refusal::not_found())?;
+    Ok(Json(vendor::sealed_bundle(&ledger, &caller.row, &order).await?))
+}
+
+async fn taken(
+    State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
+    State(clock): State<Clock>,
+    Path(order): Path<String>,
+    Said(caller, certificate): Said<KnownCaller, TakenCertificate>,
+) -> Result<StatusCode, Refusal> {
+    let order: OrderId = order.parse().map_err(|_| Refusal::not_found())?;
+    vendor::taken(&ledger, &bells, &caller.row, &order, &certificate, clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn report(

@@ -62,8 +62,8 @@ pub fn routes() -> Vec<Route> {
 
 /// Who asks, for which tenant, about what. Extracted before a body is read.
 pub struct Caller {
-    tenant: TenantName,
-    actor: String,
+    pub(super) tenant: TenantName,
+    pub(super) actor: String,
     path: RawPathParams,
 }
 
@@ -91,7 +91,7 @@ impl Caller {
         Ok(DeviceId { clinic: named(&self.path, "clinic")?, device: named(&self.path, "device")? })
     }
 
-    fn serial(&self) -> Result<Serial, Refusal> {
+    pub(super) fn serial(&self) -> Result<Serial, Refusal> {
         named(&self.path, "serial")
     }
 

@@ -8,6 +8,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
+use tegata_api::v1::bundle::BundleFault;
 use tegata_api::v1::problem::{Code, Problem};
 
 use crate::asks::AskError;
@@ -18,6 +19,7 @@ use crate::policy::{ApplyError, PolicyError};
 use crate::receipts::ReceiptError;
 use crate::store::StoreError;
 use crate::turn::TurnError;
+use crate::vendor::VendorError;
 
 /// A refusal on its way out.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ impl Refusal {
             retry_after: None,
             findings: vec![],
             locked_out: vec![],
+            faults: vec![],
         };
         Self { problem: Box::new(problem), cause: None }
     }
@@ -102,7 +105,7 @@ fn status(code: Code) -> StatusCode {
         Code::Forbidden | Code::CodeRefused => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::OrderClosed | Code::WouldLockOut | Code::Conflict => StatusCode::CONFLICT,
-        Code::RequestRefused | Code::InvalidDocuments => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::RequestRefused | Code::BundleRefused | Code::InvalidDocuments => StatusCode::UNPROCESSABLE_ENTITY,
         Code::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -182,6 +185,29 @@ impl From<AskError> for Refusal {
             AskError::Malformed(what) => Self::malformed(what),
             AskError::Store(error) => error.into(),
             AskError::Policy(error) => error.into(),
+        }
+    }
+}
+
+impl From<VendorError> for Refusal {
+    fn from(error: VendorError) -> Self {
+        match error {
+            VendorError::NotFound(_) => Self::not_found(),
+            VendorError::Faults(faults) => {
+                let mut refusal = Self::new(Code::BundleRefused, "the file is not what policy expects").detail("nothing was kept");
+                refusal.problem.faults = faults.iter().map(BundleFault::from).collect();
+                refusal
+            }
+            VendorError::NotVendors
+            | VendorError::NotEnrolled
+            | VendorError::NoRecipient
+            | VendorError::OnThisDevice(_)
+            | VendorError::SealedToOthers
+            | VendorError::Gone(_) => Self::new(Code::Conflict, &error.to_string()),
+            VendorError::Malformed(what) => Self::malformed(what),
+            VendorError::Unreadable(error) => Self::malformed(error.to_string()),
+            VendorError::Policy(error) => error.into(),
+            VendorError::Store(error) => error.into(),
         }
     }
 }

@@ -109,7 +109,7 @@ impl Announcement<'_> {
     }
 }
 
-fn new_order_id() -> Result<OrderId, StoreError> {
+pub(crate) fn new_order_id() -> Result<OrderId, StoreError> {
     let mut id = [0; 16];
     rand::fill(&mut id).map_err(|_| StoreError::Unsafe("the operating system gives no random numbers".into()))?;
     Ok(OrderId(id))

@@ -1,0 +1,163 @@
+//! Takes a vendor's file in that a person brings.
+
+use std::collections::BTreeSet;
+
+use data_encoding::BASE64;
+use serde_json::json;
+use tegata_api::v1::audit::Stage;
+use tegata_api::v1::vendor::{ImportAnswer, ImportRequest, Pin, Recipients};
+use tegata_core::name::{Label, Sha256, TenantName};
+use tegata_core::plan::Reason;
+use tegata_core::time::Timestamp;
+use tegata_pki::certificate::Certificate;
+
+use super::{Checked, Place, VendorError, details, insist, opened, read_chain, read_slot, taken_in};
+use crate::audit::Ledger;
+use crate::bells::Bells;
+use crate::manifest;
+use crate::store::{Batch, Bundle, CertificateRow, Change, OrderRow, OrderState};
+
+/// The largest sealed file that is kept, in bytes: a bundle of the largest size that is read, and its envelope.
+const SEALED_MAX: usize = 2 << 20;
+
+/// How an age file begins (age-encryption.org/v1, section "Header").
+const AGE: &[u8] = b"age-encryption.org/v1\n";
+
+/// To whom a vendor's file for a slot is sealed.
+///
+/// # Errors
+/// [`VendorError`]: among others, if the device has not enrolled or its agent is too old.
+pub async fn recipients(ledger: &Ledger, tenant: &TenantName, slot: &str) -> Result<Recipients, VendorError> {
+    let place = Place::of(ledger, tenant, &read_slot(slot)?).await?;
+    let pin = place.expectation()?.pin.map(|pin| Pin { digits: pin.digits, tries: pin.tries });
+    Ok(Recipients { device: device_recipient(ledger, &place).await?, backup: manifest::recipients(&place.policy, &place.slot.clinic), pin })
+}
+
+async fn device_recipient(ledger: &Ledger, place: &Place) -> Result<String, VendorError> {
+    let recipient = place.device(ledger).await?.facts.recipient;
+    if recipient.is_empty() { Err(VendorError::NoRecipient) } else { Ok(recipient) }
+}
+
+/// Takes a vendor's file in: all of it in one commit, or nothing. The same file once more is only sealed anew.
+///
+/// # Errors
+/// [`VendorError::Faults`] with everything that is wrong with the certificate at once, and the others. Nothing is kept then.
+pub async fn import(
+    ledger: &Ledger,
+    bells: &Bells,
+    tenant: &TenantName,
+    request: &ImportRequest,
+    actor: &str,
+    now: Timestamp,
+) -> Result<ImportAnswer, VendorError> {
+    let slot = read_slot(&request.slot)?;
+    let brought = Brought { chain: read_chain(&request.chain)?, bundle: sealed(request)?, installer: installer(request)?, actor, now };
+    let answer = insist(|| brought.take_in(ledger, tenant, &slot, request)).await?;
+    bells.ring_turn();
+    Ok(answer)
+}
+
+/// What a person brought.
+struct Brought<'a> {
+    chain: Vec<Certificate>,
+    bundle: Bundle,
+    installer: Sha256,
+    actor: &'a str,
+    now: Timestamp,
+}
+
+impl Brought<'_> {
+    async fn take_in(
+        &self,
+        ledger: &Ledger,
+        tenant: &TenantName,
+        slot: &tegata_core::name::SlotId,
+        request: &ImportRequest,
+    ) -> Result<ImportAnswer, VendorError> {
+        let place = Place::of(ledger, tenant, slot).await?;
+        let device = device_recipient(ledger, &place).await?;
+        let needed: BTreeSet<String> = manifest::recipients(&place.policy, &slot.clinic).into_iter().chain([device]).collect();
+        if needed != request.recipients.iter().cloned().collect() {
+            return Err(VendorError::SealedToOthers);
+        }
+        let Checked { facts, here } = place.check(ledger, &self.chain, Some(&self.bundle.file_name), self.now).await?;
+        let own = self.chain.first().ok_or(VendorError::Malformed("the file holds no certificate"))?;
+        let open = place.order(ledger).await?.filter(|order| order.state == OrderState::Open);
+        let mut batch = self.installers(tenant, request);
+        batch.changes.push(place.nudge(self.now));
+        let again = here.is_some();
+        let serial = match here {
+            Some(row) => self.seal_anew(&place, row, open, &mut batch),
+            None => {
+                let order = match open {
+                    Some(order) => order,
+                    None => self.order(ledger, &place, &mut batch).await?,
+                };
+                let taken = taken_in(order.id, own, Some(self.bundle.clone()), self.now);
+                batch.records.push(place.record(Stage::Done, self.actor, "certificate.import", details(&taken, &facts), self.now));
+                let serial = taken.serial;
+                batch.changes.push(Change::TakeIn(taken.into()));
+                serial
+            }
+        };
+        ledger.record((), batch).await?;
+        Ok(ImportAnswer {
+            slot: slot.to_string(),
+            serial: serial.to_string(),
+            fingerprint: own.fingerprint.to_string(),
+            subject: own.subject(),
+            not_after: own.not_after.unix(),
+            again,
+        })
+    }
+
+    /// A person brings a successor before anybody has asked for one.
+    async fn order(&self, ledger: &Ledger, place: &Place, batch: &mut Batch) -> Result<OrderRow, VendorError> {
+        let filter =
+            crate::store::CertificateFilter { device: Some(place.slot.device.clone()), present: true, ..Default::default() };
+        let held = ledger.store().certificates(&place.tenant, filter).await?.into_iter();
+        let replaces: Vec<_> = held.filter(|row| row.slot == place.slot && row.retiring_at.is_none()).map(|row| row.serial).collect();
+        let because = if replaces.is_empty() { Reason::Missing } else { Reason::RenewalAsked };
+        let order = place.open(because, replaces, self.now)?;
+        batch.records.push(place.record(Stage::Intended, self.actor, "order.open", opened(&order), self.now));
+        batch.changes.push(Change::OpenOrder(order.clone()));
+        Ok(order)
+    }
+
+    /// The device cannot open what was sealed before: it has a new key, or another PC has its name now.
+    fn seal_anew(&self, place: &Place, row: CertificateRow, open: Option<OrderRow>, batch: &mut Batch) -> tegata_core::name::Serial {
+        let details = json!({ "order": row.order.to_string(), "serial": row.serial.to_string(), "fileName": self.bundle.file_name });
+        batch.records.push(place.record(Stage::Done, self.actor, "certificate.seal", details, self.now));
+        batch.changes.push(Change::PutBundle { order: row.order, bundle: self.bundle.clone() });
+        batch.changes.extend(open.map(|order| Change::CancelOrder { id: order.id, at: self.now }));
+        row.serial
+    }
+
+    /// Copies of the file must not stay on PCs.
+    fn installers(&self, tenant: &TenantName, request: &ImportRequest) -> Batch {
+        let (file, name) = (request.file.clone(), self.bundle.file_name.clone());
+        let put = Change::PutInstaller { tenant: tenant.clone(), file, name, at: self.now };
+        let details = json!({ "sha256": self.installer.to_string(), "size": request.file.size });
+        let record = crate::store::NewRecord {
+            tenant: tenant.clone(),
+            at: self.now,
+            stage: Stage::Done,
+            actor: self.actor.to_owned(),
+            action: "installer.record",
+            object: self.bundle.file_name.clone(),
+            details,
+        };
+        Batch { records: vec![record], changes: vec![put] }
+    }
+}
+
+fn installer(request: &ImportRequest) -> Result<Sha256, VendorError> {
+    request.file.sha256.parse().map_err(|_| VendorError::Malformed("the file's sha256 must be 64 hexadecimal digits"))
+}
+
+fn sealed(request: &ImportRequest) -> Result<Bundle, VendorError> {
+    let sealed = BASE64.decode(request.sealed.as_bytes()).ok().filter(|sealed| sealed.starts_with(AGE) && sealed.len() <= SEALED_MAX);
+    let sealed = sealed.ok_or(VendorError::Malformed("the sealed file must be an age file of at most 2 MiB, in base64"))?;
+    let name: Label = request.file_name.parse().map_err(|_| VendorError::Malformed("the file name must be 1 to 64 readable characters"))?;
+    Ok(Bundle { file_name: name.to_string(), sealed })
+}
