@@ -7,7 +7,10 @@ use tegata_core::name::TenantName;
 
 use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Format};
-use crate::{adopt, apply, audit, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, reference, renew, revoke, schema, serve};
+use crate::{
+    adopt, apply, audit, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, reference, renew, revoke, schema,
+    serve,
+};
 
 /// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.
 #[derive(Parser)]

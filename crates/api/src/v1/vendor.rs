@@ -2,9 +2,8 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /v1/tenants/{tenant}/bundles/recipients?slot=…` | [`Recipients`] |
+//! | `POST /v1/tenants/{tenant}/bundles/recipients` [`RecipientsRequest`] | [`Recipients`] |
 //! | `POST /v1/tenants/{tenant}/bundles` [`ImportRequest`] | [`ImportAnswer`] |
-//! | `GET /v1/tenants/{tenant}/bundles?slot=…` | [`super::device::OfflineBundle`] |
 //! | `POST /v1/tenants/{tenant}/adopt` [`AdoptRequest`] | 204 |
 //! | `POST /v1/tenants/{tenant}/certificates/{serial}/confirm` [`ConfirmRequest`] | 204 |
 //!
@@ -14,6 +13,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::device::FileHash;
+
+/// Asks to whom a vendor's file is to be sealed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecipientsRequest {
+    /// Where it will go, `clinic/device/profile`.
+    pub slot: String,
+}
 
 /// To whom a vendor's file for one slot is sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,44 +1,35 @@
 //! What people ask about certificates that vendors issue.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use tegata_api::v1::vendor::{AdoptRequest, ConfirmRequest, ImportAnswer, ImportRequest, Recipients};
+use tegata_api::v1::vendor::{AdoptRequest, ConfirmRequest, ImportAnswer, ImportRequest, Recipients, RecipientsRequest};
 
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::http::people::Caller;
 use crate::http::refuse::Refusal;
-use crate::http::{Audience, Body, Route, get, post};
+use crate::http::{Audience, Body, Route, post};
 use crate::vendor;
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
     use Audience::Person;
     vec![
-        get(Person, "/v1/tenants/{tenant}/bundles/recipients", recipients),
+        post(Person, "/v1/tenants/{tenant}/bundles/recipients", recipients),
         post(Person, "/v1/tenants/{tenant}/bundles", import),
         post(Person, "/v1/tenants/{tenant}/adopt", adopt),
         post(Person, "/v1/tenants/{tenant}/certificates/{serial}/confirm", confirm),
     ]
 }
 
-/// `?slot=`.
-#[derive(Deserialize)]
-struct Which {
-    slot: String,
-}
-
 async fn recipients(
     caller: Caller,
     State(ledger): State<Ledger>,
-    which: Result<Query<Which>, QueryRejection>,
+    Body(which): Body<RecipientsRequest>,
 ) -> Result<Json<Recipients>, Refusal> {
-    let Query(Which { slot }) = which?;
-    Ok(Json(vendor::recipients(&ledger, &caller.tenant, &slot).await?))
+    Ok(Json(vendor::recipients(&ledger, &caller.tenant, &which.slot).await?))
 }
 
 async fn import(

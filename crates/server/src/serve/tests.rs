@@ -5,5 +5,6 @@ mod issuance;
 mod lifecycle;
 mod revocation;
 mod tenants;
+mod vendor;
 mod watching;
 mod world;

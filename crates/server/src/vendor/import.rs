@@ -113,8 +113,7 @@ impl Brought<'_> {
 
     /// A person brings a successor before anybody has asked for one.
     async fn order(&self, ledger: &Ledger, place: &Place, batch: &mut Batch) -> Result<OrderRow, VendorError> {
-        let filter =
-            crate::store::CertificateFilter { device: Some(place.slot.device.clone()), present: true, ..Default::default() };
+        let filter = crate::store::CertificateFilter { device: Some(place.slot.device.clone()), present: true, ..Default::default() };
         let held = ledger.store().certificates(&place.tenant, filter).await?.into_iter();
         let replaces: Vec<_> = held.filter(|row| row.slot == place.slot && row.retiring_at.is_none()).map(|row| row.serial).collect();
         let because = if replaces.is_empty() { Reason::Missing } else { Reason::RenewalAsked };

@@ -40,7 +40,13 @@ pub async fn taken(
     Ok(())
 }
 
-async fn try_taken(ledger: &Ledger, device: &DeviceRow, order: &OrderId, said: &TakenCertificate, now: Timestamp) -> Result<(), VendorError> {
+async fn try_taken(
+    ledger: &Ledger,
+    device: &DeviceRow,
+    order: &OrderId,
+    said: &TakenCertificate,
+    now: Timestamp,
+) -> Result<(), VendorError> {
     let order = own_order(ledger, device, order).await?;
     let chain = read_chain(&said.chain)?;
     let own = chain.first().ok_or(VendorError::Malformed("the chain holds no certificate"))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use data_encoding::BASE64;
 use tegata_api::v1::device::FileHash;
-use tegata_api::v1::vendor::{ImportAnswer, ImportRequest, Pin, Recipients};
+use tegata_api::v1::vendor::{ImportAnswer, ImportRequest, Pin, Recipients, RecipientsRequest};
 use tegata_core::name::SlotId;
 use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::{self, Content};
@@ -43,7 +43,7 @@ impl Import {
         let session = Session::open(global)?;
         let file = self.read()?;
         // First of all, so that no password is asked for in vain.
-        let recipients: Recipients = session.get(&format!("bundles/recipients?{}", self.query())).await?;
+        let recipients: Recipients = session.post("bundles/recipients", &RecipientsRequest { slot: self.slot.to_string() }).await?;
         let password = self.password(recipients.pin)?;
         let name = self.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let (opened, _) = bundle::open(&file, &password, &name).map_err(|fault| self.fault(vec![fault]))?;
@@ -51,10 +51,6 @@ impl Import {
         let answer: ImportAnswer = session.post("bundles", &request).await?;
         output::show(global, &answer, |look| told(&answer, look))?;
         Ok(Exit::Fine)
-    }
-
-    fn query(&self) -> String {
-        form_urlencoded::Serializer::new(String::new()).append_pair("slot", &self.slot.to_string()).finish()
     }
 
     /// Not more than a file that could be a bundle, whatever its length says.

@@ -22,6 +22,8 @@ fn body() -> serde_json::Value {
     json!({
         "files": [], "kind": "typed", "note": "", "sha256": "00".repeat(32), "size": 1, "name": "client.pfx",
         "handle": "AAAAAA", "secret": "000000", "csr": "", "facts": {},
+        "slot": "nowhere/nothing/karte", "chain": "", "fileName": "client.pfx", "file": { "sha256": "00".repeat(32), "size": 1 },
+        "sealed": "", "recipients": [], "fingerprint": "00000000",
     })
 }
 
@@ -63,6 +65,8 @@ fn the_routes_are_those_of_the_wire() {
         Anyone POST /v1/enroll
         Device GET /v1/agent/manifest
         Device POST /v1/agent/orders/{order}/certificate
+        Device GET /v1/agent/orders/{order}/bundle
+        Device POST /v1/agent/orders/{order}/taken
         Device POST /v1/agent/report
         Device POST /v1/agent/receipts
         Device POST /v1/agent/identity
@@ -81,6 +85,10 @@ fn the_routes_are_those_of_the_wire() {
         Person POST /v1/tenants/{tenant}/certificates/{serial}/renew
         Person POST /v1/tenants/{tenant}/installers
         Person GET /v1/tenants/{tenant}/audit
+        Person POST /v1/tenants/{tenant}/bundles/recipients
+        Person POST /v1/tenants/{tenant}/bundles
+        Person POST /v1/tenants/{tenant}/adopt
+        Person POST /v1/tenants/{tenant}/certificates/{serial}/confirm
         Anyone GET /healthz
         Anyone GET /ca/{tenant}/{file}
         Anyone GET /crl/{tenant}/{file}
@@ -111,7 +119,7 @@ async fn f4_another_tenants_objects_answer_like_made_up_ones_on_every_route() {
             assert_eq!(unknown, foreign, "{}", route.path);
         }
     }
-    assert_eq!(with_objects, 5, "every route that names an object");
+    assert_eq!(with_objects, 6, "every route that names an object");
     // Nothing of all this has touched the other tenant.
     assert!(world.records("aozora", "certificate.revoke").await.is_empty());
     pc.client.post::<_, ReportAnswer>("/v1/agent/report", &Report::default()).await.unwrap();
