@@ -94,8 +94,8 @@ impl<'a> Table<'a> {
 fn color(state: &str) -> Option<Color> {
     match state {
         "ready" | "proven" | "enrolled" | "settled" => Some(Color::Green),
-        "ordered" | "not-installed" | "not-proven" | "renewal-asked" | "outdated" | "expires-soon" | "leftover" | "issued"
-        | "installed" => Some(Color::Yellow),
+        "ordered" | "not-installed" | "not-proven" | "renewal-asked" | "outdated" | "expires-soon" | "dependants-open" | "leftover"
+        | "issued" | "installed" => Some(Color::Yellow),
         "missing" | "expired" | "revoked" | "not-enrolled" | "device-revoked" | "unwanted" | "abandoned" => Some(Color::Red),
         _ => None,
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::FoundCertificate;
 use tegata_api::v1::vendor::{AdoptRequest, ConfirmRequest};
-use tegata_core::name::{Serial, Sha256, TenantName};
+use tegata_core::name::{ClinicId, Serial, Sha256, TenantName};
 use tegata_core::plan::Reason;
 use tegata_core::time::Timestamp;
 
@@ -94,8 +94,10 @@ pub async fn confirm(
     if meant.is_empty() {
         return Err(VendorError::NotFound("dependant"));
     }
+    let clinic = ClinicId { tenant: tenant.clone(), clinic: row.slot.clinic.clone() };
+    let said = ledger.store().snapshot(&clinic, now).await?.confirmations.remove(serial).unwrap_or_default();
     let mut batch = Batch::default();
-    for name in meant {
+    for name in meant.into_iter().filter(|name| !said.contains(name.as_str())) {
         batch.records.push(crate::store::NewRecord {
             tenant: tenant.clone(),
             at: now,
@@ -107,7 +109,9 @@ pub async fn confirm(
         });
         batch.changes.push(Change::Confirm { serial: *serial, dependant: name.to_string(), by: actor.to_owned(), at: now });
     }
-    let clinic = tegata_core::name::ClinicId { tenant: tenant.clone(), clinic: row.slot.clinic };
+    if batch.records.is_empty() {
+        return Ok(());
+    }
     batch.changes.push(Change::Nudge { clinic, at: now });
     ledger.record((), batch).await?;
     bells.ring_turn();

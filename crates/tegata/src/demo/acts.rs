@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use tegata_api::v1::fleet::{Certificate, RevokeRequest, Slot};
+use tegata_api::v1::vendor::ConfirmRequest;
 use tegata_core::name::{DeviceId, SlotId};
 
 use super::cast::Cast;
@@ -139,9 +140,13 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    /// Every slot now.
+    /// Every slot now. Where a linkage tool keeps its own copy of a certificate, somebody has changed it there, and says so.
     pub async fn slots(&self) -> Result<Vec<Slot>> {
-        Ok(self.stage.session.get("slots").await?)
+        let slots: Vec<Slot> = self.stage.session.get("slots").await?;
+        for serial in slots.iter().filter(|slot| slot.state == "dependants-open").filter_map(|slot| slot.serial.as_ref()) {
+            self.stage.session.tell(&format!("certificates/{serial}/confirm"), &ConfirmRequest { dependant: None }).await?;
+        }
+        Ok(slots)
     }
 
     /// The connection of the group's administrator.
