@@ -7,9 +7,12 @@
 //! |---|---|
 //! | `clinic NAME [at-once=N] [hours=09:00-18:00]` | declares a clinic; hours are Monday to Friday in Tokyo, closed on holidays |
 //! | `account NAME [quota=N] [per=SPAN] [left]` | declares a staff account, or that its person has left |
-//! | `profile NAME [validity=SPAN] [window=SPAN] [late]` | declares a profile |
+//! | `profile NAME [validity=SPAN] [window=SPAN] [late] [vendor\|renews] [dependant=NAME] [notices=SPAN,…,daily]` | declares a profile |
 //! | `device NAME…`, `guest CLINIC/DEVICE` | declares devices, or that a sister clinic's device is a guest |
-//! | `assign PROFILE [account=NAME]` | puts a profile on every device of the clinic |
+//! | `assign PROFILE [account=NAME] [on=DEVICE,…]` | puts a profile on every device of the clinic, or on these |
+//! | `bring SLOT` | a person brings the vendor's file that the slot waits for |
+//! | `people SPAN` | from now on people do what they are asked for, so much later, in opening hours |
+//! | `watch` | from now on every slot that works goes on working, and no quota is exceeded |
 //! | `remove DEVICE`, `close CLINIC` | takes a device or a clinic out of policy |
 //! | `enrol DEVICE…`, `offline DEVICE`, `online DEVICE` | agents appear, one falls silent, returns |
 //! | `crash DEVICE before\|after STEP` | the next time that it takes this step, the agent crashes before or after its effect |
@@ -25,6 +28,7 @@
 //! successor is proven, and no slot sees more than three issuances within an hour.
 
 mod pc;
+mod people;
 mod policy;
 mod script;
 mod server;

@@ -103,7 +103,7 @@ impl Pc {
             return;
         }
         if self.is_online {
-            self.manifest = world.server.manifest(&self.id);
+            self.manifest = world.server.manifest(&self.id, world.now);
         }
         self.sweep(world);
         self.adopt_orders();

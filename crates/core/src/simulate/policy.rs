@@ -4,21 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::calendar::{Calendar, Closed, Hours, Weekday};
+use crate::fleet::Supply;
 use crate::name::{ClinicName, DeviceId, ProfileName};
 use crate::policy::{
     Account, Assignment, BackupRule, CertificateProfile, ClinicNetwork, Device, InstallerRule, Issuer, IssuerKind, KeyAlgorithm, KeyOrigin,
     Platform, RemoveInstallers, Renewal, Selector, Store, Tenant, UrlTemplate,
 };
 use crate::simulate::script::Declaration;
+use crate::simulate::server::RENEWING;
 
 /// A tenant with one authority and nothing else. Errors cannot happen, but are not worth a panic.
 pub fn empty_tenant() -> Result<Tenant, String> {
-    let portal = Issuer { name: read("portal")?, kind: IssuerKind::Ca { common_name: read("Portal CA")? } };
+    let portal = IssuerKind::Ca { common_name: read("Portal CA")? };
+    let renewing = IssuerKind::Orcamo { url: "https://auth.example.jp".to_owned() };
+    let issuers = [("portal", portal), ("vendor", IssuerKind::Vendor), (RENEWING, renewing)];
+    let issuers = issuers.into_iter().map(|(name, kind)| Ok(Issuer { name: read(name)?, kind }));
     Ok(Tenant {
         name: read("pretend")?,
         clinics: BTreeMap::new(),
         profiles: BTreeMap::new(),
-        issuers: BTreeMap::from([(portal.name.clone(), portal)]),
+        issuers: issuers
+            .map(|issuer: Result<Issuer, String>| issuer.map(|issuer| (issuer.name.clone(), issuer)))
+            .collect::<Result<_, _>>()?,
         targets: BTreeMap::new(),
     })
 }
@@ -39,14 +46,19 @@ pub fn declare(tenant: &mut Tenant, declaration: Declaration) -> Result<(), Stri
         Declaration::Account { clinic, name, quota, active } => {
             clinic_of(tenant, &clinic)?.accounts.insert(name, Account { mail: None, active, quota });
         }
-        Declaration::Profile { name, validity, renewal } => {
-            let profile = profile(name.clone(), validity, renewal)?;
-            tenant.profiles.insert(name, profile);
+        Declaration::Profile { name, validity, renewal, supply, dependant, notices } => {
+            let (dependants, own) = (dependant.into_iter().collect(), profile(name.clone(), validity, renewal)?);
+            let (issuer, key) = match supply {
+                Supply::Own => (own.issuer.clone(), own.key),
+                Supply::Person => (read("vendor")?, KeyOrigin::Vendor),
+                Supply::Renewal => (read(RENEWING)?, KeyOrigin::Vendor),
+            };
+            tenant.profiles.insert(name, CertificateProfile { issuer, key, dependants, notices, ..own });
         }
-        Declaration::Assign { clinic, profile, account } => {
+        Declaration::Assign { clinic, profile, account, devices } => {
             let certificates = &mut clinic_of(tenant, &clinic)?.certificates;
             certificates.retain(|assignment| assignment.profile != profile);
-            certificates.push(Assignment { profile, account, devices: Selector::All });
+            certificates.push(Assignment { profile, account, devices: devices.map_or(Selector::All, Selector::Names) });
         }
         Declaration::Devices(devices) => {
             for DeviceId { clinic, device } in devices {

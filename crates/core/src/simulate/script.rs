@@ -1,12 +1,13 @@
 //! Reads one line of a script.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::calendar::Hours;
+use crate::fleet::Supply;
 use crate::install::Step;
-use crate::name::{AccountName, ClinicName, DeviceId, ProfileName, SlotId};
+use crate::name::{AccountName, ClinicName, DeviceId, Label, ProfileName, SlotId};
 use crate::policy::{Quota, RenewWhen, Renewal};
 use crate::simulate::pc::{Crash, When};
 use crate::time::{DAY, HOUR, MINUTE};
@@ -24,6 +25,9 @@ pub enum Command {
     Revoke(SlotId),
     Renew(SlotId),
     RevokeDevice(DeviceId),
+    Bring(SlotId),
+    People { after: Duration },
+    Watch,
     Sites { are_up: bool },
     Advance(Duration),
     ShowSlots,
@@ -35,8 +39,8 @@ pub enum Command {
 pub enum Declaration {
     Clinic { name: ClinicName, at_once: u32, hours: Option<Hours> },
     Account { clinic: ClinicName, name: AccountName, quota: Option<Quota>, active: bool },
-    Profile { name: ProfileName, validity: Duration, renewal: Renewal },
-    Assign { clinic: ClinicName, profile: ProfileName, account: Option<AccountName> },
+    Profile { name: ProfileName, validity: Duration, renewal: Renewal, supply: Supply, dependant: Option<Label>, notices: Vec<Duration> },
+    Assign { clinic: ClinicName, profile: ProfileName, account: Option<AccountName>, devices: Option<BTreeSet<DeviceId>> },
     Devices(Vec<DeviceId>),
     Guest { clinic: ClinicName, guest: DeviceId },
     Remove(DeviceId),
@@ -70,6 +74,9 @@ impl Reader {
             ["revoke", slot] => Ok(Command::Revoke(self.slot(slot)?)),
             ["renew", slot] => Ok(Command::Renew(self.slot(slot)?)),
             ["revoke-device", device] => Ok(Command::RevokeDevice(self.device(device)?)),
+            ["bring", slot] => Ok(Command::Bring(self.slot(slot)?)),
+            ["people", after] => Ok(Command::People { after: span_of(after)? }),
+            ["watch"] => Ok(Command::Watch),
             ["sites", "down"] => Ok(Command::Sites { are_up: false }),
             ["sites", "up"] => Ok(Command::Sites { are_up: true }),
             ["run"] => Ok(Command::Advance(Duration::ZERO)),
@@ -97,8 +104,16 @@ impl Reader {
                 name: name_of(name)?,
                 validity: options.span("validity")?.unwrap_or(365 * DAY),
                 renewal: Renewal { window: options.span("window")?.unwrap_or(60 * DAY), when: options.renew_when() },
+                supply: options.supply(),
+                dependant: options.parsed("dependant")?,
+                notices: options.spans("notices")?,
             },
-            "assign" => Declaration::Assign { clinic: self.clinic()?, profile: name_of(name)?, account: options.parsed("account")? },
+            "assign" => Declaration::Assign {
+                clinic: self.clinic()?,
+                profile: name_of(name)?,
+                account: options.parsed("account")?,
+                devices: options.take("on").map(|names| names.split(',').map(|name| self.device(name)).collect()).transpose()?,
+            },
             "guest" => Declaration::Guest { clinic: self.clinic()?, guest: self.device(name)? },
             "remove" => Declaration::Remove(self.device(name)?),
             "close" => Declaration::Close(name_of(name)?),
@@ -144,6 +159,29 @@ impl<'a> Options<'a> {
 
     fn span(&mut self, key: &str) -> Result<Option<Duration>, String> {
         self.take(key).map(span_of).transpose()
+    }
+
+    /// Reads spans with commas between them; `daily` at the end means every day from then on.
+    fn spans(&mut self, key: &str) -> Result<Vec<Duration>, String> {
+        let mut spans: Vec<Duration> = Vec::new();
+        for word in self.take(key).into_iter().flat_map(|text| text.split(',')) {
+            match (word, spans.last()) {
+                ("daily", Some(last)) => {
+                    let days = u32::try_from(last.as_secs() / DAY.as_secs()).unwrap_or_default();
+                    spans.extend((1..days).rev().map(|days| days * DAY));
+                }
+                _ => spans.push(span_of(word)?),
+            }
+        }
+        Ok(spans)
+    }
+
+    fn supply(&mut self) -> Supply {
+        match (self.take("vendor"), self.take("renews")) {
+            (_, Some(_)) => Supply::Renewal,
+            (Some(_), None) => Supply::Person,
+            (None, None) => Supply::Own,
+        }
     }
 
     fn quota(&mut self) -> Result<Option<Quota>, String> {

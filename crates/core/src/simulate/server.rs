@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::fleet::{Held, Observed, ObservedAccount, ObservedDevice, ObservedSlot, OpenOrder, Progress};
-use crate::name::{AccountName, ClinicName, DeviceId, OrderId, Serial, Sha256, SlotId};
+use crate::fleet::{Held, Observed, ObservedAccount, ObservedDevice, ObservedSlot, OpenOrder, Progress, Supply, Template};
+use crate::name::{AccountName, ClinicName, DeviceId, Label, OrderId, ProfileName, Serial, Sha256, SlotId};
 use crate::plan::Action;
+use crate::policy::KeyOrigin;
 use crate::simulate::words;
 use crate::time::{HOUR, Timestamp};
 
@@ -14,6 +15,8 @@ use crate::time::{HOUR, Timestamp};
 pub struct Server {
     /// Devices and slots of every clinic. Its accounts stay empty: [`Server::observed`] counts them.
     pub known: Observed,
+    /// Profiles whose certificates other programs hold copies of.
+    pub copied: BTreeSet<ProfileName>,
     orders: BTreeMap<OrderId, Order>,
     issuance: BTreeMap<(ClinicName, AccountName), Vec<Timestamp>>,
     certificates: u64,
@@ -22,6 +25,7 @@ pub struct Server {
 #[derive(Debug)]
 struct Order {
     slot: SlotId,
+    supply: Supply,
     replaces: Vec<Serial>,
     state: OrderState,
 }
@@ -60,6 +64,9 @@ pub struct Manifest {
     pub remove: BTreeSet<Sha256>,
 }
 
+/// The vendor who renews for whoever holds a certificate that works.
+pub const RENEWING: &str = "orcamo";
+
 /// How far a fresh certificate's validity begins in the past, for clocks that are a little off.
 const BACKDATED: Duration = Duration::from_secs(5 * 60);
 
@@ -69,7 +76,7 @@ impl Server {
     pub fn knowing(clinic: &ClinicName, mut known: Observed) -> Self {
         let accounts = std::mem::take(&mut known.accounts).into_iter();
         let issuance = accounts.map(|(name, account)| ((clinic.clone(), name), account.issued_at)).collect();
-        Self { known, issuance, orders: BTreeMap::new(), certificates: 100 }
+        Self { known, issuance, certificates: 100, ..Self::default() }
     }
 
     /// What a plan for one clinic is made from.
@@ -104,7 +111,8 @@ impl Server {
         match action {
             Action::Issue { slot, template, account, replaces, .. } => {
                 let id = words::order_id(self.orders.len() as u64 + 1);
-                let order = Order { slot: slot.clone(), replaces: replaces.clone(), state: OrderState::Open };
+                let supply = supply(template);
+                let order = Order { slot: slot.clone(), supply, replaces: replaces.clone(), state: OrderState::Open };
                 self.orders.insert(id, order);
                 let seen = self.slot(slot);
                 seen.order = Some(OpenOrder { id, template: template.clone(), account: account.clone(), opened_at: now });
@@ -130,7 +138,8 @@ impl Server {
         let number = self.certificates + 1;
         let Some(order) = self.orders.get_mut(&id) else { return Answer::Withdrawn };
         match order.state {
-            OrderState::Fulfilled { key: its_key, serial } if its_key == key => Answer::Issued(serial),
+            // A vendor's key comes with its certificate.
+            OrderState::Fulfilled { key: its_key, serial } if its_key == key || order.supply != Supply::Own => Answer::Issued(serial),
             OrderState::Fulfilled { .. } | OrderState::Cancelled => Answer::Withdrawn,
             OrderState::Open => {
                 let serial = words::serial(number);
@@ -141,6 +150,43 @@ impl Server {
                 Answer::Issued(serial)
             }
         }
+    }
+
+    /// Vendors' files that a person has to bring: for which slot, and since when.
+    pub fn wanted_from_people(&self, now: Timestamp) -> Vec<(SlotId, Timestamp)> {
+        let open = self.known.slots.iter().filter_map(|(slot, seen)| Some((slot, seen, seen.order.as_ref()?)));
+        let by_person = open.filter(|(slot, _, order)| match supply(&order.template) {
+            Supply::Own => false,
+            Supply::Person => true,
+            Supply::Renewal => !self.works(slot, now),
+        });
+        by_person.map(|(slot, _, order)| (slot.clone(), order.opened_at)).collect()
+    }
+
+    /// A person brings the file that a slot waits for.
+    ///
+    /// # Errors
+    ///
+    /// It waits for none.
+    pub fn bring(&mut self, slot: &SlotId, now: Timestamp) -> Result<Serial, String> {
+        let order = self.known.slots.get(slot).and_then(|seen| seen.order.as_ref());
+        let id = order.filter(|order| supply(&order.template) != Supply::Own).map(|order| order.id);
+        match id.map(|id| self.request(id, 0, now)) {
+            Some(Answer::Issued(serial)) => Ok(serial),
+            Some(Answer::Withdrawn) | None => Err(format!("{slot} waits for no file")),
+        }
+    }
+
+    /// A person says that every copy of a slot's newest certificate was changed.
+    pub fn confirm(&mut self, slot: &SlotId, dependants: &[Label]) {
+        if let Some(newest) = self.slot(slot).certificates.last_mut() {
+            newest.confirmed.extend(dependants.iter().cloned());
+        }
+    }
+
+    /// True if a person can sign in with something in this slot.
+    pub fn works(&self, slot: &SlotId, now: Timestamp) -> bool {
+        self.known.slots.get(slot).is_some_and(|seen| seen.certificates.iter().any(|held| held.is_valid_proof(now)))
     }
 
     fn sign(&mut self, slot: &SlotId, serial: Serial, now: Timestamp) {
@@ -187,11 +233,13 @@ impl Server {
         }
     }
 
-    pub fn manifest(&self, device: &DeviceId) -> Manifest {
+    pub fn manifest(&self, device: &DeviceId, now: Timestamp) -> Manifest {
         let mut manifest = Manifest::default();
         for (id, order) in self.orders.iter().filter(|(_, order)| order.slot.device == *device) {
-            if self.stands(order) {
-                manifest.orders.insert(order.slot.clone(), (*id, order.replaces.clone()));
+            if self.stands(order, now) {
+                let is_copied = self.copied.contains(&order.slot.profile);
+                let replaces = if is_copied { Vec::new() } else { order.replaces.clone() };
+                manifest.orders.insert(order.slot.clone(), (*id, replaces));
             } else {
                 manifest.orders.remove(&order.slot);
             }
@@ -202,10 +250,14 @@ impl Server {
         manifest
     }
 
-    /// True unless an order was taken back, or what it gave is to go from the device.
-    fn stands(&self, order: &Order) -> bool {
+    /// True unless an order was taken back, what it gave is to go from the device, or there is nothing that the device could do about it.
+    fn stands(&self, order: &Order, now: Timestamp) -> bool {
         match order.state {
-            OrderState::Open => true,
+            OrderState::Open => match order.supply {
+                Supply::Own => true,
+                Supply::Person => false,
+                Supply::Renewal => self.works(&order.slot, now),
+            },
             OrderState::Cancelled => false,
             OrderState::Fulfilled { serial, .. } => self
                 .known
@@ -235,6 +287,15 @@ impl Server {
 
     fn held(&mut self, slot: &SlotId, serial: Serial) -> impl Iterator<Item = &mut Held> {
         self.slot(slot).certificates.iter_mut().filter(move |held| held.serial == serial)
+    }
+}
+
+/// How certificates of this template come about here: what the issuer `orcamo` gave, it renews.
+fn supply(template: &Template) -> Supply {
+    match template.key {
+        KeyOrigin::Device(_) => Supply::Own,
+        KeyOrigin::Vendor if template.issuer.as_str() == RENEWING => Supply::Renewal,
+        KeyOrigin::Vendor => Supply::Person,
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::desire::desire;
-use crate::fleet::{Held, Progress};
-use crate::name::{ClinicName, DeviceId, Sha256};
+use crate::fleet::{Held, Observed, Progress};
+use crate::name::{AccountName, ClinicName, DeviceId, Sha256, SlotId};
 use crate::plan::{Action, locked_out, plan};
-use crate::policy::Tenant;
+use crate::policy::{Quota, Tenant};
 use crate::simulate::pc::{Pc, Surroundings};
+use crate::simulate::people::People;
 use crate::simulate::policy::{declare, empty_tenant};
 use crate::simulate::script::{Command, Declaration};
 use crate::simulate::server::Server;
@@ -23,6 +24,9 @@ pub struct World {
     server: Server,
     pcs: BTreeMap<DeviceId, Pc>,
     sites_up: bool,
+    people: People,
+    /// Slots that have to go on working, once `watch` was said.
+    watched: Option<BTreeSet<SlotId>>,
     /// What each clinic's last plan held back, so that only news is said.
     held: BTreeMap<ClinicName, BTreeSet<String>>,
 }
@@ -43,6 +47,8 @@ impl World {
             server: Server::default(),
             pcs: BTreeMap::new(),
             sites_up: true,
+            people: People::default(),
+            watched: None,
             held: BTreeMap::new(),
         })
     }
@@ -75,6 +81,12 @@ impl World {
                 let known = self.server.known.devices.get_mut(&device);
                 known.ok_or_else(|| format!("{device} has not enrolled"))?.revoked = true;
             }
+            Command::Bring(slot) => {
+                let serial = self.server.bring(&slot, self.now)?;
+                self.log.say(&format!("{} is brought", words::certificate(serial)));
+            }
+            Command::People { after } => self.people.after = Some(after),
+            Command::Watch => self.watched = Some(BTreeSet::new()),
             Command::Sites { are_up } => self.sites_up = are_up,
             Command::Advance(span) => self.advance(span),
             Command::ShowSlots => self.show_slots(),
@@ -91,6 +103,8 @@ impl World {
     fn change_policy(&mut self, declaration: Declaration) -> Result<(), String> {
         let before = self.policy.clone();
         declare(&mut self.policy, declaration)?;
+        let copied = self.policy.profiles.iter().filter(|(_, profile)| !profile.dependants.is_empty());
+        self.server.copied = copied.map(|(name, _)| name.clone()).collect();
         for clinic in before.clinics.keys() {
             let observed = self.server.observed(clinic, self.now);
             for device in locked_out(&desire(&before, clinic), &desire(&self.policy, clinic), &observed, self.now) {
@@ -122,12 +136,38 @@ impl World {
             self.hear_reports();
             let (wake_at, has_acted) = self.turn();
             let has_worked = self.work();
-            if !has_acted && !has_worked {
-                return wake_at;
+            let (helped_at, has_helped) = self.people.work(&self.policy, &mut self.server, &mut self.log, self.now);
+            if !has_acted && !has_worked && !has_helped {
+                self.watch();
+                return wake_at.into_iter().chain(helped_at).min();
             }
         }
         self.log.violated(self.now, "the world does not come to rest".to_owned());
         None
+    }
+
+    /// Checks that what worked works still, and that no account has more than it may.
+    fn watch(&mut self) {
+        let Some(watched) = &mut self.watched else { return };
+        let (works, fails): (BTreeSet<_>, BTreeSet<_>) =
+            self.server.known.slots.keys().cloned().partition(|slot| self.server.works(slot, self.now));
+        for slot in watched.intersection(&fails) {
+            self.log.violated(self.now, format!("{slot} has no certificate that works"));
+        }
+        *watched = works;
+        for (name, clinic) in &self.policy.clinics {
+            let accounts = self.server.observed(name, self.now).accounts;
+            for (account, seen) in accounts {
+                let quota = clinic.accounts.get(&account).and_then(|account| account.quota);
+                let used = |quota: Quota| match quota.per {
+                    Some(span) => seen.issued_at.iter().filter(|at| at.after(span) > self.now).count(),
+                    None => seats(&self.server.known, name, &account, self.now),
+                };
+                if quota.is_some_and(|quota| used(quota) > quota.certificates as usize) {
+                    self.log.violated(self.now, format!("{name}: account {account} has more certificates than it may"));
+                }
+            }
+        }
     }
 
     /// Agents that are up tell what they see.
@@ -220,4 +260,10 @@ impl World {
             self.log.say(&format!("{id}: {network}, can use {}{}", words::certificates(pc.stored()), files.concat()));
         }
     }
+}
+
+/// How many slots hold something of an account: certificates that follow each other in a slot take one seat.
+fn seats(known: &Observed, clinic: &ClinicName, account: &AccountName, now: Timestamp) -> usize {
+    let lives = |held: &Held| held.account.as_ref() == Some(account) && !held.revoked && !held.is_expired(now);
+    known.slots.iter().filter(|(slot, seen)| slot.clinic == *clinic && seen.certificates.iter().any(lives)).count()
 }
