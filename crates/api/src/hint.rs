@@ -9,7 +9,7 @@ const KNOWN_MAX: usize = 1000;
 /// The most characters of a text that are quoted.
 const QUOTED_MAX: usize = 48;
 /// The most words that are listed when none is near.
-const LISTED_MAX: usize = 12;
+const LISTED_MAX: usize = 16;
 
 /// The known word that `word` was most likely meant to be: at most a third of its characters differ.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

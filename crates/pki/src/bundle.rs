@@ -16,6 +16,9 @@ use crate::certificate;
 use crate::key::{sha1, sha256, without_leading_zeros};
 use crate::pkcs12::{self, Bundle, BundleError, SIZE_MAX};
 
+#[cfg(test)]
+mod tests;
+
 /// How many signatures are verified at most: more certificates than any chain has.
 const SIGNATURES_MAX: usize = 64;
 
@@ -35,7 +38,7 @@ pub fn open(bytes: &[u8], password: &str, file_name: &str) -> Result<(Bundle, Bu
     Ok((bundle, facts))
 }
 
-/// Says what the first of a bundle's certificates (DER) says, and which of the authorities beside it really signed it.
+/// Says what a bundle's certificate says, and which of the authorities beside it really signed it.
 pub fn facts(chain: &[Vec<u8>], file_name: &str) -> Result<BundleFacts, BundleError> {
     let certificates = chain.iter().map(|der| parsed(der)).collect::<Result<Vec<_>, _>>()?;
     let own = certificates.first().ok_or(BundleError::NoCertificate)?;
@@ -184,7 +187,7 @@ pub enum SealError {
 
 /// Seals a bundle to every recipient (`age1…`): each alone can open it, nobody else can.
 pub fn seal(content: &Content, recipients: &[String]) -> Result<Vec<u8>, SealError> {
-    let parse = |text: &String| text.parse::<age::x25519::Recipient>().map_err(|_| SealError::Recipient(text.clone()));
+    let parse = |text: &String| text.parse::<age::x25519::Recipient>().map_err(|_| SealError::Recipient(shown(text)));
     let recipients = recipients.iter().collect::<BTreeSet<_>>().into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     let framed = framed(content).ok_or(SealError::TooLarge)?;
     let each = recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
@@ -196,6 +199,11 @@ pub fn seal(content: &Content, recipients: &[String]) -> Result<Vec<u8>, SealErr
     });
     written.expect("writing to memory does not fail, and an X25519 recipient takes any file key");
     Ok(sealed)
+}
+
+/// What was written in the place of a recipient, unless it is a secret.
+fn shown(text: &str) -> String {
+    if text.to_ascii_uppercase().contains("SECRET") { "a secret key".to_owned() } else { text.to_owned() }
 }
 
 /// Opens what was sealed to this device.

@@ -129,9 +129,10 @@ fn open(bytes: &[u8], password: &str) -> Result<Pkcs12Archive, BundleError> {
 /// Without a checksum a wrong password shows only in that nothing sensible comes out.
 fn refusal(problem: &Error, password_is_checked: bool) -> BundleError {
     match problem {
-        Error::UnsupportedEncryptionScheme | Error::UnsupportedContentType | Error::UnsupportedCertificateType => {
-            BundleError::Unsupported(problem.to_string())
-        }
+        Error::UnsupportedEncryptionScheme
+        | Error::UnsupportedMacAlgorithm
+        | Error::UnsupportedContentType
+        | Error::UnsupportedCertificateType => BundleError::Unsupported(problem.to_string()),
         _ if password_is_checked => BundleError::Unreadable(problem.to_string()),
         _ => BundleError::WrongPassword,
     }

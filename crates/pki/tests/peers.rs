@@ -19,6 +19,11 @@ use tegata_pki::pkcs12::{self, BundleError, Flavor};
 use tegata_pki::{certificate, pkcs12::Bundle};
 use tempfile::TempDir;
 
+#[path = "peers/readers.rs"]
+mod readers;
+#[path = "peers/vendors.rs"]
+mod vendors;
+
 const ALGORITHMS: [KeyAlgorithm; 3] = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048];
 
 /// A folder of its own, in which `openssl` is run.
@@ -49,7 +54,7 @@ impl Desk {
         let program = words.next().expect("a command");
         let output = Command::new(program).args(words).current_dir(self.folder.path()).output();
         output.unwrap_or_else(|problem| {
-            panic!("these tests need the command `{program}` (Debian: apt-get install openssl libnss3-tools): {problem}")
+            panic!("these tests need the command `{program}` (Debian: apt-get install openssl libnss3-tools gnutls-bin): {problem}")
         })
     }
 

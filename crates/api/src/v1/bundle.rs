@@ -156,24 +156,10 @@ fn english(fault: &Fault) -> String {
         Fault::WrongIssuer { found, wanted } => {
             format!("The issuer is {}; a certificate of {} is needed.", named(found, "not named"), quote(wanted.as_str()))
         }
-        Fault::WrongInstitution { found, wanted } => {
-            let found = named(found, "missing");
-            format!(
-                "The institution number in the certificate is {found}, not this clinic's {wanted}. Check that it is not another clinic's."
-            )
-        }
-        Fault::InstitutionUnknown => {
-            "Policy does not say this clinic's institution number, so nothing can be compared. Write institutionNumber into its document."
-                .into()
-        }
-        Fault::WrongTenant { found, wanted } => {
-            let (found, wanted) = (named(found, "missing"), quote(wanted.as_str()));
-            format!("The tenant in the certificate is {found}, not this clinic's {wanted}. Check that it is not another clinic's.")
-        }
-        Fault::TenantUnknown => {
-            "Policy does not say this clinic's tenant at the vendor, so nothing can be compared. Write vendorTenant into its document."
-                .into()
-        }
+        Fault::WrongInstitution { found, wanted } => of_another("institution number", found, wanted.as_str()),
+        Fault::InstitutionUnknown => not_in_policy("institution number", "institutionNumber"),
+        Fault::WrongTenant { found, wanted } => of_another("tenant", found, wanted.as_str()),
+        Fault::TenantUnknown => not_in_policy("tenant at the vendor", "vendorTenant"),
         Fault::UnknownAnchor { found } => {
             format!(
                 "No authority that signed this certificate is pinned. It may be a forgery: do not use it. Those that did sign: {}",
@@ -201,6 +187,15 @@ fn english(fault: &Fault) -> String {
             format!("This certificate ends on {until}, before the one in use, which ends on {held_until}. Choose the newer file.")
         }
     }
+}
+
+fn of_another(what: &str, found: &Option<String>, wanted: &str) -> String {
+    let (found, wanted) = (named(found, "missing"), quote(wanted));
+    format!("The {what} in the certificate is {found}, not this clinic's {wanted}. Check that it is not another clinic's.")
+}
+
+fn not_in_policy(what: &str, key: &str) -> String {
+    format!("Policy does not say this clinic's {what}, so nothing can be compared. Write {key} into the clinic's document.")
 }
 
 fn named(found: &Option<String>, otherwise: &str) -> String {

@@ -107,7 +107,9 @@ fn everything() -> Vec<File> {
         recipients: [age1cfu0fxay9ycj72346xye9uudcasj4x4m254l69pwhtqzy5lk6yuqnthk0q]\n  retention: 1d\n  drill: { every: 30d }\n";
     let vendor = "apiVersion: tegata.dev/v1alpha1\nkind: Issuer\nmetadata: { name: portal }\nspec: { type: vendor }\n---\n\
         apiVersion: tegata.dev/v1alpha1\nkind: CertificateProfile\nmetadata: { name: weborca }\nspec:\n  issuer: portal\n  key: { origin: vendor }\n  \
-        expect: { issuer: { CN: Intermediate CA, O: ORCA }, validity: 3y }\n  renewal: { window: 90d, when: late }\n  \
+        expect:\n    { issuer: { CN: Intermediate CA, O: ORCA }, validity: 3y, validityTolerance: 7d, subject: anything, sharing: many-devices,\n      \
+        fileName: \"{digits}.p12\", anchors: [\"01 23 45 67 89 ab cd ef 01 23 45 67 89 ab cd ef 01 23 45 67\"] }\n  \
+        pin: { digits: 4, tries: 3 }\n  code: { digits: 6, life: 10min }\n  renewal: { window: 90d, when: late }\n  \
         install: { stores: [browser, file], keepFileName: true }\n  trust: [0000000000000000000000000000000000000000000000000000000000000000]\n";
     let group = include_str!("../../../../examples/aozora-group/group.yaml");
     let clinics = [

@@ -140,10 +140,10 @@ pub enum Sharing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pin {
-    /// How many digits it has.
+    /// How many digits it has: 4 to 16.
     #[schemars(range(min = 4, max = 16))]
     pub digits: u8,
-    /// After how many wrong tries the vendor locks the certificate. None is ever spent unless a person typed the PIN.
+    /// After how many wrong tries, at least one, the vendor locks the certificate. None is ever spent unless a person typed the PIN.
     #[schemars(range(min = 1, max = 100))]
     pub tries: u8,
 }
@@ -152,7 +152,7 @@ pub struct Pin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IssuanceCode {
-    /// How many digits it has.
+    /// How many digits it has: 4 to 16.
     #[schemars(range(min = 4, max = 16))]
     pub digits: u8,
     /// How long it is good for.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tegata_core::name::{DeviceId, ProfileName};
 use tegata_core::policy::{CertificateProfile, ClinicNetwork, Quota, Selector};
+use tegata_core::vendor::SubjectRule;
 
 use super::{Declared, referred};
 use crate::hint::{did_you_mean, quote};
@@ -63,7 +64,12 @@ fn certificates(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, declared: &
     let mut slots = 0;
     for (index, assignment) in clinic.certificates.iter().enumerate() {
         let at = at_list.item(index);
-        referred(&declared.profiles, declared.is_broken, Kind::CertificateProfile, assignment.profile.as_str(), &at.key("profile"), gather);
+        let at_profile = at.key("profile");
+        let profile =
+            referred(&declared.profiles, declared.is_broken, Kind::CertificateProfile, assignment.profile.as_str(), &at_profile, gather);
+        if let Some(profile) = profile {
+            comparable(clinic, profile, &at_profile, gather);
+        }
         if gather.is_full() {
             return;
         }
@@ -92,6 +98,17 @@ fn certificates(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, declared: &
         }
     }
     quotas(written, clinic, &under, gather);
+}
+
+/// Reports a profile that compares certificates with something which the clinic does not say: no vendor's file could ever be taken in.
+fn comparable(clinic: &ClinicNetwork, profile: &CertificateProfile, at: &At<'_>, gather: &mut Gather<'_>) {
+    let (missing, key) = match profile.expect.as_ref().map(|expect| expect.subject) {
+        Some(SubjectRule::InstitutionNumber) if clinic.institution_number.is_none() => ("institution number", "institutionNumber"),
+        Some(SubjectRule::VendorTenant) if clinic.vendor_tenant.is_none() => ("tenant at the vendor", "vendorTenant"),
+        _ => return,
+    };
+    let message = format!("certificates of {} name the clinic's {missing}, which is not said", quote(profile.name.as_str()));
+    gather.say(at, Wrong::new(message, format!("write {key}: into the clinic's spec")));
 }
 
 /// The devices that a selector means; `None` if that cannot be told because a guest's clinic could not be understood.
