@@ -36,7 +36,8 @@ fn every_bad_file_is_refused_and_nothing_is_applied() -> Result<()> {
 
 async fn refused_by_server(client: &Client, name: &str, text: &str) -> Result<()> {
     let documents = Documents { files: vec![File { name: name.to_owned(), text: text.to_owned() }], prune: false };
-    let answer: Result<Preview, _> = client.post("/v1/tenants/aozora/apply", &ApplyRequest { documents, allow_lockout: 1000 }).await;
+    let answer: Result<Preview, _> =
+        client.post("/v1/tenants/aozora/apply", &ApplyRequest { documents, allow_lockout: 1000, allow_over_quota: 0 }).await;
     match answer {
         Err(ClientError::Refused(problem)) if problem.code == Code::InvalidDocuments && !problem.findings.is_empty() => Ok(()),
         other => anyhow::bail!("{name}: {other:?}"),

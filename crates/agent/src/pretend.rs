@@ -110,7 +110,17 @@ impl World {
 }
 
 pub(crate) fn problem(code: Code) -> Problem {
-    Problem { status: 400, code, title: "no".into(), detail: None, retry_after: None, findings: vec![], locked_out: vec![], faults: vec![] }
+    Problem {
+        status: 400,
+        code,
+        title: "no".into(),
+        detail: None,
+        retry_after: None,
+        findings: vec![],
+        locked_out: vec![],
+        over_quota: vec![],
+        faults: vec![],
+    }
 }
 
 /// The server's side of the protocol: the same question always gets the same answer.

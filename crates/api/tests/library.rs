@@ -168,15 +168,18 @@ fn clinics_karte() {
         "clinics-karte.yaml",
         "clinics-karte",
         expect![[r#"
-        sakura
-        expects of clinics-portal
-          825d, 7d more or less, subject Anything, OneDevice
-          issued by CN=None O=None, signed by {}
-          called Some("client_cert.pfx"), name kept: false
-          None, Some(CodeRule { digits: 6, life: 600s })
-          renewed Early in the last 60d, noticed [60, 30, 15, 14, 7, 6, 5, 4, 3, 2, 1] days before
-          into {Browser}, then []
-    "#]],
+            sakura
+              sakura/pc-1/clinics-karte for nobody: CN=pc-1 O=sakura from clinics-portal
+                825d, renewed Early in the last 60d, selected for ["https://karte.medley.life"], proven by Some("https://karte.medley.life/d/signin")
+              hold sakura/pc-1/clinics-karte: NotEnrolled, waits for Enrolment until None
+            expects of clinics-portal
+              825d, 7d more or less, subject Anything, OneDevice
+              issued by CN=None O=None, signed by {}
+              called Some("client_cert.pfx"), name kept: false
+              None, Some(CodeRule { digits: 6, life: 600s })
+              renewed Early in the last 60d, noticed [60, 30, 15, 14, 7, 6, 5, 4, 3, 2, 1] days before
+              into {Browser}, then []
+        "#]],
     );
 }
 
@@ -186,15 +189,18 @@ fn online_eligibility() {
         "online-eligibility.yaml",
         "online-eligibility",
         expect![[r#"
-        sakura
-        expects of eligibility-portal
-          1187d, 7d more or less, subject InstitutionNumber, OneDevice
-          issued by CN=None O=None, signed by {Sha1(0123456789abcdef0123456789abcdef01234567)}
-          called Some("{digits}.p12"), name kept: false
-          Some(PinRule { digits: 4, tries: 3 }), None
-          renewed Late in the last 90d, noticed [90, 60, 30, 15, 7, 6, 5, 4, 3, 2, 1] days before
-          into {Browser}, then []
-    "#]],
+            sakura
+              sakura/pc-1/online-eligibility for nobody: CN=pc-1 O=sakura from eligibility-portal
+                1187d, renewed Late in the last 90d, selected for [], proven by None
+              hold sakura/pc-1/online-eligibility: NotEnrolled, waits for Enrolment until None
+            expects of eligibility-portal
+              1187d, 7d more or less, subject InstitutionNumber, OneDevice
+              issued by CN=None O=None, signed by {Sha1(0123456789abcdef0123456789abcdef01234567)}
+              called Some("{digits}.p12"), name kept: false
+              Some(PinRule { digits: 4, tries: 3 }), None
+              renewed Late in the last 90d, noticed [90, 60, 30, 15, 7, 6, 5, 4, 3, 2, 1] days before
+              into {Browser}, then []
+        "#]],
     );
 }
 
@@ -205,6 +211,9 @@ fn weborca() {
         "weborca",
         expect![[r#"
             sakura
+              sakura/pc-1/weborca for nobody: CN=pc-1 O=sakura from weborca-console
+                1095d, renewed Early in the last 90d, selected for ["https://weborca.example.jp"], proven by Some("https://weborca.example.jp/")
+              hold sakura/pc-1/weborca: NotEnrolled, waits for Enrolment until None
             expects of weborca-console
               1095d, 7d more or less, subject VendorTenant, OneDevice
               issued by CN=Some("Intermediate CA") O=None, signed by {}
@@ -222,15 +231,18 @@ fn orcamo_monsiaj() {
         "orcamo-monsiaj.yaml",
         "orcamo-monsiaj",
         expect![[r#"
-        sakura
-        expects of orcamo
-          1095d, 7d more or less, subject VendorTenant, OneDevice
-          issued by CN=None O=None, signed by {}
-          called None, name kept: false
-          None, None
-          renewed Early in the last 60d, noticed [90, 60, 30, 14, 7, 6, 5, 4, 3, 2, 1] days before
-          into {File}, then []
-    "#]],
+            sakura
+              sakura/pc-1/orcamo-monsiaj for nobody: CN=pc-1 O=sakura from orcamo
+                1095d, renewed Early in the last 60d, selected for [], proven by None
+              hold sakura/pc-1/orcamo-monsiaj: NotEnrolled, waits for Enrolment until None
+            expects of orcamo
+              1095d, 7d more or less, subject VendorTenant, OneDevice
+              issued by CN=None O=None, signed by {}
+              called None, name kept: false
+              None, None
+              renewed Early in the last 60d, noticed [90, 60, 30, 14, 7, 6, 5, 4, 3, 2, 1] days before
+              into {Monsiaj}, then []
+        "#]],
     );
 }
 

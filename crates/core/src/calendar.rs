@@ -1,5 +1,6 @@
 //! When a clinic is open.
 
+mod closing;
 mod japan;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 use jiff::civil;
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
+
+pub use closing::{Closing, LOOK_AHEAD, Stretch};
 
 use crate::time::Timestamp;
 
@@ -18,6 +21,9 @@ pub struct Calendar {
     pub time_zone: Option<String>,
     /// Opening hours for each weekday that has any; empty means open around the clock.
     pub open: BTreeMap<Weekday, Vec<Hours>>,
+    /// Hours in which a replacement disturbs nobody, for each weekday that has any, on days on which the clinic is not closed. Empty means
+    /// that no hour is better than another.
+    pub quiet: BTreeMap<Weekday, Vec<Hours>>,
     /// Days on which the clinic is closed.
     pub closed: Vec<Closed>,
 }
@@ -101,9 +107,26 @@ impl Calendar {
 
     /// Looks the time zone up, for asking many questions.
     pub(crate) fn open_hours(&self) -> OpenHours<'_> {
-        let zone = self.time_zone.as_deref().and_then(|name| ZONES.get(name).ok());
-        OpenHours { calendar: self, zone: zone.unwrap_or(TimeZone::UTC) }
+        self.hours(&self.open)
     }
+
+    /// Open and quiet hours, for asking many questions.
+    pub(crate) fn rhythm(&self) -> Rhythm<'_> {
+        let quiet = (!self.quiet.is_empty()).then(|| self.hours(&self.quiet));
+        Rhythm { open: self.open_hours(), quiet }
+    }
+
+    fn hours<'a>(&'a self, days: &'a BTreeMap<Weekday, Vec<Hours>>) -> OpenHours<'a> {
+        let zone = self.time_zone.as_deref().and_then(|name| ZONES.get(name).ok());
+        OpenHours { days, closed: &self.closed, zone: zone.unwrap_or(TimeZone::UTC) }
+    }
+}
+
+/// When a clinic is open, and when it is best left alone.
+pub(crate) struct Rhythm<'a> {
+    pub open: OpenHours<'a>,
+    /// Nothing if no hour is better than another.
+    pub quiet: Option<OpenHours<'a>>,
 }
 
 /// The time zones that are compiled in, so that every machine reckons alike whatever its own files say.
@@ -111,9 +134,10 @@ static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundl
 
 const ALL_DAY: &[Hours] = &[Hours { from: 0, to: 24 * 60 }];
 
-/// A calendar whose time zone was looked up.
+/// Hours of a calendar whose time zone was looked up.
 pub(crate) struct OpenHours<'a> {
-    calendar: &'a Calendar,
+    days: &'a BTreeMap<Weekday, Vec<Hours>>,
+    closed: &'a [Closed],
     zone: TimeZone,
 }
 
@@ -185,12 +209,12 @@ impl OpenHours<'_> {
     }
 
     fn hours_on(&self, date: civil::Date) -> &[Hours] {
-        if self.calendar.closed.iter().any(|closed| closed.covers(date)) {
+        if self.closed.iter().any(|closed| closed.covers(date)) {
             &[]
-        } else if self.calendar.open.is_empty() {
+        } else if self.days.is_empty() {
             ALL_DAY
         } else {
-            self.calendar.open.get(&Weekday::from(date.weekday())).map_or(&[], Vec::as_slice)
+            self.days.get(&Weekday::from(date.weekday())).map_or(&[], Vec::as_slice)
         }
     }
 }

@@ -3,30 +3,38 @@
 use std::collections::BTreeMap;
 
 use crate::fleet::{Desired, DesiredSlot, Supply, Template};
-use crate::name::{ClinicName, DeviceId, SlotId};
+use crate::name::{AccountName, ClinicName, DeviceId, SlotId};
 use crate::policy::{Assignment, CertificateProfile, ClinicNetwork, Device, IssuerKind, KeyOrigin, Selector, Tenant};
 
 /// Spells out what `clinic` wants. A clinic that policy does not name wants nothing, so everything it still has is unwanted.
 ///
-/// Slots under accounts whose person has left are left out. If two assignments name the same slot, the first one counts.
+/// Slots under accounts whose person has left are left out, unless another account succeeds. If two assignments name the same slot, the
+/// first one counts.
 pub fn desire(tenant: &Tenant, clinic: &ClinicName) -> Desired {
     let Some(network) = tenant.clinics.get(clinic) else { return Desired::default() };
     let devices = devices_of(tenant, network);
     let mut desired = Desired {
         slots: BTreeMap::new(),
-        quotas: network.accounts.iter().filter_map(|(name, account)| Some((name.clone(), account.quota?))).collect(),
+        accounts: network.accounts.iter().filter(|(_, account)| account.active).map(|(name, _)| name.clone()).collect(),
+        quotas: network
+            .accounts
+            .iter()
+            .filter(|(_, account)| !account.quotas.is_empty())
+            .map(|(name, account)| (name.clone(), account.quotas.clone()))
+            .collect(),
         replace_at_once: network.replace_at_once,
         hours: network.hours.clone(),
         installers: Some(network.installers.clone()),
     };
-    for assignment in network.certificates.iter().filter(|assignment| is_active(network, assignment)) {
+    for assignment in &network.certificates {
+        let Some(account) = account_of(network, assignment) else { continue };
         let Some((profile, supply)) = supplied(tenant, assignment) else { continue };
         for (device, facts) in &devices {
             if !selects(&assignment.devices, device, facts) {
                 continue;
             }
             let slot = SlotId { clinic: clinic.clone(), device: device.clone(), profile: profile.name.clone() };
-            desired.slots.entry(slot).or_insert_with(|| spell_out(network, assignment, profile, supply, device));
+            desired.slots.entry(slot).or_insert_with(|| spell_out(network, account, profile, supply, device));
         }
     }
     desired
@@ -42,8 +50,12 @@ fn devices_of<'a>(tenant: &'a Tenant, network: &'a ClinicNetwork) -> BTreeMap<De
     own.chain(guests).collect()
 }
 
-fn is_active(network: &ClinicNetwork, assignment: &Assignment) -> bool {
-    assignment.account.as_ref().is_none_or(|name| network.accounts.get(name).is_some_and(|account| account.active))
+/// The account that an assignment's certificates are issued under, if it names one; nothing if that has left without a successor.
+fn account_of<'a>(network: &'a ClinicNetwork, assignment: &'a Assignment) -> Option<Option<&'a AccountName>> {
+    match &assignment.account {
+        None => Some(None),
+        Some(name) => network.live_account(name).map(Some),
+    }
 }
 
 /// The profile of an assignment, and how its certificates come about.
@@ -69,7 +81,7 @@ fn selects(selector: &Selector, device: &DeviceId, facts: &Device) -> bool {
 
 fn spell_out(
     network: &ClinicNetwork,
-    assignment: &Assignment,
+    account: Option<&AccountName>,
     profile: &CertificateProfile,
     supply: Supply,
     device: &DeviceId,
@@ -77,7 +89,7 @@ fn spell_out(
     let is_guest = device.clinic != network.name;
     let common_name = if is_guest { format!("{}.{}", device.device, device.clinic) } else { device.device.to_string() };
     DesiredSlot {
-        account: assignment.account.clone(),
+        account: account.cloned(),
         template: Template {
             issuer: profile.issuer.clone(),
             common_name,

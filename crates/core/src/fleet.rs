@@ -12,8 +12,10 @@ use crate::time::Timestamp;
 pub struct Desired {
     /// The slots.
     pub slots: BTreeMap<SlotId, DesiredSlot>,
-    /// Quotas of the clinic's accounts.
-    pub quotas: BTreeMap<AccountName, Quota>,
+    /// Accounts whose person is there. What was issued under any other is dead to the system that it opens, or soon will be.
+    pub accounts: BTreeSet<AccountName>,
+    /// Quotas of the clinic's accounts, of those that have any.
+    pub quotas: BTreeMap<AccountName, Vec<Quota>>,
     /// How many certificates that still work may be replaced at the same time, so that a bad change stops at the first few.
     pub replace_at_once: u32,
     /// When the clinic is open.
@@ -182,6 +184,17 @@ pub struct OpenOrder {
     pub opened_at: Timestamp,
 }
 
+/// A certificate that is gone from its device and would still open something.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Loose {
+    /// Where it was.
+    pub slot: SlotId,
+    /// Its serial number.
+    pub serial: Serial,
+    /// Last moment of validity.
+    pub not_after: Timestamp,
+}
+
 /// What was issued under one account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ObservedAccount {
@@ -189,4 +202,9 @@ pub struct ObservedAccount {
     pub alive: u32,
     /// When each of its certificates was issued, dead ones too, within the longest quota span.
     pub issued_at: Vec<Timestamp>,
+    /// The same for those that were not revoked.
+    pub unrevoked_at: Vec<Timestamp>,
+    /// Certificates that are gone from their devices and were neither revoked nor have expired: no slot knows them any more, their
+    /// issuer does.
+    pub loose: Vec<Loose>,
 }

@@ -4,15 +4,22 @@
 //! together and turns reasons into actions, or into holds that say what they wait for.
 
 mod check;
+mod forecast;
 mod lockout;
+mod outlook;
+mod over;
 mod pace;
 mod quota;
 mod spread;
+mod statement;
 
 use std::collections::BTreeMap;
 
 pub use lockout::locked_out;
+pub use outlook::{Outlook, outlooks};
+pub use over::{Leaving, leaving};
 pub use pace::{CLOCK_TOLERANCE_SECONDS, SILENT_AFTER};
+pub use statement::{Pressure, Short, Spare, Standing, Statement, TIGHT_FROM_PERCENT, Useless, statements};
 
 use crate::fleet::{Desired, Observed, Template};
 use crate::name::{AccountName, DeviceId, Serial, Sha256, SlotId};
@@ -177,6 +184,7 @@ pub enum Obstacle {
 /// - An order is opened for a silent device too, so that it finds it when it wakes; nothing is signed until it asks.
 /// - What a device with a revoked identity holds is revoked as well: that device is lost or stolen.
 /// - While somebody has yet to say that what depends on a certificate was changed too, the one before stays beside it.
+/// - What was issued under an account that is over is revoked as soon as its successor is proven, and what is gone at once.
 /// - What is ordered or signed but says something else than policy today is not waited for: a wrong template may be the very
 ///   reason why it cannot be proven.
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {

@@ -67,8 +67,10 @@ pub struct Account {
     pub mail: Option<Mail>,
     /// False once the person has left: every certificate issued under it goes.
     pub active: bool,
-    /// How many certificates it may have.
-    pub quota: Option<Quota>,
+    /// The account under which its certificates are issued anew once its person has left. None: they go without replacement.
+    pub successor: Option<AccountName>,
+    /// How many certificates it may have: each bound holds, whatever the others allow.
+    pub quotas: Vec<Quota>,
 }
 
 /// A bound on certificates of one account.
@@ -78,6 +80,35 @@ pub struct Quota {
     pub certificates: u32,
     /// Counted over this rolling span of issuance; `None` counts those alive now.
     pub per: Option<Duration>,
+    /// Which of those that were issued within the span count.
+    pub counting: Counting,
+}
+
+/// Which certificates count against a bound over a rolling span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Counting {
+    /// All that were issued: only time frees a place.
+    #[default]
+    Issued,
+    /// Those of them that were not revoked: revoking one frees its place.
+    Unrevoked,
+}
+
+impl ClinicNetwork {
+    /// The account that certificates asked for under `name` are issued under: itself, or whoever succeeds it if its person has left.
+    /// `None` if there is no such account, or nobody is left.
+    pub fn live_account<'a>(&'a self, name: &'a AccountName) -> Option<&'a AccountName> {
+        let mut name = name;
+        // Whoever succeeds in a circle is found out after as many steps as there are accounts.
+        for _ in 0..=self.accounts.len() {
+            let account = self.accounts.get(name)?;
+            if account.active {
+                return Some(name);
+            }
+            name = account.successor.as_ref()?;
+        }
+        None
+    }
 }
 
 /// A PC or server.

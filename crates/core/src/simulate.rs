@@ -5,8 +5,8 @@
 //!
 //! | command | means |
 //! |---|---|
-//! | `clinic NAME [at-once=N] [hours=09:00-18:00]` | declares a clinic; hours are Monday to Friday in Tokyo, closed on holidays |
-//! | `account NAME [quota=N] [per=SPAN] [left]` | declares a staff account, or that its person has left |
+//! | `clinic NAME [at-once=N] [hours=09:00-18:00] [quiet=12:30-14:00]` | declares a clinic; hours are Monday to Friday in Tokyo, closed on holidays |
+//! | `account NAME [quota=N] [per=SPAN] [rolling=N/SPAN] [unrevoked] [left] [successor=NAME]` | declares a staff account, or that its person has left |
 //! | `profile NAME [validity=SPAN] [window=SPAN] [late] [vendor\|renews] [dependant=NAME] [notices=SPAN,…,daily]` | declares a profile |
 //! | `device NAME…`, `guest CLINIC/DEVICE` | declares devices, or that a sister clinic's device is a guest |
 //! | `assign PROFILE [account=NAME] [on=DEVICE,…]` | puts a profile on every device of the clinic, or on these |

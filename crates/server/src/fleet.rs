@@ -97,13 +97,19 @@ pub async fn device_detail(
 }
 
 /// One clinic, read and planned.
-struct View {
-    name: ClinicName,
-    scene: Scene,
-    plan: Plan,
+pub(crate) struct View {
+    pub name: ClinicName,
+    pub scene: Scene,
+    pub plan: Plan,
 }
 
-async fn views(ledger: &Ledger, tenant: &TenantName, names: &BTreeSet<ClinicName>, now: Timestamp) -> Result<Vec<View>, TurnError> {
+/// Reads and plans these clinics, in their order.
+pub(crate) async fn views(
+    ledger: &Ledger,
+    tenant: &TenantName,
+    names: &BTreeSet<ClinicName>,
+    now: Timestamp,
+) -> Result<Vec<View>, TurnError> {
     let policy = &ledger.policy(tenant).await?;
     let ids: Vec<ClinicId> = names.iter().map(|name| ClinicId { tenant: tenant.clone(), clinic: name.clone() }).collect();
     let reads = futures::stream::iter(ids).map(|id| view(ledger, policy, id, now));
@@ -117,7 +123,7 @@ async fn view(ledger: &Ledger, policy: &Arc<Tenant>, id: ClinicId, now: Timestam
 }
 
 /// The clinic that was asked for, or all that policy names or ever named.
-async fn names(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<BTreeSet<ClinicName>, TurnError> {
+pub(crate) async fn names(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<BTreeSet<ClinicName>, TurnError> {
     if let Some(clinic) = clinic {
         return Ok([clinic.clone()].into());
     }
@@ -149,7 +155,8 @@ impl View {
         }
     }
 
-    fn slots(&self) -> impl Iterator<Item = (&SlotId, Slot)> {
+    /// Every slot that is wanted or not empty.
+    pub fn slots(&self) -> impl Iterator<Item = (&SlotId, Slot)> {
         self.plan.verdicts.iter().map(|(id, verdict)| (id, self.slot(id, *verdict)))
     }
 
@@ -219,7 +226,8 @@ fn ready(slots: &[Slot]) -> u32 {
     count(slots.iter().filter(|slot| slot.state == "ready").count())
 }
 
-fn count(number: usize) -> u32 {
+/// A number as the wire takes it.
+pub(crate) fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 

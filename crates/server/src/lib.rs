@@ -1,5 +1,6 @@
 //! The one place with state and CA credentials.
 
+pub mod accounts;
 pub mod asks;
 pub mod audit;
 pub mod bells;

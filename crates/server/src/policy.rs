@@ -1,5 +1,6 @@
 //! The policy documents that are in force: loading, previewing and applying them.
 
+mod accounts;
 mod difference;
 mod issuers;
 #[cfg(test)]
@@ -50,6 +51,9 @@ pub enum ApplyError {
     /// Devices could no longer sign in, more of them than the caller allowed.
     #[error("{} devices could no longer sign in", .0.locked_out.len())]
     WouldLockOut(Preview),
+    /// Accounts have no place for all that is asked for under them, for more of it than the caller allowed.
+    #[error("{} slots find no place under the quota of their account", .0.over_quota.len())]
+    OverQuota(Preview),
     /// The database failed, or somebody else applied documents at the same moment.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -93,7 +97,8 @@ pub async fn preview(ledger: &Ledger, tenant: &TenantName, documents: &Documents
 
 /// Applies documents, all or none.
 ///
-/// Refuses if more devices could no longer sign in than the request allows, and if other documents were applied meanwhile.
+/// Refuses if more devices could no longer sign in than the request allows, if more slots find no place under a quota, and if other
+/// documents were applied meanwhile.
 pub async fn apply(
     ledger: &Ledger,
     bells: &Bells,
@@ -105,6 +110,9 @@ pub async fn apply(
     let foreseen = foresee(ledger, tenant, &request.documents, now).await?;
     if foreseen.preview.locked_out.len() > usize::try_from(request.allow_lockout).unwrap_or(usize::MAX) {
         return Err(ApplyError::WouldLockOut(foreseen.preview));
+    }
+    if foreseen.preview.over_quota.len() > usize::try_from(request.allow_over_quota).unwrap_or(usize::MAX) {
+        return Err(ApplyError::OverQuota(foreseen.preview));
     }
     if foreseen.edits.is_empty() {
         return Ok(foreseen.preview);
@@ -166,6 +174,7 @@ async fn compare(
             preview.locked_out.push(device);
         }
     }
+    accounts::compare(affected, &observed, now, preview);
     Ok(())
 }
 

@@ -96,7 +96,7 @@ impl World {
     }
 
     pub async fn apply_allowing(&self, clinics: &[&str], allow_lockout: u32) -> Result<Preview, ApplyError> {
-        let request = ApplyRequest { documents: documents(clinics), allow_lockout };
+        let request = ApplyRequest { documents: documents(clinics), allow_lockout, allow_over_quota: 0 };
         policy::apply(&self.ledger, &self.bells, &tenant(), &request, "person:test", self.now).await
     }
 
@@ -174,6 +174,12 @@ impl World {
         let issued = Issued { order: id, serial, der, fingerprint, not_before, not_after, at: self.now };
         self.note(vec![Change::PutDraft { id, draft }, Change::Fulfil(issued)]).await;
         self.ledger.store().certificate(&serial).await.unwrap().expect("what was kept can be read")
+    }
+
+    /// The newest certificate of a slot.
+    pub async fn newest(&self, slot: &str) -> CertificateRow {
+        let rows = self.ledger.store().certificates(&tenant(), Default::default()).await.unwrap();
+        rows.into_iter().rfind(|row| row.slot.to_string() == slot).expect("the slot should have a certificate")
     }
 
     /// Has a device say that it did these things.

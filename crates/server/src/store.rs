@@ -425,7 +425,8 @@ pub struct Snapshot {
     pub nudges: u64,
     /// Orders of the clinic's slots that are open, and the newest one of each slot that was not cancelled.
     pub orders: Vec<OrderRow>,
-    /// Certificates of the clinic's slots that are not retired, and those that were issued within `history` of now.
+    /// Certificates of the clinic's slots that are not retired, those that were issued within `history` of now, and those under an account
+    /// that are retired but neither revoked nor expired then: their issuer still counts them.
     pub certificates: Vec<CertificateRow>,
     /// What people said was changed, for certificates that are not retired.
     pub confirmations: BTreeMap<Serial, BTreeSet<String>>,

@@ -106,7 +106,7 @@ impl Folder {
     }
 
     async fn apply(&self, files: Vec<File>) -> Result<(), ApplyError> {
-        let request = ApplyRequest { documents: Documents { files, prune: true }, allow_lockout: 0 };
+        let request = ApplyRequest { documents: Documents { files, prune: true }, allow_lockout: 0, allow_over_quota: 0 };
         let author = format!("folder:{}", self.path.display());
         let applied = policy::apply(&self.ledger, &self.bells, &self.tenant, &request, &author, self.clock.now()).await;
         let (tenant, folder) = (&self.tenant, self.path.display());
@@ -119,6 +119,10 @@ impl Folder {
             Err(ApplyError::WouldLockOut(preview)) => {
                 let devices = preview.locked_out.join(", ");
                 tracing::error!(%tenant, %folder, devices, "the policy folder would keep devices from signing in; nothing was applied. If this is meant, use: tegata apply --prune --allow-lockout");
+            }
+            Err(ApplyError::OverQuota(preview)) => {
+                let slots = preview.over_quota.iter().map(|short| &short.slot[..]).collect::<Vec<_>>().join(", ");
+                tracing::error!(%tenant, %folder, slots, "the policy folder asks for more certificates than accounts may have; nothing was applied. See `tegata plan`; if they may wait, use: tegata apply --prune --allow-over-quota");
             }
             Err(ApplyError::Store(StoreError::Conflict(_))) => {
                 tracing::warn!(%tenant, %folder, "somebody else applied documents at the same moment; trying again in a minute");

@@ -1,9 +1,10 @@
 //! The written form of closed enums: one word each, in kebab case, in the database as on the wire.
 
 use tegata_api::v1::fleet;
+use tegata_core::calendar::Stretch;
 use tegata_core::name::{ClinicName, Serial};
-use tegata_core::plan::{Action, Obstacle, Reason};
-use tegata_core::policy::{Folder, KeyAlgorithm, KeyOrigin, Platform, Store};
+use tegata_core::plan::{Action, Obstacle, Pressure, Reason, Useless};
+use tegata_core::policy::{Counting, Folder, KeyAlgorithm, KeyOrigin, Platform, Quota, Store};
 
 /// A reason.
 pub fn reason(reason: Reason) -> &'static str {
@@ -85,6 +86,48 @@ pub fn folder(folder: Folder) -> &'static str {
         Folder::Downloads => "downloads",
         Folder::Desktop => "desktop",
         Folder::Documents => "documents",
+    }
+}
+
+/// Which certificates count against a bound.
+pub fn counting(quota: &Quota) -> &'static str {
+    match (quota.per, quota.counting) {
+        (None, _) => "alive",
+        (Some(_), Counting::Issued) => "issued",
+        (Some(_), Counting::Unrevoked) => "unrevoked",
+    }
+}
+
+/// How close a bound is to its limit.
+pub fn pressure(pressure: Pressure) -> &'static str {
+    match pressure {
+        Pressure::Ample => "ample",
+        Pressure::Tight => "tight",
+        Pressure::Full => "full",
+        Pressure::Short => "short",
+    }
+}
+
+/// Why a certificate could go.
+pub fn useless(because: Useless) -> &'static str {
+    match because {
+        Useless::Gone => "gone",
+        Useless::Expired => "expired",
+        Useless::Duplicate => "duplicate",
+        Useless::NotInPolicy => "not-in-policy",
+        Useless::DeviceRevoked => "device-revoked",
+        Useless::NeverProven => "never-proven",
+        Useless::SilentDevice => "silent-device",
+    }
+}
+
+/// Why a clinic is closed for some days.
+pub fn stretch(stretch: Stretch) -> &'static str {
+    match stretch {
+        Stretch::YearEnd => "year-end",
+        Stretch::GoldenWeek => "golden-week",
+        Stretch::Obon => "obon",
+        Stretch::Closed => "closed",
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Apply {
     /// How many devices may lose the ability to sign in
     #[arg(long, default_value_t = 0, value_name = "N")]
     allow_lockout: u32,
+    /// How many slots may find no place under the quota of their account, and wait for one
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    allow_over_quota: u32,
     /// Only show what would happen, with the exit code of the real thing
     #[arg(long)]
     dry_run: bool,
@@ -33,7 +36,7 @@ impl Apply {
         if self.dry_run {
             return self.pretend(global, &session, &documents).await;
         }
-        let request = ApplyRequest { documents, allow_lockout: self.allow_lockout };
+        let request = ApplyRequest { documents, allow_lockout: self.allow_lockout, allow_over_quota: self.allow_over_quota };
         let answer: Result<Preview, Failure> = session.post("apply", &request).await;
         let preview = answer.map_err(|failure| documents::explained(failure, &request.documents.files))?;
         output::show(global, &preview, |look| preview::applied(&preview, look))?;
@@ -46,6 +49,9 @@ impl Apply {
         output::show(global, &preview, |look| preview::planned(&preview, look))?;
         if preview.locked_out.len() > self.allow_lockout as usize {
             return Err(Failure::LockOut { devices: preview.locked_out, allowed: self.allow_lockout });
+        }
+        if preview.over_quota.len() > self.allow_over_quota as usize {
+            return Err(Failure::OverQuota { short: preview.over_quota, allowed: self.allow_over_quota });
         }
         Ok(Exit::Fine)
     }

@@ -31,7 +31,8 @@ Exit codes, the same for every command:
    4  refused, because devices could no longer sign in
    5  the server cannot be reached, or is busy: try again later
    6  there is no such thing, or none that you may see or change
-   7  a vendor's file cannot be opened, or is not what policy expects
+   7  refused, because an account may not have so many certificates
+   8  a vendor's file cannot be opened, or is not what policy expects
   10  there are changes (only `plan --exit-code`)";
 
 /// What every command understands.

@@ -4,16 +4,17 @@ use std::fmt::Write;
 
 use clap::{Args, Subcommand};
 use tegata_api::hint::visible;
+use tegata_api::v1::account::{AccountDetail, SlotDetail};
 use tegata_api::v1::device::Note;
 use tegata_api::v1::fleet::{DeviceDetail, Generation};
-use tegata_core::name::DeviceId;
+use tegata_core::name::{AccountName, ClinicName, DeviceId, SlotId};
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Look};
 use crate::session::Session;
 use crate::table::{Field, Table};
-use crate::{get, moment};
+use crate::{get, moment, quotas};
 
 /// Show one thing in full
 #[derive(Args)]
@@ -30,16 +31,51 @@ enum What {
         /// Its name, `clinic/device`
         device: DeviceId,
     },
+    /// Show an account: its quota, its slots, and what goes if its person leaves
+    #[command(after_help = "Example:\n  $ tegata describe account sakura-naika/reception")]
+    Account {
+        /// Its name, `clinic/account`
+        account: String,
+    },
+    /// Show a slot: when its certificate is replaced, and whether its clinic is closed when it expires
+    #[command(after_help = "Example:\n  $ tegata describe slot sakura-naika/uketsuke-1/karte")]
+    Slot {
+        /// Its name, `clinic/device/profile`
+        slot: SlotId,
+    },
 }
 
 impl Describe {
     /// Shows it.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let What::Device { device } = self.what;
-        let detail: DeviceDetail = Session::open(global)?.get(&format!("devices/{device}")).await?;
-        output::show(global, &detail, |look| told(&detail, look))?;
+        let session = Session::open(global)?;
+        match self.what {
+            What::Device { device } => {
+                let detail: DeviceDetail = session.get(&format!("devices/{device}")).await?;
+                output::show(global, &detail, |look| told(&detail, look))?;
+            }
+            What::Account { account } => {
+                let detail: AccountDetail = session.get(&format!("accounts/{}", account_path(&account, &session)?)).await?;
+                output::show(global, &detail, |look| quotas::account(&detail, look))?;
+            }
+            What::Slot { slot } => {
+                let home = if slot.device.clinic == slot.clinic { String::new() } else { format!("@{}", slot.device.clinic) };
+                let path = format!("slots/{}/{}{home}/{}", slot.clinic, slot.device.device, slot.profile);
+                let detail: SlotDetail = session.get(&path).await?;
+                output::show(global, &detail, |look| quotas::slot(&detail, look))?;
+            }
+        }
         Ok(Exit::Fine)
     }
+}
+
+/// Checks `clinic/account`, so that nothing else gets into the path of a request.
+fn account_path(text: &str, session: &Session) -> Result<String, Failure> {
+    let read = text.split_once('/').and_then(|(clinic, account)| {
+        let (clinic, account): (ClinicName, AccountName) = (clinic.parse().ok()?, account.parse().ok()?);
+        Some(format!("{clinic}/{account}"))
+    });
+    read.ok_or_else(|| session.no_such("quota", vec![text.to_owned()]))
 }
 
 fn told(detail: &DeviceDetail, look: &Look) -> String {

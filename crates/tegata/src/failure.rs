@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use tegata_api::client::ClientError;
 use tegata_api::hint::quote;
+use tegata_api::v1::account::Short;
 use tegata_api::v1::bundle;
 use tegata_api::v1::problem::{Code, Problem};
 use tegata_core::name::TenantName;
@@ -12,6 +13,8 @@ use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::SealError;
 
 use crate::language::is_japanese;
+
+use crate::quotas;
 
 /// How a command ended. Part of the contract with scripts: `tegata --help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +33,10 @@ pub enum Exit {
     Unreachable = 5,
     /// There is no such thing, or none that the caller may see or change.
     Denied = 6,
+    /// Refused, because an account may not have so many certificates.
+    OverQuota = 7,
     /// A vendor's file cannot be opened, or is not what policy expects.
-    Bundle = 7,
+    Bundle = 8,
     /// There are changes.
     Changes = 10,
 }
@@ -62,6 +67,14 @@ pub enum Failure {
         /// Which ones.
         devices: Vec<String>,
         /// How many may be.
+        allowed: u32,
+    },
+    /// More slots would find no place under the quota of their account than were allowed.
+    #[error("{} under the quota of {}; at most {allowed} may wait", slots_in_words(.short.len()), account_of(.short))]
+    OverQuota {
+        /// Which ones.
+        short: Vec<Short>,
+        /// How many may wait.
         allowed: u32,
     },
     /// There is no access file.
@@ -176,6 +189,7 @@ impl Failure {
             Self::Server(ClientError::Unreachable { .. }) => Exit::Unreachable,
             Self::Documents { .. } | Self::NoDocuments(_) => Exit::Documents,
             Self::LockOut { .. } => Exit::LockOut,
+            Self::OverQuota { .. } => Exit::OverQuota,
             Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) => Exit::Usage,
             Self::NoSuch { .. } => Exit::Denied,
             Self::Bundle { .. } => Exit::Bundle,
@@ -213,11 +227,13 @@ impl Failure {
         match self {
             Self::Server(ClientError::Refused(problem)) => {
                 let detail = problem.detail.iter().map(|detail| format!("  why: {detail}\n")).collect::<String>();
-                detail + &list(&problem.locked_out) + &said(&problem.faults)
+                let lists = list(&problem.locked_out) + &list(&quotas::sentences(&problem.over_quota));
+                detail + &lists + &said(&problem.faults)
             }
             Self::Bundle { faults, .. } => said(&faults.iter().map(bundle::BundleFault::from).collect::<Vec<_>>()),
             Self::Documents { rendered, .. } => format!("\n{}\n", rendered.trim_end()),
             Self::LockOut { devices, .. } => list(devices),
+            Self::OverQuota { short, .. } => list(&quotas::sentences(short)),
             _ => String::new(),
         }
     }
@@ -230,6 +246,7 @@ impl Failure {
                 Some(format!("see whether `tegata serve` runs at {server}, and whether --access (TEGATA_ACCESS) is the file it wrote"))
             }
             Self::LockOut { devices, .. } => Some(lock_out_hint(devices.len())),
+            Self::OverQuota { short, .. } => Some(over_quota_hint(short.len())),
             Self::Access { .. } | Self::NotAccess { .. } => {
                 Some("`tegata serve` writes admin.json into its state folder; name it with --access FILE or TEGATA_ACCESS".into())
             }
@@ -259,6 +276,7 @@ fn refusal(code: Code) -> Exit {
     match code {
         Code::InvalidDocuments => Exit::Documents,
         Code::WouldLockOut => Exit::LockOut,
+        Code::OverQuota => Exit::OverQuota,
         Code::Busy => Exit::Unreachable,
         Code::NotFound | Code::Forbidden | Code::Unauthorized => Exit::Denied,
         Code::BundleRefused => Exit::Bundle,
@@ -269,6 +287,7 @@ fn refusal(code: Code) -> Exit {
 fn refusal_hint(problem: &Problem) -> Option<String> {
     match problem.code {
         Code::WouldLockOut => Some(lock_out_hint(problem.locked_out.len())),
+        Code::OverQuota => Some(over_quota_hint(problem.over_quota.len())),
         Code::NotFound => Some(
             "see what there is with `tegata get devices` or `tegata get certificates`; is the tenant right (-n, TEGATA_TENANT)?".into(),
         ),
@@ -282,6 +301,21 @@ fn refusal_hint(problem: &Problem) -> Option<String> {
 
 fn lock_out_hint(count: usize) -> String {
     format!("look at `tegata plan`; if that is what you want, say --allow-lockout {count}")
+}
+
+fn over_quota_hint(count: usize) -> String {
+    format!("revoke what is not needed (`tegata get quotas` ranks it), or let these wait for a place with --allow-over-quota {count}")
+}
+
+fn slots_in_words(count: usize) -> String {
+    if count == 1 { "1 slot finds no place".into() } else { format!("{count} slots find no place") }
+}
+
+fn account_of(short: &[Short]) -> String {
+    match short {
+        [first, rest @ ..] if rest.iter().all(|other| other.account == first.account) => format!("account {}", first.account),
+        _ => "their accounts".into(),
+    }
 }
 
 fn quoted(names: &[String]) -> String {
@@ -308,6 +342,7 @@ mod tests {
             findings: Vec::new(),
             faults: Vec::new(),
             locked_out: vec!["sakura/uketsuke-1".into(), "sakura/uketsuke-2".into()],
+            over_quota: Vec::new(),
         };
         Failure::Server(ClientError::Refused(Box::new(problem)))
     }
@@ -349,6 +384,18 @@ mod tests {
         .assert_eq(&no_such(false).told());
         assert!(!no_such(true).told().contains("TEGATA_TENANT"));
         assert_eq!((no_such(true).exit() as u8, Failure::Nameless("actions").exit() as u8), (6, 2));
+    }
+
+    #[test]
+    fn number_51_is_named_with_what_frees_a_place() {
+        let failure = Failure::OverQuota { short: vec![quotas::test_short()], allowed: 0 };
+        expect![[r#"
+            error: 1 slot finds no place under the quota of account sakura/reception; at most 0 may wait
+              sakura/pc-51/karte would be number 51 of 50 of account sakura/reception; revoking 4f1c0ddee1a2b3c4d5e6f708192a3b4c (sakura/pc-3/karte, duplicate) frees a place
+              try: revoke what is not needed (`tegata get quotas` ranks it), or let these wait for a place with --allow-over-quota 1
+        "#]]
+        .assert_eq(&failure.told());
+        assert_eq!(failure.exit() as u8, 7);
     }
 
     #[test]

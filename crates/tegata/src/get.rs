@@ -14,13 +14,13 @@ use tegata_core::name::ClinicName;
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, Look};
-use crate::preview;
 use crate::session::Session;
 use crate::table::{Field, Table};
+use crate::{preview, quotas};
 
 use self::named::Named;
 
-/// List clinics, devices, slots, certificates, planned actions, or the documents in force
+/// List clinics, devices, slots, certificates, quotas, planned actions, or the documents in force
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  $ tegata get slots\n  $ tegata get devices sakura-naika/uketsuke-1 sakura-naika/incho-mac\n  $ tegata get certificates --clinic sakura-naika -o json\n  $ tegata get documents -o yaml > group.yaml"
@@ -46,6 +46,8 @@ enum What {
     Slots,
     /// Every certificate that was issued, newest first
     Certificates,
+    /// Every account that has a quota: used, reserved, when it is full, and how many certificates could go
+    Quotas,
     /// What is planned next, and what knowingly waits
     Actions,
     /// Every document in force, who applied it and when; with -o yaml, as files that can be applied again
@@ -62,6 +64,7 @@ impl Get {
             What::Devices => list.show("devices", devices).await,
             What::Slots => list.show("slots", slots).await,
             What::Certificates => list.show("certificates", certificates).await,
+            What::Quotas => list.show("quotas", quotas::table).await,
             What::Actions => list.actions().await,
             What::Documents => list.documents().await,
         }

@@ -25,6 +25,7 @@ mod moment;
 mod output;
 mod plan;
 mod preview;
+mod quotas;
 mod reference;
 mod renew;
 mod revoke;

@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure};
 use crate::session::Session;
 use crate::{output, preview};
 
-/// Show what `apply` would do, and how many devices could no longer sign in; change nothing
+/// Show what `apply` would do, and how many devices could no longer sign in; fail if an account may not have what is asked for
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  $ tegata plan -f examples/aozora-group -n aozora\n  $ tegata plan -f examples/aozora-group -n aozora --prune --exit-code -o json"
@@ -30,6 +30,9 @@ impl Plan {
         let answer: Result<Preview, Failure> = session.post("plan", &documents).await;
         let preview = answer.map_err(|failure| documents::explained(failure, &documents.files))?;
         output::show(global, &preview, |look| preview::planned(&preview, look))?;
+        if !preview.over_quota.is_empty() {
+            return Err(Failure::OverQuota { short: preview.over_quota, allowed: 0 });
+        }
         Ok(if self.exit_code && preview::changes(&preview) { Exit::Changes } else { Exit::Fine })
     }
 }

@@ -3,9 +3,11 @@
 use std::fmt::Write;
 
 use tegata_api::hint::visible;
+use tegata_api::v1::account::Short;
 use tegata_api::v1::fleet::{Action, Change, DocumentChange, Preview};
 
 use crate::output::Look;
+use crate::quotas;
 use crate::table::{Field, Table};
 
 /// True if applying would change anything.
@@ -41,7 +43,21 @@ fn told(preview: &Preview, look: &Look, nothing: &str, verb: &str) -> String {
         0 => writeln!(text, "."),
         some => writeln!(text, ", {some} of them waiting."),
     };
-    text + &locked_out(&preview.locked_out)
+    for left in &preview.leaving {
+        let _ = writeln!(text, "account {} leaves: {}", left.account, quotas::leaving(left));
+    }
+    text + &locked_out(&preview.locked_out) + &over_quota(&preview.over_quota) + &quotas::while_closed(&preview.expires_while_closed)
+}
+
+fn over_quota(short: &[Short]) -> String {
+    if short.is_empty() {
+        return String::new();
+    }
+    let list: String = quotas::sentences(short).iter().map(|line| format!("\n  {line}")).collect();
+    format!(
+        "\n{} no place under the quota of an account:{list}",
+        if short.len() == 1 { "1 slot finds".into() } else { format!("{} slots find", short.len()) }
+    )
 }
 
 fn document(change: &DocumentChange) -> String {
@@ -119,6 +135,8 @@ mod tests {
             ],
             actions: vec![issue, hold],
             locked_out: vec!["sakura/uketsuke-2".into()],
+            over_quota: vec![quotas::test_short()],
+            ..Preview::default()
         };
         expect![[r#"
               ~ CertificateProfile karte
@@ -131,7 +149,9 @@ mod tests {
 
             2 documents would change; 2 actions, 1 of them waiting.
             1 device could no longer sign in tomorrow:
-              sakura/uketsuke-2"#]]
+              sakura/uketsuke-2
+            1 slot finds no place under the quota of an account:
+              sakura/pc-51/karte would be number 51 of 50 of account sakura/reception; revoking 4f1c0ddee1a2b3c4d5e6f708192a3b4c (sakura/pc-3/karte, duplicate) frees a place"#]]
         .assert_eq(&planned(&preview, &test_look()));
     }
 

@@ -19,6 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::account::{ExpiresWhileClosed, Leaving, Short};
 use super::device::{Facts, InstallerSeen, Note, SlotReport};
 
 /// Policy files as written.
@@ -52,6 +53,9 @@ pub struct ApplyRequest {
     /// How many devices may lose the ability to sign in. More than that is refused.
     #[serde(default)]
     pub allow_lockout: u32,
+    /// How many slots may find no place under the quota of their account, and wait. More than that is refused.
+    #[serde(default)]
+    pub allow_over_quota: u32,
 }
 
 /// What applying would do, or did.
@@ -64,6 +68,15 @@ pub struct Preview {
     pub actions: Vec<Action>,
     /// Devices that can sign in to some system now and could not tomorrow.
     pub locked_out: Vec<String>,
+    /// Slots that find no place under the quota of their account, and would not be in want of one without the difference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_quota: Vec<Short>,
+    /// Accounts that are over from now on, and what goes with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<Leaving>,
+    /// Certificates of the clinics concerned that expire soon, on a day on which the clinic is closed. A warning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expires_while_closed: Vec<ExpiresWhileClosed>,
 }
 
 /// A document that differs from what is there.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::account::Short;
 use super::bundle::BundleFault;
 
 /// A refusal.
@@ -29,6 +30,9 @@ pub struct Problem {
     /// What is wrong with a vendor's file, when one was sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<BundleFault>,
+    /// The slots that find no place under the quota of their account, when that is the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_quota: Vec<Short>,
 }
 
 /// Why the server says no.
@@ -55,6 +59,8 @@ pub enum Code {
     InvalidDocuments,
     /// Applying would keep devices from signing in: see `locked_out`.
     WouldLockOut,
+    /// Applying would ask for more certificates than the quota of an account allows: see `over_quota`.
+    OverQuota,
     /// It contradicts what is there.
     Conflict,
     /// Try again later.

@@ -228,6 +228,36 @@ fn what_was_accepted_before_a_rule_stays_in_force() {
     check(&[file("f.yaml", &[ISSUER, PROFILE, &left].join("---\n"))], &tenant(), &[]).expect("nothing is issued under it any more");
 }
 
+/// Old files mean what they meant; several bounds, a successor and quiet hours are read beside them.
+#[test]
+fn accounts_and_hours_are_read_as_written() {
+    let read = |account: &str, hours: &str| {
+        let clinic = CLINIC.replace(
+            "  devices:",
+            &format!("{hours}  accounts:\n    - {{ name: staff, {account} }}\n    - {{ name: doctor }}\n  devices:"),
+        );
+        let text = [ISSUER, PROFILE, &clinic].join("---\n");
+        let checked = check(&[file("f.yaml", &text)], &tenant(), &[]).unwrap_or_else(|findings| panic!("{findings:?}"));
+        let clinic = checked.tenant.clinics.into_values().next().unwrap();
+        let account = &clinic.accounts[&"staff".parse().unwrap()];
+        let bounds: Vec<_> = account.quotas.iter().map(|bound| (bound.certificates, bound.per.map(|per| per.as_secs() / 86_400))).collect();
+        (bounds, account.successor.as_ref().map(ToString::to_string), clinic.hours)
+    };
+    assert_eq!(read("quota: { certificates: 50 }", "").0, [(50, None)]);
+    assert_eq!(read("quota: { certificates: 25, per: 730d }", "").0, [(25, Some(730))]);
+    let both = read(
+        "state: left, successor: doctor, quota: { certificates: 50, also: [{ certificates: 25, per: 730d, counting: unrevoked }] }",
+        "",
+    );
+    assert_eq!((both.0, both.1.as_deref()), (vec![(50, None), (25, Some(730))], Some("doctor")));
+    let hours = read(
+        "state: active",
+        "  hours: { timeZone: Asia/Tokyo, open: { mon-fri: \"09:00-18:00\" }, quiet: { mon-thu: \"12:30-14:00\" } }\n",
+    )
+    .2;
+    assert_eq!((hours.open.len(), hours.quiet.len()), (5, 4));
+}
+
 #[test]
 fn a_key_that_is_there_twice_is_not_a_second_document() {
     let findings = check(&[file("f.yaml", &ISSUER.replace("kind: Issuer\n", "kind: Issuer\nkind: Issuer\n"))], &tenant(), &[]).unwrap_err();

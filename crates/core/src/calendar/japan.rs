@@ -85,6 +85,8 @@ mod tests {
         let known = [
             (2020, "1/1 1/13 2/11 2/23 2/24 3/20 4/29 5/3 5/4 5/5 5/6 7/23 7/24 8/10 9/21 9/22 11/3 11/23"),
             (2021, "1/1 1/11 2/11 2/23 3/20 4/29 5/3 5/4 5/5 7/22 7/23 8/8 8/9 9/20 9/23 11/3 11/23"),
+            (2022, "1/1 1/10 2/11 2/23 3/21 4/29 5/3 5/4 5/5 7/18 8/11 9/19 9/23 10/10 11/3 11/23"),
+            (2023, "1/1 1/2 1/9 2/11 2/23 3/21 4/29 5/3 5/4 5/5 7/17 8/11 9/18 9/23 10/9 11/3 11/23"),
             (2024, "1/1 1/8 2/11 2/12 2/23 3/20 4/29 5/3 5/4 5/5 5/6 7/15 8/11 8/12 9/16 9/22 9/23 10/14 11/3 11/4 11/23"),
             (2025, "1/1 1/13 2/11 2/23 2/24 3/20 4/29 5/3 5/4 5/5 5/6 7/21 8/11 9/15 9/23 10/13 11/3 11/23 11/24"),
             (2026, "1/1 1/12 2/11 2/23 3/20 4/29 5/3 5/4 5/5 5/6 7/20 8/11 9/21 9/22 9/23 10/12 11/3 11/23"),
@@ -92,6 +94,19 @@ mod tests {
         ];
         for (year, days) in known {
             assert_eq!(holidays(year), days, "{year}");
+        }
+    }
+
+    /// Another implementation of the same law. It does not know that the Olympic year of 2021 was different, so it begins after that.
+    #[test]
+    fn the_rules_agree_with_a_crate_of_other_hands_until_2099() {
+        let others = jpholiday::jpholiday::JPHoliday::new();
+        for year in 2022_i16..=2099 {
+            for day in Date::constant(year, 1, 1).series(jiff::Span::new().days(1)).take_while(|day| day.year() == year) {
+                let (month, number) = (day.month().unsigned_abs().into(), day.day().unsigned_abs().into());
+                let theirs = jpholiday::chrono::NaiveDate::from_ymd_opt(year.into(), month, number).unwrap();
+                assert_eq!(is_holiday(day), others.is_holiday(&theirs), "{day}");
+            }
         }
     }
 

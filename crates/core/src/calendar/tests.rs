@@ -16,7 +16,7 @@ fn clinic() -> Calendar {
     let mut open: BTreeMap<_, _> = weekdays.into_iter().map(|weekday| (weekday, day.clone())).collect();
     open.insert(Weekday::Saturday, vec![Hours { from: 540, to: 750 }]);
     let new_year = Closed::Days { first: Date::new(2026, 12, 29).unwrap(), last: Date::new(2027, 1, 3).unwrap() };
-    Calendar { time_zone: Some("Asia/Tokyo".into()), open, closed: vec![Closed::Holidays, new_year] }
+    Calendar { time_zone: Some("Asia/Tokyo".into()), open, closed: vec![Closed::Holidays, new_year], ..Calendar::default() }
 }
 
 #[test]
@@ -73,6 +73,44 @@ fn a_clinic_without_hours_is_open_all_day_except_on_closed_days() {
 }
 
 #[test]
+fn what_expires_while_closed_names_the_last_open_day_before() {
+    let cases = [
+        ("2026-09-18 03:00:00", ""),
+        ("2026-09-20 10:00:00", "2026-09-20..2026-09-23 Closed, open on 2026-09-19"),
+        ("2026-12-31 23:59:59", "2026-12-29..2027-01-03 YearEnd, open on 2026-12-28"),
+        ("2027-05-04 12:00:00", "2027-05-02..2027-05-05 GoldenWeek, open on 2027-05-01"),
+        ("2026-08-11 12:00:00", "2026-08-11..2026-08-11 Closed, open on 2026-08-10"),
+    ];
+    for (moment, expected) in cases {
+        let closing = clinic().closing_at(tokyo(moment));
+        let told = closing.map(|found| format!("{}..{} {:?}, open on {}", found.first, found.last, found.stretch, found.last_open));
+        assert_eq!(told.unwrap_or_default(), expected, "{moment}");
+        if let Some(closing) = closing {
+            assert_eq!(clinic().last_open_day_before(tokyo(moment)), Some(closing.last_open));
+            assert!(clinic().is_open(closing.last_moment));
+        }
+    }
+    let leave = Closed::Days { first: Date::new(2027, 8, 13).unwrap(), last: Date::new(2027, 8, 15).unwrap() };
+    let closing = Calendar { closed: vec![leave], ..clinic() }.closing_at(tokyo("2027-08-14 10:00:00")).unwrap();
+    assert_eq!((closing.stretch, closing.last_open.to_string()), (Stretch::Obon, "2027-08-12".into()));
+}
+
+#[test]
+fn a_clinic_that_never_opens_has_no_last_open_day() {
+    let never = Calendar { open: BTreeMap::from([(Weekday::Monday, Vec::new())]), ..Calendar::default() };
+    assert_eq!((never.last_open_day_before(tokyo("2026-09-20 10:00:00")), never.closing_at(tokyo("2026-09-20 10:00:00"))), (None, None));
+    assert_eq!(Calendar::default().closing_at(tokyo("2026-09-20 10:00:00")), None);
+}
+
+#[test]
+fn open_days_are_counted_with_both_ends() {
+    let days = |from, to| clinic().open_days_between(tokyo(from), tokyo(to));
+    assert_eq!(days("2026-09-17 10:00:00", "2026-09-19 23:00:00"), 3);
+    assert_eq!(days("2026-09-20 10:00:00", "2026-09-23 23:00:00"), 0);
+    assert_eq!(days("2026-09-25 10:00:00", "2026-09-24 23:00:00"), 0);
+}
+
+#[test]
 fn the_default_never_closes() {
     for moment in [i64::MIN, -1, 0, 1_800_000_000, i64::MAX].map(Timestamp::from_unix) {
         assert!(Calendar::default().is_open(moment));
@@ -94,7 +132,7 @@ proptest! {
     ) {
         let hours = vec![Hours { from, to: (from + length).min(1440) }];
         let open = BTreeMap::from([(Weekday::Saturday, hours.clone()), (Weekday::Sunday, hours)]);
-        let calendar = Calendar { time_zone: Some("Europe/Berlin".into()), open, closed: Vec::new() };
+        let calendar = Calendar { time_zone: Some("Europe/Berlin".into()), open, ..Calendar::default() };
         let start = if spring { tokyo("2026-03-27 00:00:00") } else { tokyo("2026-10-23 00:00:00") };
         let (moment, back) = (start.after(minutes * MINUTE), reach * MINUTE);
         let minutes_before = (0..=reach).map(|minute| moment.before(minute * MINUTE));

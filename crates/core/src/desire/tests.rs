@@ -117,7 +117,12 @@ fn a_vendors_certificate_is_brought_by_a_person() {
 
 #[test]
 fn an_account_whose_person_left_gives_no_slots() {
-    let account = |active| Account { mail: None, active, quota: Some(Quota { certificates: 50, per: None }) };
+    let account = |active| Account {
+        mail: None,
+        active,
+        successor: None,
+        quotas: vec![Quota { certificates: 50, per: None, counting: Counting::Issued }],
+    };
     let mine = || Assignment { account: Some("doctor".parse().unwrap()), ..assign("karte", Selector::All) };
     let with = |active| desired(vec![mine()], |network| drop(network.accounts.insert("doctor".parse().unwrap(), account(active))));
     assert_eq!(with(true).slots.len(), 3);
@@ -128,7 +133,7 @@ fn an_account_whose_person_left_gives_no_slots() {
 
 #[test]
 fn of_two_assignments_of_one_slot_the_first_counts() {
-    let account = Account { mail: None, active: true, quota: None };
+    let account = Account { mail: None, active: true, successor: None, quotas: Vec::new() };
     let named = Assignment { account: Some("doctor".parse().unwrap()), ..assign("karte", Selector::All) };
     let desired =
         desired(vec![named, assign("karte", Selector::All)], |network| drop(network.accounts.insert("doctor".parse().unwrap(), account)));

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use crate::calendar::OpenHours;
+use crate::calendar::Rhythm;
 use crate::fleet::{Desired, DesiredSlot, Held, Observed, ObservedDevice, ObservedSlot, Progress, Supply, Template};
 use crate::name::{AccountName, SlotId};
 use crate::plan::Reason;
@@ -56,7 +56,7 @@ pub(super) const CHECKS: [fn(&Case<'_>) -> Option<Reason>; Reason::ALL.len()] = 
 
 /// Judges every slot that is wanted, or that still holds or awaits something. In the order of the slots.
 pub(super) fn judge_all<'a>(desired: &'a Desired, observed: &'a Observed, now: Timestamp) -> Vec<Judged<'a>> {
-    let hours = desired.hours.open_hours();
+    let hours = desired.hours.rhythm();
     both(desired, observed).filter_map(|(slot, wanted, seen)| Case::of(slot, wanted, seen, observed, &hours, now)).map(Judged::of).collect()
 }
 
@@ -132,7 +132,7 @@ impl<'a> Case<'a> {
         wanted: Option<&'a DesiredSlot>,
         seen: Option<&'a ObservedSlot>,
         observed: &'a Observed,
-        hours: &OpenHours<'_>,
+        hours: &Rhythm<'_>,
         now: Timestamp,
     ) -> Option<Self> {
         static NOTHING: ObservedSlot =

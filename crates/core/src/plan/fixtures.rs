@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::fleet::*;
 use crate::name::{AccountName, DeviceId, OrderId, Sha256, SlotId};
 use crate::plan::{Plan, plan};
-use crate::policy::{InstallerRule, KeyAlgorithm, KeyOrigin, Quota, RemoveInstallers, RenewWhen, Renewal, Store};
+use crate::policy::{Counting, InstallerRule, KeyAlgorithm, KeyOrigin, Quota, RemoveInstallers, RenewWhen, Renewal, Store};
 use crate::simulate::{serial, told};
 use crate::time::{DAY, Timestamp};
 
@@ -107,6 +107,7 @@ impl Scene {
         Self {
             desired: Desired {
                 slots: devices.iter().map(|name| (slot(name), wanted())).collect(),
+                accounts: ["reception", "doctor"].map(|name| name.parse().unwrap()).into(),
                 quotas: BTreeMap::new(),
                 replace_at_once: 10,
                 hours: Default::default(),
@@ -193,7 +194,8 @@ impl Scene {
     /// Every slot and certificate counts against one account with this quota.
     pub fn quota(mut self, certificates: u32, per: Option<Duration>) -> Self {
         let name = || Some("reception".parse().unwrap());
-        self.desired.quotas = BTreeMap::from([("reception".parse().unwrap(), Quota { certificates, per })]);
+        let quota = Quota { certificates, per, counting: Counting::Issued };
+        self.desired.quotas = BTreeMap::from([("reception".parse().unwrap(), vec![quota])]);
         self.desired.slots.values_mut().for_each(|slot| slot.account = name());
         let mut account = ObservedAccount::default();
         for seen in self.observed.slots.values_mut() {
@@ -201,6 +203,7 @@ impl Scene {
             seen.certificates.iter_mut().for_each(|held| held.account = name());
             account.alive += seen.certificates.iter().filter(|held| !held.revoked && !held.is_expired(NOW)).count() as u32;
             account.issued_at.extend(&seen.issued_at);
+            account.unrevoked_at.extend(&seen.issued_at);
         }
         self.observed.accounts = BTreeMap::from([("reception".parse().unwrap(), account)]);
         self

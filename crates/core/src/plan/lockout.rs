@@ -18,7 +18,7 @@ pub fn locked_out(before: &Desired, after: &Desired, observed: &Observed, now: T
 }
 
 /// The slots with a certificate that works now, that a plan for `desired` leaves in place, and that is valid in a day.
-fn working_tomorrow<'a>(desired: &'a Desired, observed: &'a Observed, now: Timestamp) -> BTreeSet<&'a SlotId> {
+pub(super) fn working_tomorrow<'a>(desired: &'a Desired, observed: &'a Observed, now: Timestamp) -> BTreeSet<&'a SlotId> {
     let tomorrow = now.after(DAY);
     let cases = judge_all(desired, observed, now).into_iter().map(|judged| judged.case);
     let cases = cases.filter(|case| case.wanted.is_some() && case.device.is_none_or(|device| !device.revoked));

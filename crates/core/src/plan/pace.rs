@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::fleet::{Desired, Observed, ObservedDevice};
-use crate::name::{DeviceId, Sha256};
+use crate::name::{AccountName, DeviceId, Sha256, SlotId};
 use crate::plan::check::{Case, Judged};
-use crate::plan::quota::Ledger;
-use crate::plan::{Action, Obstacle, Reason};
+use crate::plan::quota::{Ledger, Wish};
+use crate::plan::{Action, Obstacle, Reason, over};
 use crate::policy::RemoveInstallers;
 use crate::time::{DAY, HOUR, Timestamp};
 
@@ -29,12 +29,18 @@ pub(super) struct Wait {
 }
 
 /// Gives the actions, in order, and the next moment at which they could change by themselves.
-pub(super) fn pace(desired: &Desired, observed: &Observed, judged: &[Judged<'_>], now: Timestamp) -> (Vec<Action>, Option<Timestamp>) {
+pub(super) fn pace<'a>(
+    desired: &'a Desired,
+    observed: &Observed,
+    judged: &[Judged<'a>],
+    now: Timestamp,
+) -> (Vec<Action>, Option<Timestamp>) {
     let mut pacer = Pacer {
         ledger: Ledger::open(desired, observed, now),
         places: Places { at_once: desired.replace_at_once, ..Places::default() },
         alarm: Alarm { now, next: None },
-        taken_back: Vec::new(),
+        accounts: &desired.accounts,
+        taken_back: over::loose_of_the_gone(desired, observed, now),
         issued: Vec::new(),
         held: Vec::new(),
     };
@@ -46,10 +52,12 @@ pub(super) fn pace(desired: &Desired, observed: &Observed, judged: &[Judged<'_>]
             needs.extend(reason.map(|reason| (reason, case)));
         }
     }
-    needs.sort_by_key(|(reason, case)| (*reason, case.newest().map(|newest| newest.not_after), case.slot));
+    pacer.ledger.reserve(judged);
+    needs.sort_by_key(|(reason, case)| urgency(case, *reason));
     for (reason, case) in needs {
         pacer.issue_or_hold(case, reason);
     }
+    pacer.alarm.set(pacer.ledger.holds_until());
     let mut actions = pacer.taken_back;
     actions.append(&mut pacer.issued);
     actions.extend(installers_to_remove(desired, observed, judged));
@@ -57,9 +65,32 @@ pub(super) fn pace(desired: &Desired, observed: &Observed, judged: &[Judged<'_>]
     (actions, pacer.alarm.next)
 }
 
+/// In which order slots are given what they need: by reason, then by what expires first.
+pub(super) fn urgency<'a>(case: &Case<'a>, reason: Reason) -> (Reason, Option<Timestamp>, &'a SlotId) {
+    (reason, case.newest().map(|newest| newest.not_after), case.slot)
+}
+
+/// True if this slot has to be ordered a certificate: nothing that policy asks for is under way.
+pub(super) fn needs_certificate(case: &Case<'_>, reason: Reason) -> bool {
+    let is_lack = match reason {
+        Reason::Missing | Reason::Revoked | Reason::Expired | Reason::RenewalAsked | Reason::Outdated | Reason::ExpiresSoon => true,
+        Reason::Unwanted
+        | Reason::NotEnrolled
+        | Reason::DeviceRevoked
+        | Reason::Ordered
+        | Reason::NotInstalled
+        | Reason::NotProven
+        | Reason::DependantsOpen
+        | Reason::Leftover => false,
+    };
+    is_lack && case.seen.order.is_none()
+}
+
 /// What one plan has decided so far, and what it may still spend.
 struct Pacer<'a> {
     ledger: Ledger<'a>,
+    /// Accounts whose person is there.
+    accounts: &'a BTreeSet<AccountName>,
     places: Places,
     alarm: Alarm,
     taken_back: Vec<Action>,
@@ -117,12 +148,11 @@ impl Pacer<'_> {
 
     /// Waits for what is on its way, if it is still what policy asks for.
     fn follow(&mut self, case: &Case<'_>, reason: Reason) -> Settled {
-        let is_under_way = matches!(reason, Reason::NotInstalled | Reason::NotProven);
         match &case.seen.order {
             Some(order) if !case.asks_for(&order.template, order.account.as_ref()) => {
                 self.taken_back.push(Action::Cancel { slot: case.slot.clone(), because: Reason::Outdated });
             }
-            None if !is_under_way => return Settled::NeedsCertificate,
+            None if needs_certificate(case, reason) => return Settled::NeedsCertificate,
             Some(_) if case.waits_for_person() => self.hold(case, reason, Wait { because: Obstacle::VendorFile, until: None }),
             _ => self.hold(case, reason, wait_for_device(case)),
         }
@@ -148,6 +178,9 @@ impl Pacer<'_> {
 
     /// Orders leftovers off the device; true if there were any that it was not told about.
     fn retire_leftovers(&mut self, case: &Case<'_>) -> bool {
+        let over = case.leftovers().filter(|held| over::is_over(self.accounts, held, case.now));
+        let revoked = over.map(|held| Action::Revoke { slot: case.slot.clone(), serial: held.serial, because: Reason::Leftover });
+        self.taken_back.extend(revoked);
         let before = self.taken_back.len();
         let told = |serial| case.seen.retiring.contains(serial);
         self.taken_back.extend(case.leftovers().filter(|held| !told(&held.serial)).map(|held| Action::Retire {
@@ -162,11 +195,12 @@ impl Pacer<'_> {
     fn issue_or_hold(&mut self, case: &Case<'_>, reason: Reason) {
         let Some(wanted) = case.wanted else { return };
         let own = wrong_clock(case).or_else(|| too_often(case));
-        let shared = || self.ledger.obstacle(case).or_else(|| self.places.obstacle(case, reason));
+        let wish = Wish::of(case, reason);
+        let shared = || self.ledger.obstacle(case, wish).or_else(|| self.places.obstacle(case, reason));
         if let Some(wait) = own.or_else(shared) {
             return self.hold(case, reason, wait);
         }
-        self.ledger.take(case, wanted.account.as_ref());
+        self.ledger.take_for(case, wanted.account.as_ref(), wish);
         if case.works() && !case.is_replacing() && !case.waits_for_person() {
             self.places.take(is_awake(case));
         }
@@ -231,7 +265,9 @@ impl Alarm {
             self.set(Some(held.not_after.after(SECOND)));
         }
         match reason {
-            None | Some(Reason::DependantsOpen | Reason::Leftover) => self.set(case.turn.map(|turn| turn.due)),
+            None | Some(Reason::DependantsOpen | Reason::Leftover | Reason::RenewalAsked | Reason::Outdated) => {
+                self.set(case.turn.map(|turn| turn.due));
+            }
             Some(_) => {}
         }
         if reason.is_some() {

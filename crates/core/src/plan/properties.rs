@@ -8,7 +8,7 @@ use super::fixtures::*;
 use super::*;
 use crate::fleet::{Held, Observed, ObservedDevice, ObservedSlot, Progress, Supply};
 use crate::name::Label;
-use crate::policy::{KeyOrigin, Quota, RenewWhen, Renewal};
+use crate::policy::{Counting, KeyOrigin, Quota, RenewWhen, Renewal};
 use crate::simulate::Server;
 use crate::time::{DAY, HOUR, MINUTE};
 
@@ -83,9 +83,13 @@ fn any_wish() -> impl Strategy<Value = Option<Wish>> {
     prop::option::weighted(0.85, (any_template(), account(), renewal, any::<bool>(), prop::bool::weighted(0.2)))
 }
 
-fn any_quota() -> impl Strategy<Value = Option<Quota>> {
-    let per = prop::option::of((1_u32..120).prop_map(|minutes| minutes * MINUTE));
-    prop::option::of((0_u32..6, per).prop_map(|(certificates, per)| Quota { certificates, per }))
+/// No bound, one or several, over minutes or over months.
+fn any_quotas() -> impl Strategy<Value = Vec<Quota>> {
+    let span = prop_oneof![(1_u32..120).prop_map(|minutes| minutes * MINUTE), (1_u32..400).prop_map(|days| days * DAY)];
+    let counting = prop_oneof![Just(Counting::Issued), Just(Counting::Unrevoked)];
+    let quota =
+        (0_u32..6, prop::option::of(span), counting).prop_map(|(certificates, per, counting)| Quota { certificates, per, counting });
+    prop::collection::vec(quota, 0..3)
 }
 
 /// A clinic of four devices with two profiles each.
@@ -93,7 +97,7 @@ fn any_scene() -> impl Strategy<Value = Scene> {
     let slots = prop::collection::vec((any_wish(), prop::option::of(any_slot())), 8);
     let devices = prop::collection::vec(prop::option::weighted(0.9, any_device()), 4);
     let issued_at = prop::collection::vec((0_u32..200).prop_map(|minutes| NOW.before(minutes * MINUTE)), 0..6);
-    (slots, devices, [any_quota(), any_quota()], 0_u32..4, issued_at).prop_map(|(slots, devices, quotas, at_once, issued_at)| {
+    (slots, devices, [any_quotas(), any_quotas()], 0_u32..4, issued_at).prop_map(|(slots, devices, quotas, at_once, issued_at)| {
         let mut scene = Scene::of(&[]).at_once(at_once);
         for (index, (wish, seen)) in slots.into_iter().enumerate() {
             let profile = if index % 2 == 0 { "karte" } else { "weborca" };
@@ -107,11 +111,37 @@ fn any_scene() -> impl Strategy<Value = Scene> {
         for (name, quota) in ["reception", "doctor"].into_iter().zip(quotas) {
             let name: AccountName = name.parse().unwrap();
             scene.observed.accounts.entry(name.clone()).or_default().issued_at = issued_at.clone();
-            scene.desired.quotas.extend(quota.map(|quota| (name, quota)));
+            scene.desired.quotas.extend((!quota.is_empty()).then_some((name, quota)));
         }
         let server = Server::knowing(&clinic(), scene.observed.clone());
         Scene { observed: server.observed(&clinic(), NOW), ..scene }
     })
+}
+
+/// A clinic of six devices, some of which have a certificate and will renew it, and others never had one; all under one account whose
+/// rolling quotas are nearly used up.
+fn crowded_scene() -> impl Strategy<Value = Scene> {
+    let device = prop::option::weighted(0.6, 1_u32..300);
+    let span = (10_u32..400).prop_map(|days| days * DAY);
+    let quotas = prop::collection::vec((1_u32..9, span), 1..3);
+    (prop::collection::vec(device, 6), quotas, prop::collection::vec(0_u32..300, 0..6), 1_u32..90).prop_map(
+        |(devices, quotas, issued, window)| {
+            let names = ["d1", "d2", "d3", "d4", "d5", "d6"];
+            let mut scene = Scene::of(&names);
+            for ((name, left), number) in names.iter().zip(devices).zip(1..) {
+                if let Some(days) = left {
+                    scene = scene.holds(name, [expiring_in(number, days * DAY)]);
+                }
+            }
+            let mut scene = scene.quota(0, None);
+            let bound = |(certificates, per)| Quota { certificates, per: Some(per), counting: Counting::Issued };
+            scene.desired.quotas.insert("reception".parse().unwrap(), quotas.into_iter().map(bound).collect());
+            scene.desired.slots.values_mut().for_each(|slot| slot.renewal.window = window * DAY);
+            let account = scene.observed.accounts.get_mut(&"reception".parse().unwrap()).unwrap();
+            account.issued_at = issued.into_iter().map(|days| NOW.before(days * DAY)).collect();
+            scene
+        },
+    )
 }
 
 fn wished((template, account, renewal, renews, has_dependant): Wish) -> crate::fleet::DesiredSlot {
@@ -161,7 +191,7 @@ proptest! {
 
     /// Until `wake_at`, the same observations give the same plan; so nothing is missed by sleeping until then.
     #[test]
-    fn nothing_changes_before_wake_at(scene in any_scene(), fraction in 0.0_f64..1.0) {
+    fn nothing_changes_before_wake_at(scene in prop_oneof![2 => any_scene(), 1 => crowded_scene()], fraction in 0.0_f64..1.0) {
         let plan = scene.plan();
         let last = plan.wake_at.map_or(NOW.after(4_000 * DAY), |wake_at| wake_at.before(Duration::from_secs(1)));
         prop_assert!(last >= NOW, "wake_at does not lie ahead");
@@ -211,14 +241,115 @@ proptest! {
 
     /// Quotas hold, whatever is ordered together; a quota that was exceeded before is not exceeded further.
     #[test]
-    fn a_rolling_quota_is_never_exceeded(scene in any_scene()) {
+    fn a_rolling_quota_is_never_exceeded(scene in prop_oneof![any_scene(), crowded_scene()]) {
         let actions = scene.plan().actions;
-        for (name, quota) in &scene.desired.quotas {
+        for (name, quota) in scene.desired.quotas.iter().flat_map(|(name, quotas)| quotas.iter().map(move |quota| (name, quota))) {
             let Some(span) = quota.per else { continue };
-            let issued = scene.observed.accounts[name].issued_at.iter().filter(|at| at.after(span) > NOW).count();
+            let seen = &scene.observed.accounts[name];
+            let counted = if quota.counting == Counting::Unrevoked { &seen.unrevoked_at } else { &seen.issued_at };
+            let issued = counted.iter().filter(|at| at.after(span) > NOW).count();
             let new = actions.iter().filter(|action| matches!(action, Action::Issue { account: Some(account), .. } if account == name)).count();
             prop_assert!(new == 0 || issued + new <= quota.certificates as usize);
         }
+    }
+
+    /// Seats: what is alive and what is ordered together never take more than the bound, unless they did before this plan.
+    #[test]
+    fn a_quota_of_living_certificates_is_never_exceeded(scene in any_scene()) {
+        let actions = scene.plan().actions;
+        for (name, quotas) in &scene.desired.quotas {
+            let of = |account: &Option<AccountName>| account.as_ref() == Some(name);
+            let new: BTreeSet<&SlotId> = actions.iter().filter_map(|action| match action {
+                Action::Issue { slot, account, .. } if of(account) => Some(slot),
+                _ => None,
+            }).collect();
+            // The order that is taken back to be placed anew keeps its seat.
+            let renewed = |slot: &SlotId| {
+                let is_it = |action: &Action| matches!(action, Action::Cancel { slot: of, because: Reason::Outdated } if of == slot);
+                actions.iter().any(is_it) && scene.observed.slots[slot].order.as_ref().is_some_and(|order| of(&order.account))
+            };
+            let seated = |slot: &SlotId, seen: &ObservedSlot| {
+                let alive = seen.certificates.iter().any(|held| of(&held.account) && !held.revoked && !held.is_expired(NOW));
+                alive || seen.order.as_ref().is_some_and(|order| of(&order.account)) || renewed(slot)
+            };
+            let after = carried_out(&scene.observed, &actions);
+            let seats = after.slots.iter().filter(|(slot, seen)| seated(slot, seen)).count();
+            let had = |slot: &&&SlotId| scene.observed.slots.get(**slot).is_some_and(|seen| seated(slot, seen));
+            let newly_seated = new.iter().filter(|slot| !had(slot)).count();
+            for quota in quotas.iter().filter(|quota| quota.per.is_none() && newly_seated > 0) {
+                prop_assert!(seats <= quota.certificates as usize, "{seats} {quota:?} {actions:?}");
+            }
+        }
+    }
+
+    /// Against brute force: whoever never had a certificate is given one only if every renewal that is due or will be still finds room,
+    /// under each bound, before its last call.
+    #[test]
+    fn a_new_slot_never_starves_a_renewal(scene in prop_oneof![any_scene(), crowded_scene()]) {
+        let plan = scene.plan();
+        for (name, quotas) in &scene.desired.quotas {
+            let of = |slot: &SlotId| scene.desired.slots.get(slot).is_some_and(|wanted| wanted.account.as_ref() == Some(name));
+            let blank = |slot: &SlotId| scene.observed.slots.get(slot).is_none_or(|seen| seen.certificates.is_empty() && seen.issued_at.is_empty());
+            let issued: BTreeSet<&SlotId> = plan.actions.iter().filter_map(|action| match action {
+                Action::Issue { slot, .. } if of(slot) => Some(slot),
+                _ => None,
+            }).collect();
+            if !issued.iter().any(|slot| blank(slot)) {
+                continue;
+            }
+            // What counts in each bound from now on: what was issued, what was ordered before, what this plan orders.
+            let seen = &scene.observed.accounts[name];
+            let hears = |slot: &SlotId| scene.observed.devices.get(&slot.device).is_some_and(|device| !device.revoked);
+            let is_open = |slot: &SlotId, seen: &ObservedSlot| {
+                let stays = scene.desired.slots.contains_key(slot) && scene.observed.devices.get(&slot.device).is_none_or(|device| !device.revoked);
+                stays && seen.order.as_ref().is_some_and(|order| order.account.as_ref() == Some(name))
+            };
+            let open = scene.observed.slots.iter().filter(|(slot, seen)| is_open(slot, seen)).count();
+            let mut times: Vec<Vec<Timestamp>> = quotas.iter().map(|quota| {
+                let counted = if quota.counting == Counting::Unrevoked { &seen.unrevoked_at } else { &seen.issued_at };
+                counted.iter().copied().chain(std::iter::repeat_n(NOW, open + issued.len())).collect()
+            }).collect();
+            let mut renewals: Vec<Outlook> = outlooks(&scene.desired, &scene.observed, NOW).into_iter()
+                .filter(|(slot, _)| of(slot) && hears(slot) && !issued.contains(slot) && scene.observed.slots[slot].order.is_none())
+                .filter(|(slot, _)| plan.verdicts[slot] != Some(Reason::Missing))
+                .map(|(_, outlook)| outlook).collect();
+            renewals.sort_by_key(|outlook| (outlook.due, outlook.last_call));
+            for outlook in renewals.iter().filter(|outlook| outlook.due > NOW) {
+                let mut at = outlook.due.max(NOW);
+                loop {
+                    let full = quotas.iter().zip(&times).filter_map(|(quota, times)| {
+                        let span = quota.per?;
+                        let mut within: Vec<Timestamp> = times.iter().copied().filter(|time| time.after(span) > at).collect();
+                        within.sort_unstable();
+                        let surplus = (within.len() + 1).checked_sub(quota.certificates as usize)?;
+                        (surplus > 0).then(|| within[surplus - 1].after(span))
+                    }).max();
+                    match full {
+                        Some(later) => at = later,
+                        None => break,
+                    }
+                }
+                prop_assert!(at <= outlook.last_call, "{name}: due {}, last call {}, room {at}", outlook.due, outlook.last_call);
+                times.iter_mut().for_each(|times| times.push(at));
+            }
+        }
+    }
+
+    /// What is said to find no place would wait, and everything else would not: the statement and the plan agree.
+    #[test]
+    fn statements_agree_with_the_plan(scene in prop_oneof![any_scene(), crowded_scene()]) {
+        let statements = statements(&scene.desired, &scene.observed, NOW);
+        let short: BTreeSet<SlotId> = statements.values().flat_map(|statement| &statement.short).map(|short| short.slot.clone()).collect();
+        let quota = |action: &Action| match action {
+            Action::Hold { slot, because: Obstacle::Quota, .. } => Some(slot.clone()),
+            _ => None,
+        };
+        let actions = scene.plan().actions;
+        let issued = actions.iter().filter_map(|action| if let Action::Issue { slot, .. } = action { Some(slot) } else { None });
+        prop_assert!(issued.clone().all(|slot| !short.contains(slot) || scene.plan().actions.iter().any(|action| matches!(action,
+            Action::Hold { because: Obstacle::OthersFirst | Obstacle::WrongClock | Obstacle::TooOften, .. }))), "{short:?} {actions:?}");
+        let held: BTreeSet<SlotId> = actions.iter().filter_map(quota).collect();
+        prop_assert!(held.is_subset(&short), "{held:?} {short:?}");
     }
 
     /// Against brute force: carry out the plans for both policies, and see what is left on the devices a day later.

@@ -1,6 +1,6 @@
 //! When a certificate is replaced: at one end of its renewal window, spread by a hash so that no fleet renews all at once.
 
-use crate::calendar::OpenHours;
+use crate::calendar::{OpenHours, Rhythm, Session};
 use crate::fleet::Held;
 use crate::name::{Serial, SlotId};
 use crate::policy::{RenewWhen, Renewal};
@@ -26,15 +26,21 @@ impl Window {
     ///
     /// Early: spread over the first third of the window. Late: spread over the last four tenths but for the last one, then
     /// moved into the opening hours before, so that somebody is there and the PC is switched on.
-    pub fn due(self, when: RenewWhen, hours: &OpenHours<'_>, slot: &SlotId, serial: Serial) -> Timestamp {
+    ///
+    /// Both are moved into the clinic's quiet hours, if it has any within the window before its last call, and neither waits for the end
+    /// of a closed stretch in which the certificate expires. Never later than the last call: no certificate expires for the calendar's
+    /// sake.
+    pub fn due(self, when: RenewWhen, hours: &Rhythm<'_>, slot: &SlotId, serial: Serial) -> Timestamp {
         let lot = draw(slot, serial);
-        match when {
-            RenewWhen::Early => plus(self.opens(), lot % (self.seconds / 3 + 1)),
-            RenewWhen::Late => {
-                let from = minus(self.closes, self.seconds / 5 * 2);
-                let length = self.last_call().since(from).as_secs();
-                self.open_moment(plus(from, lot % (length + 1)), hours, mix(lot))
-            }
+        let (from, to) = match when {
+            RenewWhen::Early => (self.opens(), plus(self.opens(), self.seconds / 3)),
+            RenewWhen::Late => (minus(self.closes, self.seconds / 5 * 2), self.last_call()),
+        };
+        let moment = plus(from, lot % (to.since(from).as_secs() + 1));
+        match hours.quiet.as_ref().and_then(|quiet| self.quiet_moment(moment, to, quiet, mix(lot))) {
+            Some(quiet) => quiet,
+            None if when == RenewWhen::Late || self.is_closed_from(moment, &hours.open) => self.open_moment(moment, &hours.open, mix(lot)),
+            None => moment,
         }
     }
 
@@ -47,16 +53,37 @@ impl Window {
         minus(self.closes, self.seconds)
     }
 
+    /// True if the clinic does not open again before expiry: whoever waits until then finds the PC switched off.
+    fn is_closed_from(self, moment: Timestamp, hours: &OpenHours<'_>) -> bool {
+        self.session_before(self.closes, hours).is_none_or(|session| session.last < moment)
+    }
+
     /// The moment itself if the clinic is open then; else one within the open hours before it, not all at closing time.
     fn open_moment(self, moment: Timestamp, hours: &OpenHours<'_>, lot: u64) -> Timestamp {
         if hours.is_open(moment) {
             return moment;
         }
-        hours.session_before(moment, moment.since(self.opens())).map_or(moment, |session| {
-            let length = session.last.since(session.first).as_secs();
-            plus(session.first, lot % (length + 1))
-        })
+        self.session_before(moment, hours).map_or(moment, |session| within(session, hours, lot))
     }
+
+    /// The moment itself if it is quiet; else one within the quiet hours before it, else before `to`, else before the last call.
+    fn quiet_moment(self, moment: Timestamp, to: Timestamp, quiet: &OpenHours<'_>, lot: u64) -> Option<Timestamp> {
+        if quiet.is_open(moment) {
+            return Some(moment);
+        }
+        let found = [moment, to, self.last_call()].into_iter().find_map(|latest| self.session_before(latest, quiet));
+        found.map(|session| within(session, quiet, lot))
+    }
+
+    fn session_before(self, moment: Timestamp, hours: &OpenHours<'_>) -> Option<Session> {
+        hours.session_before(moment, moment.since(self.opens()))
+    }
+}
+
+/// A moment of these hours, so that not everybody comes at their end. Where clocks are put back, hours may have a gap.
+fn within(session: Session, hours: &OpenHours<'_>, lot: u64) -> Timestamp {
+    let moment = plus(session.first, lot % (session.last.since(session.first).as_secs() + 1));
+    if hours.is_open(moment) { moment } else { session.last }
 }
 
 fn plus(moment: Timestamp, seconds: u64) -> Timestamp {

@@ -416,6 +416,73 @@ mod quotas {
         );
     }
 
+    /// What a slot needs goes to those that have a certificate first, to those that never had one last.
+    #[test]
+    fn a_due_renewal_never_starves_behind_a_new_slot() {
+        let month = Some(30 * DAY);
+        // Due now.
+        let due = || Scene::of(&["d1", "d2"]).holds("d1", [expiring_in(1, DAY)]).issued_ago("d1", [29 * DAY]);
+        check(
+            due().quota(2, month),
+            expect![[r#"
+            issue sakura/d1/karte (ExpiresSoon), replacing c1
+            hold sakura/d2/karte (Missing): Quota until 2026-04-02T00:00:00Z
+        "#]],
+        );
+        // Due in some days: the place that is free now would not be free again before the last call.
+        let soon = expiring_in(1, 55 * DAY);
+        let later = || Scene::of(&["d1", "d2"]).holds("d1", [soon.clone()]);
+        check(
+            later().quota(1, Some(90 * DAY)),
+            expect![[r#"
+                issue sakura/d1/karte (ExpiresSoon), replacing c1
+                hold sakura/d2/karte (Missing): Quota
+            "#]],
+        );
+        // Here it would.
+        check(
+            later().quota(1, Some(40 * DAY)),
+            expect![[r#"
+                issue sakura/d1/karte (ExpiresSoon), replacing c1
+                hold sakura/d2/karte (Missing): Quota
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_works_and_could_stay_leaves_the_last_place_to_what_is_due() {
+        let scene = Scene::of(&["d1", "d2"]).holds("d1", [proven(1)]).asked("d1").holds("d2", [expiring_in(2, 10 * DAY)]);
+        check(
+            scene.quota(1, Some(30 * DAY)),
+            expect![[r#"
+            issue sakura/d2/karte (ExpiresSoon), replacing c2
+            hold sakura/d1/karte (RenewalAsked): Quota
+        "#]],
+        );
+    }
+
+    #[test]
+    fn every_bound_of_an_account_holds() {
+        let mut scene = Scene::of(&["d1", "d2", "d3"]).holds("d1", [proven(1)]).issued_ago("d1", [DAY]).quota(3, None);
+        let rolling = crate::policy::Quota { certificates: 2, per: Some(30 * DAY), counting: Default::default() };
+        scene.desired.quotas.values_mut().for_each(|quotas| quotas.push(rolling));
+        check(
+            scene.clone(),
+            expect![[r#"
+            issue sakura/d2/karte (Missing)
+            hold sakura/d3/karte (Missing): Quota until 2026-04-30T00:00:00Z
+        "#]],
+        );
+        scene.desired.quotas.values_mut().for_each(|quotas| quotas[0].certificates = 1);
+        check(
+            scene,
+            expect![[r#"
+            hold sakura/d2/karte (Missing): Quota
+            hold sakura/d3/karte (Missing): Quota
+        "#]],
+        );
+    }
+
     #[test]
     fn a_rolling_quota_counts_replacements_too_and_says_when_it_frees() {
         let scene = |limit| {
@@ -457,6 +524,108 @@ mod quotas {
             hold sakura/d1/karte (RenewalAsked): Quota
         "#]],
         );
+    }
+}
+
+mod accounts {
+    use super::*;
+    use crate::fleet::Loose;
+
+    /// Everything was issued under `reception`, whose person has left, and `doctor` succeeds.
+    fn succession(scene: Scene) -> Scene {
+        let mut scene = scene.quota(9, None);
+        scene.desired.quotas.clear();
+        scene.desired.accounts.remove(&"reception".parse().unwrap());
+        scene.desired.slots.values_mut().for_each(|slot| slot.account = Some("doctor".parse().unwrap()));
+        scene
+    }
+
+    fn of_doctor(number: u64, progress: Progress) -> Held {
+        Held { account: Some("doctor".parse().unwrap()), ..held(number, progress) }
+    }
+
+    #[test]
+    fn what_was_issued_under_an_account_that_is_over_goes_only_once_its_successor_is_proven() {
+        check(
+            succession(Scene::holding([proven(1)])),
+            expect![[r#"
+            issue sakura/d1/karte (Outdated), replacing c1
+        "#]],
+        );
+        let with = |progress| {
+            let mut scene = succession(Scene::holding([proven(1)]));
+            scene.seen("d1").certificates.push(of_doctor(2, progress));
+            scene
+        };
+        check(
+            with(Progress::Installed),
+            expect![[r#"
+            hold sakura/d1/karte (NotProven): Device
+        "#]],
+        );
+        check(
+            with(Progress::Proven),
+            expect![[r#"
+            revoke c1 in sakura/d1/karte (Leftover)
+            retire c1 from sakura/d1/karte (Leftover)
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_is_gone_from_its_device_is_revoked_with_its_account() {
+        let mut scene = succession(Scene::of(&["d1"]));
+        scene.seen("d1").certificates.push(of_doctor(2, Progress::Proven));
+        let loose = |number| Loose { slot: slot("d1"), serial: crate::simulate::serial(number), not_after: NOW };
+        for (name, number) in [("reception", 1), ("doctor", 3)] {
+            scene.observed.accounts.entry(name.parse().unwrap()).or_default().loose.push(loose(number));
+        }
+        check(
+            scene,
+            expect![[r#"
+            revoke c1 in sakura/d1/karte (Leftover)
+        "#]],
+        );
+    }
+
+    #[test]
+    fn the_successor_needs_a_place_for_what_it_takes_over() {
+        let mut scene = succession(Scene::of(&["d1", "d2"]).holds("d1", [proven(1)]).holds("d2", [proven(2)]));
+        let quota = crate::policy::Quota { certificates: 1, per: None, counting: Default::default() };
+        scene.desired.quotas.insert("doctor".parse().unwrap(), vec![quota]);
+        check(
+            scene,
+            expect![[r#"
+            issue sakura/d1/karte (Outdated), replacing c1
+            hold sakura/d2/karte (Outdated): Quota
+        "#]],
+        );
+    }
+
+    #[test]
+    fn the_blast_radius_of_an_account_is_known_before_it_goes() {
+        let before = Scene::of(&["d1", "d2", "d3"]).holds("d1", [proven(1)]).holds("d2", [held(2, Progress::Installed)]).quota(9, None);
+        let told = |after: &Scene| {
+            let list = leaving(&before.desired, &after.desired, &before.observed, NOW);
+            let names = |slots: Vec<&SlotId>| slots.iter().map(|slot| slot.device.device.to_string()).collect::<Vec<_>>().join(" ");
+            list.into_iter()
+                .map(|left| {
+                    let locked: Vec<_> = left.locked_out.iter().map(|device| device.device.to_string()).collect();
+                    let (moves, lost) = (names(left.moves.keys().collect()), names(left.lost.iter().collect()));
+                    format!(
+                        "{}: {} alive, moves [{moves}], lost [{lost}], locks out [{}]",
+                        left.account,
+                        left.certificates.len(),
+                        locked.join(" ")
+                    )
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(&before), [""; 0]);
+        assert_eq!(told(&succession(before.clone())), ["reception: 2 alive, moves [d1 d2 d3], lost [], locks out []"]);
+        let mut without = succession(before.clone());
+        without.desired.slots.clear();
+        assert_eq!(told(&without), ["reception: 2 alive, moves [], lost [d1 d2 d3], locks out [d1]"]);
     }
 }
 

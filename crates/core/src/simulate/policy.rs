@@ -37,14 +37,15 @@ pub fn empty_tenant() -> Result<Tenant, String> {
 /// It names a clinic or a device that was not declared.
 pub fn declare(tenant: &mut Tenant, declaration: Declaration) -> Result<(), String> {
     match declaration {
-        Declaration::Clinic { name, at_once, hours } => {
+        Declaration::Clinic { name, at_once, hours, quiet } => {
             let clinic = empty_clinic(&name)?;
             let clinic = tenant.clinics.entry(name).or_insert(clinic);
             clinic.replace_at_once = at_once;
             clinic.hours = hours.map(weekdays).unwrap_or_default();
+            clinic.hours.quiet = quiet.map(|hours| weekdays(hours).open).unwrap_or_default();
         }
-        Declaration::Account { clinic, name, quota, active } => {
-            clinic_of(tenant, &clinic)?.accounts.insert(name, Account { mail: None, active, quota });
+        Declaration::Account { clinic, name, quotas, active, successor } => {
+            clinic_of(tenant, &clinic)?.accounts.insert(name, Account { mail: None, active, successor, quotas });
         }
         Declaration::Profile { name, validity, renewal, supply, dependant, notices } => {
             let (dependants, own) = (dependant.into_iter().collect(), profile(name.clone(), validity, renewal)?);
@@ -123,7 +124,12 @@ fn profile(name: ProfileName, validity: Duration, renewal: Renewal) -> Result<Ce
 
 fn weekdays(hours: Hours) -> Calendar {
     let days = [Weekday::Monday, Weekday::Tuesday, Weekday::Wednesday, Weekday::Thursday, Weekday::Friday];
-    Calendar { time_zone: Some("Asia/Tokyo".to_owned()), open: days.map(|day| (day, vec![hours])).into(), closed: vec![Closed::Holidays] }
+    Calendar {
+        time_zone: Some("Asia/Tokyo".to_owned()),
+        open: days.map(|day| (day, vec![hours])).into(),
+        quiet: BTreeMap::new(),
+        closed: vec![Closed::Holidays],
+    }
 }
 
 fn read<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, String> {

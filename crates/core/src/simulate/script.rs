@@ -8,7 +8,7 @@ use crate::calendar::Hours;
 use crate::fleet::Supply;
 use crate::install::Step;
 use crate::name::{AccountName, ClinicName, DeviceId, Label, ProfileName, SlotId};
-use crate::policy::{Quota, RenewWhen, Renewal};
+use crate::policy::{Counting, Quota, RenewWhen, Renewal};
 use crate::simulate::pc::{Crash, When};
 use crate::time::{DAY, HOUR, MINUTE};
 
@@ -37,8 +37,8 @@ pub enum Command {
 /// A change of policy.
 #[derive(Debug)]
 pub enum Declaration {
-    Clinic { name: ClinicName, at_once: u32, hours: Option<Hours> },
-    Account { clinic: ClinicName, name: AccountName, quota: Option<Quota>, active: bool },
+    Clinic { name: ClinicName, at_once: u32, hours: Option<Hours>, quiet: Option<Hours> },
+    Account { clinic: ClinicName, name: AccountName, quotas: Vec<Quota>, active: bool, successor: Option<AccountName> },
     Profile { name: ProfileName, validity: Duration, renewal: Renewal, supply: Supply, dependant: Option<Label>, notices: Vec<Duration> },
     Assign { clinic: ClinicName, profile: ProfileName, account: Option<AccountName>, devices: Option<BTreeSet<DeviceId>> },
     Devices(Vec<DeviceId>),
@@ -91,13 +91,17 @@ impl Reader {
     fn declaration(&self, kind: &str, name: &str, words: &[&str]) -> Result<Declaration, String> {
         let mut options = Options::of(words);
         let declaration = match kind {
-            "clinic" => {
-                Declaration::Clinic { name: name_of(name)?, at_once: options.parsed("at-once")?.unwrap_or(3), hours: options.hours()? }
-            }
+            "clinic" => Declaration::Clinic {
+                name: name_of(name)?,
+                at_once: options.parsed("at-once")?.unwrap_or(3),
+                hours: options.hours("hours")?,
+                quiet: options.hours("quiet")?,
+            },
             "account" => Declaration::Account {
                 clinic: self.clinic()?,
                 name: name_of(name)?,
-                quota: options.quota()?,
+                quotas: options.quotas()?,
+                successor: options.parsed("successor")?,
                 active: options.take("left").is_none(),
             },
             "profile" => Declaration::Profile {
@@ -184,17 +188,24 @@ impl<'a> Options<'a> {
         }
     }
 
-    fn quota(&mut self) -> Result<Option<Quota>, String> {
+    /// `quota=N` counts those alive, unless `per=SPAN` makes it a rolling one; `rolling=N/SPAN` is one more.
+    fn quotas(&mut self) -> Result<Vec<Quota>, String> {
+        let counting = if self.take("unrevoked").is_some() { Counting::Unrevoked } else { Counting::Issued };
         let per = self.span("per")?;
-        Ok(self.parsed("quota")?.map(|certificates| Quota { certificates, per }))
+        let first = self.parsed("quota")?.map(|certificates| Quota { certificates, per, counting });
+        let rolling = self.take("rolling").map(|text| {
+            let (certificates, span) = text.split_once('/').ok_or_else(|| format!("'{text}' should look like 25/730d"))?;
+            Ok::<_, String>(Quota { certificates: name_of(certificates)?, per: Some(span_of(span)?), counting })
+        });
+        Ok(first.into_iter().chain(rolling.transpose()?).collect())
     }
 
     fn renew_when(&mut self) -> RenewWhen {
         if self.take("late").is_some() { RenewWhen::Late } else { RenewWhen::Early }
     }
 
-    fn hours(&mut self) -> Result<Option<Hours>, String> {
-        let Some(text) = self.take("hours") else { return Ok(None) };
+    fn hours(&mut self, key: &str) -> Result<Option<Hours>, String> {
+        let Some(text) = self.take(key) else { return Ok(None) };
         let minute = |time: &str| {
             let (hour, minute) = time.split_once(':')?;
             Some(hour.parse::<u16>().ok()? * 60 + minute.parse::<u16>().ok()?)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::fleet::{Held, Observed, ObservedAccount, ObservedDevice, ObservedSlot, OpenOrder, Progress, Supply, Template};
+use crate::fleet::{Held, Loose, Observed, ObservedAccount, ObservedDevice, ObservedSlot, OpenOrder, Progress, Supply, Template};
 use crate::name::{AccountName, ClinicName, DeviceId, Label, OrderId, ProfileName, Serial, Sha256, SlotId};
 use crate::plan::Action;
 use crate::policy::KeyOrigin;
@@ -18,8 +18,18 @@ pub struct Server {
     /// Profiles whose certificates other programs hold copies of.
     pub copied: BTreeSet<ProfileName>,
     orders: BTreeMap<OrderId, Order>,
-    issuance: BTreeMap<(ClinicName, AccountName), Vec<Timestamp>>,
+    issuance: BTreeMap<(ClinicName, AccountName), Issuance>,
     certificates: u64,
+    revoked: BTreeSet<Serial>,
+}
+
+/// What was issued under one account.
+#[derive(Debug, Default)]
+struct Issuance {
+    /// When, and what if that is known.
+    issued: Vec<(Timestamp, Option<Serial>)>,
+    /// What is gone from its device.
+    gone: Vec<Loose>,
 }
 
 #[derive(Debug)]
@@ -74,8 +84,12 @@ impl Server {
     /// A server that knows of one clinic already.
     #[cfg(test)]
     pub fn knowing(clinic: &ClinicName, mut known: Observed) -> Self {
+        let issuance = |account: ObservedAccount| Issuance {
+            issued: account.issued_at.into_iter().map(|at| (at, None)).collect(),
+            gone: account.loose,
+        };
         let accounts = std::mem::take(&mut known.accounts).into_iter();
-        let issuance = accounts.map(|(name, account)| ((clinic.clone(), name), account.issued_at)).collect();
+        let issuance = accounts.map(|(name, account)| ((clinic.clone(), name), issuance(account))).collect();
         Self { known, issuance, certificates: 100, ..Self::default() }
     }
 
@@ -87,8 +101,8 @@ impl Server {
             slots: slots.map(|(slot, seen)| (slot.clone(), seen.clone())).collect(),
             accounts: BTreeMap::new(),
         };
-        for ((_, name), issued_at) in self.issuance.iter().filter(|((of, _), _)| of == clinic) {
-            observed.accounts.insert(name.clone(), ObservedAccount { alive: 0, issued_at: issued_at.clone() });
+        for ((_, name), issuance) in self.issuance.iter().filter(|((of, _), _)| of == clinic) {
+            observed.accounts.insert(name.clone(), self.account(issuance, now));
         }
         let alive = observed.slots.values().flat_map(|seen| &seen.certificates).filter(|held| !held.revoked && !held.is_expired(now));
         for name in alive.filter_map(|held| held.account.clone()) {
@@ -97,10 +111,24 @@ impl Server {
         observed
     }
 
+    fn account(&self, issuance: &Issuance, now: Timestamp) -> ObservedAccount {
+        let is_revoked = |serial: &Serial| self.revoked.contains(serial);
+        let unrevoked = issuance.issued.iter().filter(|(_, serial)| !serial.as_ref().is_some_and(is_revoked));
+        ObservedAccount {
+            alive: 0,
+            issued_at: issuance.issued.iter().map(|(at, _)| *at).collect(),
+            unrevoked_at: unrevoked.map(|(at, _)| *at).collect(),
+            loose: issuance.gone.iter().filter(|loose| !is_revoked(&loose.serial) && now <= loose.not_after).cloned().collect(),
+        }
+    }
+
     /// Takes a PC in. If there was one of that name before, its keys are lost: what it held is revoked.
     pub fn enrol(&mut self, device: &DeviceId, now: Timestamp) {
         let slots = self.known.slots.iter_mut().filter(|(slot, _)| slot.device == *device);
-        slots.flat_map(|(_, seen)| &mut seen.certificates).for_each(|held| held.revoked = true);
+        for held in slots.flat_map(|(_, seen)| &mut seen.certificates) {
+            held.revoked = true;
+            self.revoked.insert(held.serial);
+        }
         let fresh =
             ObservedDevice { last_seen: now, clock_offset: 0, revoked: false, installers: BTreeSet::new(), removing: BTreeSet::new() };
         self.known.devices.insert(device.clone(), fresh);
@@ -124,7 +152,10 @@ impl Server {
                     order.state = OrderState::Cancelled;
                 }
             }
-            Action::Revoke { slot, serial, .. } => self.held(slot, *serial).for_each(|held| held.revoked = true),
+            Action::Revoke { slot, serial, .. } => {
+                self.held(slot, *serial).for_each(|held| held.revoked = true);
+                self.revoked.insert(*serial);
+            }
             Action::Retire { slot, serial, .. } => self.slot(slot).retiring.extend([*serial]),
             Action::RemoveInstaller { device, sha256 } => {
                 self.known.devices.entry(device.clone()).and_modify(|device| device.removing.extend([*sha256]));
@@ -205,7 +236,7 @@ impl Server {
         });
         seen.issued_at.push(now);
         if let Some(name) = order.account {
-            self.issuance.entry((slot.clinic.clone(), name)).or_default().push(now);
+            self.issuance.entry((slot.clinic.clone(), name)).or_default().issued.push((now, Some(serial)));
         }
     }
 
@@ -224,12 +255,22 @@ impl Server {
                     device.removing.remove(&file);
                 });
             }
-            Receipt::Retired(serial) => slots.for_each(|seen| {
-                seen.certificates.retain(|held| held.serial != serial);
-                seen.retiring.remove(&serial);
-            }),
+            Receipt::Retired(serial) => self.forget(device, serial),
             Receipt::Installed(serial) => note(slots, serial, Progress::Installed),
             Receipt::Proven(serial) => note(slots, serial, Progress::Proven),
+        }
+    }
+
+    /// Notes that a certificate is gone from its device. Who counts it, counts it on.
+    fn forget(&mut self, device: &DeviceId, serial: Serial) {
+        for (slot, seen) in self.known.slots.iter_mut().filter(|(slot, _)| slot.device == *device) {
+            seen.retiring.remove(&serial);
+            let Some(index) = seen.certificates.iter().position(|held| held.serial == serial) else { continue };
+            let held = seen.certificates.remove(index);
+            if let Some(name) = held.account {
+                let loose = Loose { slot: slot.clone(), serial, not_after: held.not_after };
+                self.issuance.entry((slot.clinic.clone(), name)).or_default().gone.push(loose);
+            }
         }
     }
 
@@ -272,6 +313,7 @@ impl Server {
         let newest = self.known.slots.get_mut(slot).and_then(|seen| seen.certificates.last_mut());
         let newest = newest.ok_or_else(|| format!("{slot} holds no certificate"))?;
         newest.revoked = true;
+        self.revoked.insert(newest.serial);
         Ok(newest.serial)
     }
 

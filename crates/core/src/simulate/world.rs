@@ -158,12 +158,12 @@ impl World {
         for (name, clinic) in &self.policy.clinics {
             let accounts = self.server.observed(name, self.now).accounts;
             for (account, seen) in accounts {
-                let quota = clinic.accounts.get(&account).and_then(|account| account.quota);
-                let used = |quota: Quota| match quota.per {
+                let quotas = clinic.accounts.get(&account).map(|account| account.quotas.as_slice()).unwrap_or_default();
+                let used = |quota: &Quota| match quota.per {
                     Some(span) => seen.issued_at.iter().filter(|at| at.after(span) > self.now).count(),
                     None => seats(&self.server.known, name, &account, self.now),
                 };
-                if quota.is_some_and(|quota| used(quota) > quota.certificates as usize) {
+                if quotas.iter().any(|quota| used(quota) > quota.certificates as usize) {
                     self.log.violated(self.now, format!("{name}: account {account} has more certificates than it may"));
                 }
             }

@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use serde::Deserialize;
+use tegata_api::v1::account::{Account, AccountDetail, SlotDetail};
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::fleet::{
     Action, ApplyRequest, Certificate, Clinic, CodeAnswer, CodeRequest, Device, DeviceDetail, DocumentInForce, Documents, Preview,
@@ -20,6 +21,7 @@ use tegata_api::v1::fleet::{
 };
 use tegata_core::name::{ClinicName, DeviceId, Serial, TenantName};
 
+use crate::accounts;
 use crate::asks;
 use crate::audit::Ledger;
 use crate::bells::Bells;
@@ -51,6 +53,9 @@ pub fn routes() -> Vec<Route> {
         get(Person, "/v1/tenants/{tenant}/certificates", certificates),
         get(Person, "/v1/tenants/{tenant}/actions", actions),
         get(Person, "/v1/tenants/{tenant}/devices/{clinic}/{device}", device),
+        get(Person, "/v1/tenants/{tenant}/quotas", quotas),
+        get(Person, "/v1/tenants/{tenant}/accounts/{clinic}/{account}", account),
+        get(Person, "/v1/tenants/{tenant}/slots/{clinic}/{device}/{profile}", slot),
         post(Person, "/v1/tenants/{tenant}/devices/{clinic}/{device}/code", code),
         post(Person, "/v1/tenants/{tenant}/devices/{clinic}/{device}/revoke", revoke_device),
         post(Person, "/v1/tenants/{tenant}/certificates/{serial}/revoke", revoke_certificate),
@@ -208,6 +213,29 @@ async fn actions(
 
 async fn device(caller: Caller, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<Json<DeviceDetail>, Refusal> {
     let detail = fleet::device_detail(&ledger, &caller.tenant, &caller.device()?, clock.now()).await?;
+    detail.map(Json).ok_or_else(Refusal::not_found)
+}
+
+async fn quotas(
+    caller: Caller,
+    only: Only,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+) -> Result<Json<Vec<Account>>, Refusal> {
+    let clinic = only.known(&ledger, &caller.tenant).await?;
+    Ok(Json(accounts::quotas(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+}
+
+async fn account(caller: Caller, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<Json<AccountDetail>, Refusal> {
+    let (clinic, account) = (named(&caller.path, "clinic")?, named(&caller.path, "account")?);
+    let detail = accounts::detail(&ledger, &caller.tenant, &clinic, &account, clock.now()).await?;
+    detail.map(Json).ok_or_else(Refusal::not_found)
+}
+
+async fn slot(caller: Caller, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<Json<SlotDetail>, Refusal> {
+    let part = |name| caller.path.iter().find(|(known, _)| *known == name).map(|(_, text)| text).unwrap_or_default();
+    let slot = format!("{}/{}/{}", part("clinic"), part("device"), part("profile")).parse().map_err(|_| Refusal::not_found())?;
+    let detail = accounts::slot(&ledger, &caller.tenant, &slot, clock.now()).await?;
     detail.map(Json).ok_or_else(Refusal::not_found)
 }
 

@@ -40,6 +40,7 @@ impl Refusal {
             findings: vec![],
             locked_out: vec![],
             faults: vec![],
+            over_quota: vec![],
         };
         Self { problem: Box::new(problem), cause: None }
     }
@@ -104,7 +105,7 @@ fn status(code: Code) -> StatusCode {
         Code::Unauthorized => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::CodeRefused => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
-        Code::OrderClosed | Code::WouldLockOut | Code::Conflict => StatusCode::CONFLICT,
+        Code::OrderClosed | Code::WouldLockOut | Code::OverQuota | Code::Conflict => StatusCode::CONFLICT,
         Code::RequestRefused | Code::BundleRefused | Code::InvalidDocuments => StatusCode::UNPROCESSABLE_ENTITY,
         Code::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -224,6 +225,12 @@ impl From<ApplyError> for Refusal {
                 let mut refusal = Self::new(Code::WouldLockOut, "devices could no longer sign in")
                     .detail("nothing was applied; if this is meant, allow that many devices to be locked out");
                 refusal.problem.locked_out = preview.locked_out;
+                refusal
+            }
+            ApplyError::OverQuota(preview) => {
+                let mut refusal = Self::new(Code::OverQuota, "more certificates are asked for than an account may have")
+                    .detail("nothing was applied; revoke what is not needed, or allow that many slots to wait");
+                refusal.problem.over_quota = preview.over_quota;
                 refusal
             }
             ApplyError::Store(error) => error.into(),

@@ -61,7 +61,7 @@ async fn who_would_be_locked_out_is_told_and_refused_unless_allowed() {
 async fn documents_that_are_left_out_go_only_with_prune() {
     let world = World::with(&[&sakura(&["pc-1"]), &clinic("momiji", &["pc-9"], "")]).await;
     let keep = Documents { prune: false, ..documents(&[&sakura(&["pc-2"])]) };
-    let request = ApplyRequest { documents: keep, allow_lockout: 0 };
+    let request = ApplyRequest { documents: keep, allow_lockout: 0, allow_over_quota: 0 };
     apply(&world.ledger, &world.bells, &tenant(), &request, "person:test", world.now).await.unwrap();
     assert_eq!(world.ledger.policy(&tenant()).await.unwrap().clinics.len(), 2);
     let preview = world.apply(&[&sakura(&["pc-2"])]).await.unwrap();
@@ -75,7 +75,7 @@ async fn i4_a_profile_that_changes_wakes_every_clinic_that_uses_it() {
     world.settle().await;
     let mut longer = documents(&[&sakura(&["pc-1"]), &clinic("momiji", &["pc-9"], "")]);
     longer.files[0].text = longer.files[0].text.replace("validity: 90d", "validity: 120d");
-    let request = ApplyRequest { documents: longer, allow_lockout: 0 };
+    let request = ApplyRequest { documents: longer, allow_lockout: 0, allow_over_quota: 0 };
     apply(&world.ledger, &world.bells, &tenant(), &request, "person:test", world.now).await.unwrap();
     assert_eq!(world.ledger.store().due(world.now, 10).await.unwrap().len(), 2);
 }
@@ -95,11 +95,11 @@ async fn an_issuer_whose_authority_was_made_keeps_its_name() {
     let world = World::with(&[&sakura(&["pc-1"])]).await;
     let rename = |mut documents: Documents| {
         documents.files[0].text = documents.files[0].text.replace("commonName: Aozora CA", "commonName: Other CA");
-        ApplyRequest { documents, allow_lockout: 0 }
+        ApplyRequest { documents, allow_lockout: 0, allow_over_quota: 0 }
     };
     let request = rename(documents(&[&sakura(&["pc-1"])]));
     apply(&world.ledger, &world.bells, &tenant(), &request, "person:test", world.now).await.expect("nothing was made by this name yet");
-    let request = ApplyRequest { documents: documents(&[&sakura(&["pc-1"])]), allow_lockout: 0 };
+    let request = ApplyRequest { documents: documents(&[&sakura(&["pc-1"])]), allow_lockout: 0, allow_over_quota: 0 };
     apply(&world.ledger, &world.bells, &tenant(), &request, "person:test", world.now).await.unwrap();
 
     let authorities = Authorities::new(world.ledger.clone(), Clock::system(), Seal::generate());
@@ -121,7 +121,7 @@ async fn an_issuer_stays_until_nothing_that_it_issued_is_in_use() {
     let moved = |mut documents: Documents| {
         let text = documents.files[0].text.replace("name: portal", "name: portal-2").replace("issuer: portal", "issuer: portal-2");
         documents.files[0].text = text;
-        ApplyRequest { documents, allow_lockout: 0 }
+        ApplyRequest { documents, allow_lockout: 0, allow_over_quota: 0 }
     };
     let apply = async || {
         let request = moved(documents(&[&sakura(&["pc-1"])]));

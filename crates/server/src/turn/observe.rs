@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tegata_core::desire::desire;
-use tegata_core::fleet::{Desired, Held, Observed, ObservedAccount, ObservedDevice, ObservedSlot, OpenOrder, Progress};
+use tegata_core::fleet::{Desired, Held, Loose, Observed, ObservedAccount, ObservedDevice, ObservedSlot, OpenOrder, Progress};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TenantName};
 use tegata_core::policy::Tenant;
 use tegata_core::time::{DAY, Timestamp};
@@ -69,7 +69,7 @@ pub(crate) fn hosts<'a>(policy: &'a Tenant, device: &'a DeviceId) -> impl Iterat
 
 /// How far back issuance counts: the longest quota span, and at least a day for the circuit breaker.
 fn history(wishes: &[&Desired]) -> Duration {
-    let spans = wishes.iter().flat_map(|desired| desired.quotas.values()).filter_map(|quota| quota.per);
+    let spans = wishes.iter().flat_map(|desired| desired.quotas.values()).flatten().filter_map(|quota| quota.per);
     spans.max().unwrap_or_default().max(DAY)
 }
 
@@ -158,6 +158,10 @@ fn count(account: &mut ObservedAccount, row: &CertificateRow, now: Timestamp, si
     account.alive += u32::from(alive);
     if row.issued_at >= since {
         account.issued_at.push(row.issued_at);
+        account.unrevoked_at.extend(row.revoked_at.is_none().then_some(row.issued_at));
+    }
+    if row.retired_at.is_some() && row.revoked_at.is_none() && row.not_after >= now {
+        account.loose.push(Loose { slot: row.slot.clone(), serial: row.serial, not_after: row.not_after });
     }
 }
 

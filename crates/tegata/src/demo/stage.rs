@@ -66,7 +66,7 @@ impl Stage {
 async fn apply(session: &Session, cast: &Cast, progress: &Progress) -> Result<()> {
     let begin = Instant::now();
     let documents = Documents { files: cast.files.clone(), prune: false };
-    let preview: Preview = session.post("apply", &ApplyRequest { documents, allow_lockout: 0 }).await?;
+    let preview: Preview = session.post("apply", &ApplyRequest { documents, allow_lockout: 0, allow_over_quota: 0 }).await?;
     let took = begin.elapsed().as_millis();
     progress.say(&format!("applied {} documents in {took} ms: {} actions follow", preview.documents.len(), preview.actions.len()));
     Ok(())

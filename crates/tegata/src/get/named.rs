@@ -1,5 +1,6 @@
 //! Choosing from a list by name.
 
+use tegata_api::v1::account::Account;
 use tegata_api::v1::fleet::{Certificate, Clinic, Device, DocumentInForce, Slot};
 
 /// Something that people call by a name.
@@ -40,6 +41,14 @@ impl Named for Certificate {
 
     fn is_called(&self, name: &str) -> bool {
         self.serial.eq_ignore_ascii_case(name)
+    }
+}
+
+impl Named for Account {
+    const WHAT: &'static str = "quota";
+
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name
     }
 }
 

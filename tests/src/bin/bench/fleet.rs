@@ -46,7 +46,8 @@ impl Fleet {
     pub async fn apply(&self, devices: &[String], profiles: &[String]) -> Result<()> {
         let text = Clinic { devices, profiles }.to_yaml();
         let documents = Documents { files: vec![File { name: "bench.yaml".into(), text }], prune: true };
-        let _: Preview = self.admin.post("/v1/tenants/aozora/apply", &ApplyRequest { documents, allow_lockout: 0 }).await?;
+        let _: Preview =
+            self.admin.post("/v1/tenants/aozora/apply", &ApplyRequest { documents, allow_lockout: 0, allow_over_quota: 0 }).await?;
         Ok(())
     }
 

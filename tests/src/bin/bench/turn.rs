@@ -91,7 +91,8 @@ async fn clinic(folder: &Path) -> Result<(Ledger, ClinicId)> {
     let ledger = Ledger::new(Arc::new(Sqlite::open(&folder.join("tegata.db")).await?));
     let text = Clinic { devices: &names("pc", DEVICES), profiles: &names("karte", 1) }.to_yaml();
     let documents = Documents { files: vec![File { name: "bench.yaml".into(), text }], prune: true };
-    policy::apply(&ledger, &Bells::default(), &tenant()?, &ApplyRequest { documents, allow_lockout: 0 }, "bench", NOW).await?;
+    policy::apply(&ledger, &Bells::default(), &tenant()?, &ApplyRequest { documents, allow_lockout: 0, allow_over_quota: 0 }, "bench", NOW)
+        .await?;
     Ok((ledger, ClinicId { tenant: tenant()?, clinic: "sakura".parse()? }))
 }
 

@@ -64,6 +64,10 @@ pub struct Hours {
     /// Hours for a day (`sat`) or a row of days (`mon-fri`). A day that is not named is closed; none at all means around the clock.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub open: BTreeMap<String, OpenHours>,
+    /// Hours in which a replacement disturbs nobody (a browser may have to start again), written like `open`. They count on days on which
+    /// the clinic is not closed. Left out: no hour is better than another.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quiet: BTreeMap<String, OpenHours>,
     /// Days on which the clinic is closed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
@@ -82,6 +86,9 @@ pub struct Account {
     /// Whether the person is still there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<AccountState>,
+    /// The account under which its certificates are issued anew once the person has left. Left out: they go, and nothing replaces them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<Name>,
     /// How many certificates it may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
@@ -93,11 +100,11 @@ pub struct Account {
 pub enum AccountState {
     /// Yes.
     Active,
-    /// No: every certificate issued under the account goes.
+    /// No: every certificate issued under the account goes, once its successor's is proven if the account names one.
     Left,
 }
 
-/// A bound on the certificates of one account.
+/// What bounds the certificates of one account: one bound, and perhaps more that hold as well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Quota {
@@ -107,6 +114,38 @@ pub struct Quota {
     /// Counted over this rolling span of issuance, such as `730d`. Left out: those alive at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per: Option<Span>,
+    /// With `per`: which of those that were issued count. Left out: `issued`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counting: Option<Counting>,
+    /// Further bounds, each of which holds too: `{ certificates: 50, also: [{ certificates: 25, per: 730d }] }`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub also: Vec<Bound>,
+}
+
+/// A further bound on the certificates of one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bound {
+    /// The most that are allowed.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub certificates: u32,
+    /// Counted over this rolling span of issuance, such as `730d`. Left out: those alive at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<Span>,
+    /// With `per`: which of those that were issued count. Left out: `issued`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counting: Option<Counting>,
+}
+
+/// Which certificates count against a bound over a rolling span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Counting {
+    /// All that were issued: only time frees a place.
+    Issued,
+    /// Those of them that were not revoked: revoking one frees its place.
+    Unrevoked,
 }
 
 /// A PC or server.

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tegata_core::name::{DeviceId, ProfileName};
-use tegata_core::policy::{CertificateProfile, ClinicNetwork, Quota, Selector};
+use tegata_core::policy::{Assignment, CertificateProfile, ClinicNetwork, Quota, Selector};
 use tegata_core::vendor::SubjectRule;
 
 use super::{Declared, referred};
 use crate::hint::{did_you_mean, quote};
-use crate::v1::policy::{ClinicNetworkSpec, Kind};
+use crate::v1::policy::{Account, ClinicNetworkSpec, Kind};
 use crate::yaml::gather::{At, Gather, Wrong};
 
 /// The most slots of one clinic, which is planned in one go.
@@ -80,9 +80,11 @@ fn certificates(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, declared: &
         }
         let Some(devices) = selected(clinic, declared, &assignment.devices) else { continue };
         nobody_missing(written, clinic, index, &devices, &at.key("devices"), gather);
-        let account = assignment.account.as_ref().map_or("", |account| account.as_str());
-        let profile = declared.profiles.get(assignment.profile.as_str()).copied().flatten();
-        under.entry(account).or_default().push(Asked { slots: devices.len(), profile });
+        // Whoever succeeds somebody who has left needs the places for it.
+        if let Some(account) = assignment.account.as_ref().and_then(|account| clinic.live_account(account)) {
+            let profile = declared.profiles.get(assignment.profile.as_str()).copied().flatten();
+            under.entry(account.as_str()).or_default().push(Asked { assignment, devices: devices.clone(), profile });
+        }
         slots += devices.len();
         if slots > SLOTS_MAX {
             let message = format!("the clinic asks for more than {SLOTS_MAX} certificates");
@@ -168,7 +170,8 @@ fn nobody_missing(
 
 /// Certificates that one line of a clinic asks for.
 struct Asked<'a> {
-    slots: usize,
+    assignment: &'a Assignment,
+    devices: Vec<DeviceId>,
     /// `None` if it could not be understood.
     profile: Option<&'a CertificateProfile>,
 }
@@ -176,29 +179,33 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// How many are issued within `span` to keep these alive, if each is replaced as early as policy allows.
     fn issued_within(&self, span: Duration) -> usize {
-        let Some(profile) = self.profile else { return self.slots };
+        let Some(profile) = self.profile else { return self.devices.len() };
         let life = profile.validity.as_secs();
         // No certificate is replaced before a third of its life is over, whatever the window says.
         let each = life - profile.renewal.window.as_secs().min(life / 3 * 2);
         let times = span.as_secs().div_ceil(each.max(1));
-        self.slots.saturating_mul(usize::try_from(times).unwrap_or(usize::MAX))
+        self.devices.len().saturating_mul(usize::try_from(times).unwrap_or(usize::MAX))
     }
 }
 
 /// What is wrong with a quota under which this is asked for: the last certificates would never be issued.
 fn too_few(account: &str, quota: Quota, asked: &[Asked<'_>]) -> Option<Wrong> {
     let allowed = usize::try_from(quota.certificates).unwrap_or(usize::MAX);
-    let slots: usize = asked.iter().map(|asked| asked.slots).sum();
-    (slots > allowed).then(|| {
-        let message = format!("account {} may have {allowed} certificates, but {slots} are asked for under it", quote(account));
-        Wrong::new(message, "let other accounts take some of the devices, or raise the quota if the issuer allows it")
-    })
+    let mut slots = asked.iter().flat_map(|asked| asked.devices.iter().map(move |device| (device, &asked.assignment.profile)));
+    let (device, profile) = slots.nth(allowed)?;
+    let count: usize = asked.iter().map(|asked| asked.devices.len()).sum();
+    let message = format!("account {} may have {allowed} certificates, but {count} are asked for under it", quote(account));
+    let hint = format!(
+        "number {} is {profile} on {device}; let other accounts take some of the devices, or raise the quota if the issuer allows it",
+        allowed + 1
+    );
+    Some(Wrong::new(message, hint))
 }
 
 /// What is wrong with a quota that renewals would use up: certificates would die before their turn comes.
 fn too_slow(account: &str, quota: Quota, asked: &[Asked<'_>]) -> Option<Wrong> {
     let allowed = usize::try_from(quota.certificates).unwrap_or(usize::MAX);
-    let (span, slots) = (quota.per?, asked.iter().map(|asked| asked.slots).sum::<usize>());
+    let (span, slots) = (quota.per?, asked.iter().map(|asked| asked.devices.len()).sum::<usize>());
     let needed = asked.iter().fold(0_usize, |sum, asked| sum.saturating_add(asked.issued_within(span)));
     (needed > allowed).then(|| {
         let days = span.as_secs() / 86_400;
@@ -216,15 +223,38 @@ fn quotas(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, under: &BTreeMap<
     let at_spec = root.key("spec");
     let at_accounts = at_spec.key("accounts");
     for (index, account) in written.accounts.iter().enumerate() {
-        // Under the account of somebody who has left, nothing is asked for.
-        let known = clinic.accounts.iter().find(|(name, known)| name.as_str() == account.name.0 && known.active);
-        let Some(quota) = known.and_then(|(_, known)| known.quota) else { continue };
+        let at_account = at_accounts.item(index);
+        let Some(known) = clinic.accounts.iter().find(|(name, _)| name.as_str() == account.name.0).map(|(_, known)| known) else {
+            continue;
+        };
+        successor(account, clinic, &at_account.key("successor"), gather);
         let asked = under.get(account.name.0.as_str()).map(Vec::as_slice).unwrap_or_default();
-        let wrong = too_few(&account.name.0, quota, asked);
-        if let Some(wrong) = wrong.or_else(|| too_slow(&account.name.0, quota, asked).filter(|_| gather.is_new())) {
-            let at_account = at_accounts.item(index);
-            let at_quota = at_account.key("quota");
-            gather.say(&at_quota.key("certificates"), wrong);
+        for (number, quota) in known.quotas.iter().enumerate() {
+            let wrong = too_few(&account.name.0, *quota, asked);
+            if let Some(wrong) = wrong.or_else(|| too_slow(&account.name.0, *quota, asked).filter(|_| gather.is_new())) {
+                let at_quota = at_account.key("quota");
+                let at_also = at_quota.key("also");
+                let at_bound = if number == 0 { at_quota } else { at_also.item(number - 1) };
+                gather.say(&at_bound.key("certificates"), wrong);
+            }
         }
+    }
+}
+
+/// Reports a successor that there is not, and one who leads to nobody.
+fn successor(written: &Account, clinic: &ClinicNetwork, at: &At<'_>, gather: &mut Gather<'_>) {
+    let Some(name) = &written.successor else { return };
+    let known = clinic.accounts.iter().find(|(known, _)| known.as_str() == name.0);
+    let Some((_, successor)) = known else {
+        let hint =
+            did_you_mean(&name.0, clinic.accounts.keys().map(|account| account.as_str())).unwrap_or_else(|| "add it under accounts".into());
+        return gather.say(at, Wrong::new(format!("there is no account {}", quote(&name.0)), hint));
+    };
+    let hint = "name an account whose person is there";
+    if name.0 == written.name.0 {
+        gather.say(at, Wrong::new(format!("account {} would succeed itself", quote(&name.0)), hint));
+    } else if !successor.active && known.and_then(|(name, _)| clinic.live_account(name)).is_none() {
+        let message = format!("account {} has left too, and nobody who is there succeeds it", quote(&name.0));
+        gather.say(at, Wrong::new(message, hint));
     }
 }

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tegata_core::calendar::Calendar;
+use tegata_core::calendar::{self, Calendar, Weekday};
 use tegata_core::name::{ClinicName, DeviceId, Label};
 use tegata_core::policy::{self, InstallerRule};
 
 use super::{ROOT, labels, set};
 use crate::hint::{did_you_mean, quote};
 use crate::v1::policy::{
-    Account, AccountState, Assignment, ClinicNetworkSpec, Device, Folder, Hours, Installers, Platform, Quota, RemoveInstallers, Selector,
+    Account, AccountState, Assignment, Bound, ClinicNetworkSpec, Counting, Device, Folder, Hours, Installers, OpenHours, Platform, Quota,
+    RemoveInstallers, Selector,
 };
 use crate::yaml::gather::{At, Gather, Wrong};
 use crate::yaml::written;
@@ -78,10 +79,18 @@ fn calendar(hours: &Hours, at: &At<'_>, gather: &mut Gather<'_>) -> Calendar {
         let hint = did_you_mean(&hours.time_zone, ZONES).unwrap_or_default();
         gather.say(&at.key("timeZone"), Wrong::new(format!("there is no time zone {}", quote(&hours.time_zone)), hint));
     }
+    let open = week(&hours.open, &at.key("open"), gather);
+    let quiet = week(&hours.quiet, &at.key("quiet"), gather);
+    let at = at.key("closed");
+    let closed = set(&hours.closed, &at, gather, |days, at, gather| gather.take(at, written::closed(&days.0)), |days| days.0.clone());
+    Calendar { time_zone: Some(hours.time_zone.clone()), open, quiet, closed: closed.into_iter().collect() }
+}
+
+/// Reads hours for days and rows of days.
+fn week(written: &BTreeMap<String, OpenHours>, at_week: &At<'_>, gather: &mut Gather<'_>) -> BTreeMap<Weekday, Vec<calendar::Hours>> {
     let mut open = BTreeMap::new();
-    for (row, text) in &hours.open {
-        let at_open = at.key("open");
-        let at = at_open.key(row);
+    for (row, text) in written {
+        let at = at_week.key(row);
         let spans = gather.take(&at, written::hours(&text.0));
         let days = match written::days(row) {
             Ok(days) => days,
@@ -98,9 +107,7 @@ fn calendar(hours: &Hours, at: &At<'_>, gather: &mut Gather<'_>) -> Calendar {
             }
         }
     }
-    let at = at.key("closed");
-    let closed = set(&hours.closed, &at, gather, |days, at, gather| gather.take(at, written::closed(&days.0)), |days| days.0.clone());
-    Calendar { time_zone: Some(hours.time_zone.clone()), open, closed: closed.into_iter().collect() }
+    open
 }
 
 fn accounts(list: &[Account], at: &At<'_>, gather: &mut Gather<'_>) -> BTreeMap<tegata_core::name::AccountName, policy::Account> {
@@ -108,8 +115,9 @@ fn accounts(list: &[Account], at: &At<'_>, gather: &mut Gather<'_>) -> BTreeMap<
     for (index, written) in list.iter().enumerate() {
         let at = at.item(index);
         let mail = written.mail.as_ref().and_then(|mail| gather.name(&at.key("mail"), &mail.0));
-        let quota = written.quota.as_ref().and_then(|written| quota(written, &at.key("quota"), gather));
-        let account = policy::Account { mail, active: written.state != Some(AccountState::Left), quota };
+        let successor = written.successor.as_ref().and_then(|name| gather.name(&at.key("successor"), &name.0));
+        let quotas = written.quota.as_ref().map(|written| quotas(written, &at.key("quota"), gather)).unwrap_or_default();
+        let account = policy::Account { mail, active: written.state != Some(AccountState::Left), successor, quotas };
         if let Some(name) = gather.name(&at.key("name"), &written.name.0) {
             gather.unique(&mut accounts, &at.key("name"), "accounts", name, account);
         }
@@ -117,16 +125,42 @@ fn accounts(list: &[Account], at: &At<'_>, gather: &mut Gather<'_>) -> BTreeMap<
     accounts
 }
 
-fn quota(quota: &Quota, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::Quota> {
+/// Reads every bound, the first one from the quota itself.
+fn quotas(quota: &Quota, at: &At<'_>, gather: &mut Gather<'_>) -> Vec<policy::Quota> {
+    let Quota { certificates, per, counting, also } = quota;
+    let first = Bound { certificates: *certificates, per: per.clone(), counting: *counting };
+    let mut bounds: Vec<policy::Quota> = bound(&first, at, gather).into_iter().collect();
+    let at_also = at.key("also");
+    for (index, written) in also.iter().enumerate() {
+        let at = at_also.item(index);
+        let Some(read) = bound(written, &at, gather) else { continue };
+        if bounds.iter().any(|other| other.per == read.per && other.counting == read.counting) {
+            let message = "two bounds count the same certificates over the same span";
+            gather.say(&at, Wrong::new(message, "keep the smaller one"));
+        }
+        bounds.push(read);
+    }
+    bounds
+}
+
+fn bound(quota: &Bound, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::Quota> {
     let at_per = at.key("per");
     let per = optional(quota.per.as_ref(), |per| gather.take(&at_per, written::span(&per.0)))?;
+    if quota.counting.is_some() && per.is_none() {
+        let message = "what is alive is counted without regard to when it was issued";
+        gather.say(&at.key("counting"), Wrong::new(message, "delete counting, or write a span such as per: 730d"));
+    }
     if per.is_some_and(|per| per < tegata_core::time::DAY) {
         gather.say(
             &at_per,
             Wrong::new("a quota is counted over at least one day", "write a span such as 730d, or leave per out to count those alive"),
         );
     }
-    Some(policy::Quota { certificates: quota.certificates, per })
+    let counting = match quota.counting {
+        None | Some(Counting::Issued) => policy::Counting::Issued,
+        Some(Counting::Unrevoked) => policy::Counting::Unrevoked,
+    };
+    Some(policy::Quota { certificates: quota.certificates, per, counting })
 }
 
 fn devices(list: &[Device], at: &At<'_>, gather: &mut Gather<'_>) -> BTreeMap<tegata_core::name::DeviceName, policy::Device> {

@@ -96,7 +96,7 @@ impl World {
 
     pub async fn apply(&self, tenant: &str, text: &str) {
         let documents = Documents { files: vec![File { name: "policy.yaml".into(), text: text.into() }], prune: true };
-        let request = ApplyRequest { documents, allow_lockout: 1000 };
+        let request = ApplyRequest { documents, allow_lockout: 1000, allow_over_quota: 0 };
         let _: Preview = self.admin().post(&format!("/v1/tenants/{tenant}/apply"), &request).await.unwrap();
     }
 

@@ -53,7 +53,10 @@ const ORDERS: &str = "SELECT * FROM orders WHERE number IN (
 const CERTIFICATES: &str = "SELECT * FROM certificates WHERE rowid IN (
         SELECT rowid FROM certificates WHERE tenant = $1 AND clinic = $2 AND retired_at IS NULL
         UNION ALL
-        SELECT rowid FROM certificates WHERE tenant = $1 AND clinic = $2 AND retired_at IS NOT NULL AND issued_at >= $3)
+        SELECT rowid FROM certificates WHERE tenant = $1 AND clinic = $2 AND retired_at IS NOT NULL AND issued_at >= $3
+        UNION ALL
+        SELECT rowid FROM certificates WHERE tenant = $1 AND clinic = $2 AND not_after >= $3
+            AND retired_at IS NOT NULL AND revoked_at IS NULL AND account IS NOT NULL)
     ORDER BY issued_at, rowid";
 
 const CONFIRMATIONS: &str = "SELECT confirmations.serial, dependant FROM certificates
