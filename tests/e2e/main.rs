@@ -5,3 +5,4 @@ mod browser;
 mod journey;
 mod kill;
 mod plan;
+mod revoke;

@@ -232,7 +232,8 @@ impl PretendServer {
             return if *key == public_key { Ok(issued.clone()) } else { Err(ClientError::Refused(Box::new(problem(Code::OrderClosed)))) };
         }
         let unique = order.to_string();
-        let purpose = Purpose::Client { common_name: "uketsuke-1".into(), organization: "sakura".into(), unique, crl_url: None };
+        let purpose =
+            Purpose::Client { common_name: "uketsuke-1".into(), organization: "sakura".into(), unique, crl_url: None, ocsp_url: None };
         let issued = self.sign(purpose, &public_key);
         self.issued.borrow_mut().insert(order, (public_key, issued.clone()));
         Ok(issued)

@@ -48,8 +48,13 @@ fn pair_issued(algorithm: KeyAlgorithm, days_ago: u32, unique: &str) -> Pair {
     let root = Authority::new_root("Sakura Root", "sakura", now.before(DAY), now.after(DAY * 90)).unwrap();
     let issuing = root.new_issuing("Sakura Issuing CA", "sakura", now.before(DAY), now.after(DAY * 60)).unwrap();
     let key = PrivateKey::generate(algorithm).unwrap();
-    let purpose =
-        Purpose::Client { common_name: "uketsuke-1.sakura".into(), organization: "sakura".into(), unique: unique.into(), crl_url: None };
+    let purpose = Purpose::Client {
+        common_name: "uketsuke-1.sakura".into(),
+        organization: "sakura".into(),
+        unique: unique.into(),
+        crl_url: None,
+        ocsp_url: None,
+    };
     let tbs = issuing.draft(&purpose, &key.public_key(), new_serial(), now.before(DAY * days_ago), now.after(DAY * 30)).unwrap();
     Pair { chain: vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()], key: key.to_pkcs8() }
 }

@@ -159,7 +159,20 @@ impl Client {
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn post<Body: Serialize + Sync, Answer: DeserializeOwned>(&self, path: &str, body: &Body) -> Result<Answer, ClientError> {
-        let answer = self.send(self.request(Method::POST, path).json(body), ANSWER_PATIENCE).await?;
+        self.post_within(path, body, ANSWER_PATIENCE).await
+    }
+
+    /// [`post`](Self::post), but waits as long as `patience`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn post_within<Body: Serialize + Sync, Answer: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Body,
+        patience: Duration,
+    ) -> Result<Answer, ClientError> {
+        let answer = self.send(self.request(Method::POST, path).json(body), patience).await?;
         self.understood(&answer)
     }
 

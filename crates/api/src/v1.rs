@@ -8,4 +8,5 @@ pub mod fleet;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod problem;
+pub mod revocation;
 pub mod vendor;

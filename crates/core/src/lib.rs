@@ -11,6 +11,7 @@ pub mod install;
 pub mod name;
 pub mod plan;
 pub mod policy;
+pub mod revocation;
 pub mod simulate;
 pub mod time;
 pub mod vendor;

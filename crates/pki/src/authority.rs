@@ -4,14 +4,19 @@
 
 use rcgen::string::PrintableString;
 use rcgen::{
-    BasicConstraints, CertificateParams, CrlDistributionPoint, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyIdMethod, KeyUsagePurpose, PublicKeyData, SerialNumber, SignatureAlgorithm, SigningKey,
+    BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyUsagePurpose, PublicKeyData, SerialNumber, SignatureAlgorithm, SigningKey,
 };
 use rustls_pki_types::CertificateDer;
 use tegata_core::name::Serial;
 use tegata_core::policy::KeyAlgorithm;
 use tegata_core::time::Timestamp;
 use time::OffsetDateTime;
+use x509_cert::der::Encode as _;
+use x509_cert::der::asn1::Ia5String;
+use x509_cert::der::oid::db::rfc5280::ID_AD_OCSP;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{AccessDescription, AuthorityInfoAccessSyntax};
 use x509_parser::asn1_rs::{BitString, Sequence, ToDer as _};
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::ParsedExtension;
@@ -46,12 +51,21 @@ pub enum Purpose {
         unique: String,
         /// Where the revocation list is published, if anywhere.
         crl_url: Option<String>,
+        /// Where the status is answered (OCSP), if anywhere.
+        ocsp_url: Option<String>,
     },
     /// An agent's identity (clientAuth only).
     Identity {
         /// Subject CN.
         common_name: String,
         /// Subject O: the tenant.
+        organization: String,
+    },
+    /// Who answers for an authority whether its certificates are valid (OCSPSigning only; RFC 6960, section 4.2.2.2).
+    OcspResponder {
+        /// Subject CN.
+        common_name: String,
+        /// Subject O.
         organization: String,
     },
     /// A TLS server (serverAuth only).
@@ -162,11 +176,17 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         match purpose {
-            Purpose::Client { crl_url, .. } => {
+            Purpose::Client { crl_url, ocsp_url, .. } => {
                 params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
                 params.crl_distribution_points = crl_url.iter().map(|url| crl_distribution_point(url)).collect::<Result<_, _>>()?;
+                params.custom_extensions = ocsp_url.iter().map(|url| authority_information(url)).collect::<Result<_, _>>()?;
             }
             Purpose::Identity { .. } => params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
+            Purpose::OcspResponder { .. } => {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
+                // It is not asked about itself: it lives for weeks only (RFC 6960, section 4.2.2.2.1).
+                params.custom_extensions = vec![CustomExtension::from_oid_content(&OCSP_NO_CHECK, NULL.to_vec())];
+            }
             Purpose::Server { names } => {
                 params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
                 params.subject_alt_names = CertificateParams::new(names.as_slice()).map_err(KeyError::because)?.subject_alt_names;
@@ -313,7 +333,9 @@ fn subject(purpose: &Purpose) -> Result<DistinguishedName, KeyError> {
             subject.push(DnType::CustomDnType(SERIAL_NUMBER.to_vec()), rcgen::DnValue::PrintableString(unique));
             Ok(subject)
         }
-        Purpose::Identity { common_name, organization } => name(common_name, organization),
+        Purpose::Identity { common_name, organization } | Purpose::OcspResponder { common_name, organization } => {
+            name(common_name, organization)
+        }
         Purpose::Server { names } => {
             let first = names.first().ok_or_else(|| KeyError::because("a server certificate needs a name"))?;
             let mut subject = DistinguishedName::new();
@@ -326,6 +348,13 @@ fn subject(purpose: &Purpose) -> Result<DistinguishedName, KeyError> {
 /// The attribute serialNumber (X.520, id-at-serialNumber).
 const SERIAL_NUMBER: [u64; 4] = [2, 5, 4, 5];
 
+/// The extension id-pe-authorityInfoAccess (RFC 5280, section 4.2.2.1).
+const AUTHORITY_INFORMATION: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 1];
+
+/// The extension id-pkix-ocsp-nocheck, whose content is NULL (RFC 6960, section 4.2.2.2.1).
+const OCSP_NO_CHECK: [u64; 10] = [1, 3, 6, 1, 5, 5, 7, 48, 1, 5];
+const NULL: [u8; 2] = [5, 0];
+
 fn name(common_name: &str, organization: &str) -> Result<DistinguishedName, KeyError> {
     if common_name.is_empty() || organization.is_empty() {
         return Err(KeyError::because("a certificate's name and organisation must not be empty"));
@@ -336,12 +365,21 @@ fn name(common_name: &str, organization: &str) -> Result<DistinguishedName, KeyE
     Ok(name)
 }
 
-fn crl_distribution_point(url: &str) -> Result<CrlDistributionPoint, KeyError> {
+pub(crate) fn crl_distribution_point(url: &str) -> Result<CrlDistributionPoint, KeyError> {
     // An IA5String: rcgen would stop the program at anything else.
     if url.is_empty() || !url.is_ascii() {
         return Err(KeyError::because(format!("{url:?} cannot be written into a certificate; an address has ASCII letters only")));
     }
     Ok(CrlDistributionPoint { uris: vec![url.to_owned()] })
+}
+
+/// Says where to ask about the certificate (RFC 5280, section 4.2.2.1).
+fn authority_information(ocsp_url: &str) -> Result<CustomExtension, KeyError> {
+    let url = Ia5String::new(ocsp_url)
+        .map_err(|_| KeyError::because(format!("{ocsp_url:?} cannot be written into a certificate; an address has ASCII letters only")))?;
+    let ocsp = AccessDescription { access_method: ID_AD_OCSP, access_location: GeneralName::UniformResourceIdentifier(url) };
+    let content = AuthorityInfoAccessSyntax(vec![ocsp]).to_der().map_err(KeyError::because)?;
+    Ok(CustomExtension::from_oid_content(&AUTHORITY_INFORMATION, content))
 }
 
 #[cfg(test)]
@@ -369,6 +407,7 @@ mod tests {
             organization: "sakura".into(),
             unique: "0f".repeat(16),
             crl_url: Some("http://tegata.example.jp/crl/aozora.crl".into()),
+            ocsp_url: Some("http://tegata.example.jp/ocsp/aozora".into()),
         }
     }
 
@@ -450,8 +489,8 @@ mod tests {
         assert!(constraints.critical && !constraints.value.ca && constraints.value.path_len_constraint.is_none());
         assert!(read.subject_alternative_name().unwrap().is_none());
         let kinds: BTreeSet<String> = read.extensions().iter().map(|extension| extension.oid.to_id_string()).collect();
-        let expected = ["2.5.29.14", "2.5.29.15", "2.5.29.19", "2.5.29.31", "2.5.29.35", "2.5.29.37"];
-        assert_eq!(kinds, expected.map(str::to_owned).into(), "SKI, KU, BC, CRLDP, AKI, EKU");
+        let expected = ["1.3.6.1.5.5.7.1.1", "2.5.29.14", "2.5.29.15", "2.5.29.19", "2.5.29.31", "2.5.29.35", "2.5.29.37"];
+        assert_eq!(kinds, expected.map(str::to_owned).into(), "AIA, SKI, KU, BC, CRLDP, AKI, EKU");
     }
 
     #[test]
@@ -477,6 +516,23 @@ mod tests {
             *crl_url = Some("http://手形.example.jp/".into());
         }
         assert!(problem(draft(&root, &japanese)).contains("ASCII"));
+        let mut japanese = client();
+        if let Purpose::Client { ocsp_url, .. } = &mut japanese {
+            *ocsp_url = Some("http://手形.example.jp/".into());
+        }
+        assert!(problem(draft(&root, &japanese)).contains("ASCII"));
+    }
+
+    #[test]
+    fn who_answers_for_an_authority_can_do_nothing_else_and_is_not_asked_about() {
+        let purpose = Purpose::OcspResponder { common_name: "Aozora OCSP".into(), organization: "aozora".into() };
+        let tbs = draft(&root(), &purpose).unwrap();
+        let (_, read) = TbsCertificate::from_der(&tbs.bytes).unwrap();
+        let extended = read.extended_key_usage().unwrap().unwrap().value;
+        assert!(extended.ocsp_signing && !extended.client_auth && !extended.server_auth && !extended.any);
+        let unasked = read.extensions().iter().find(|extension| extension.oid.to_id_string() == "1.3.6.1.5.5.7.48.1.5").unwrap();
+        assert_eq!((unasked.value, unasked.critical), (&[5_u8, 0][..], false));
+        assert!(!read.is_ca());
     }
 
     #[test]

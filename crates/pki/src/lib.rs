@@ -1,4 +1,4 @@
-//! Bytes of X.509, CSR, CRL and PKCS#12, and where a CA key lives.
+//! Bytes of X.509, CSR, CRL, OCSP and PKCS#12, and where a CA key lives.
 
 pub mod authority;
 pub mod bundle;
@@ -6,4 +6,5 @@ pub mod certificate;
 pub mod crl;
 pub mod csr;
 pub mod key;
+pub mod ocsp;
 pub mod pkcs12;

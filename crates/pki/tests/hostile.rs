@@ -27,7 +27,13 @@ static DEVICE: LazyLock<PrivateKey> = LazyLock::new(|| PrivateKey::generate(KeyA
 static REQUEST: LazyLock<Vec<u8>> = LazyLock::new(|| pem_to_der(&csr::create(&DEVICE).unwrap()));
 
 fn purpose() -> Purpose {
-    Purpose::Client { common_name: "uketsuke-1".into(), organization: "sakura".into(), unique: "0f".repeat(16), crl_url: None }
+    Purpose::Client {
+        common_name: "uketsuke-1".into(),
+        organization: "sakura".into(),
+        unique: "0f".repeat(16),
+        crl_url: None,
+        ocsp_url: None,
+    }
 }
 
 fn draft(public_key: &[u8]) -> Tbs {
@@ -177,7 +183,7 @@ proptest! {
         common_name in any::<String>(), organization in any::<String>(), unique in any::<String>(), crl_url in any::<Option<String>>(),
         names in vec(any::<String>(), 0..3), from in any::<i64>(), until in any::<i64>(), number in any::<u64>(),
     ) {
-        let client = Purpose::Client { common_name: common_name.clone(), organization: organization.clone(), unique, crl_url };
+        let client = Purpose::Client { common_name: common_name.clone(), organization: organization.clone(), unique, ocsp_url: crl_url.clone(), crl_url };
         let identity = Purpose::Identity { common_name: common_name.clone(), organization: organization.clone() };
         let (from, until) = (Timestamp::from_unix(from), Timestamp::from_unix(until));
         for purpose in [client, identity, Purpose::Server { names }] {
@@ -188,6 +194,7 @@ proptest! {
         }
         let _ = Authority::new_root(&common_name, &organization, from, until);
         let _ = crl::create(&AUTHORITY, number, &[], from, until);
+        let _ = crl::create_shard(&AUTHORITY, &common_name, number, &[], from, until);
         let _ = pkcs12::write(Flavor::Legacy, &DEVICE, std::slice::from_ref(&CERTIFICATE), &common_name, &organization);
     }
 }

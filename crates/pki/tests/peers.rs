@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use tegata_core::name::Serial;
 use tegata_core::policy::KeyAlgorithm;
+use tegata_core::revocation::Cause;
 use tegata_core::time::{DAY, Timestamp};
 use tegata_pki::authority::{Authority, Purpose, new_serial};
 use tegata_pki::crl::{self, Revoked};
@@ -117,6 +118,7 @@ fn client() -> Purpose {
         organization: "sakura".into(),
         unique: "0f".repeat(16),
         crl_url: Some("http://tegata.example.jp/a.crl".into()),
+        ocsp_url: Some("http://tegata.example.jp/ocsp".into()),
     }
 }
 
@@ -284,7 +286,7 @@ fn revocation_lists_are_understood() {
     let (_, kept) = house.issue(&client(), &key);
     house.desk.put("lost.pem", certificate::to_pem(&lost));
     house.desk.put("kept.pem", certificate::to_pem(&kept));
-    for (number, revoked) in [(1, vec![]), (4097, vec![Revoked { serial, at: now().before(DAY) }])] {
+    for (number, revoked) in [(1, vec![]), (4097, vec![Revoked { serial, at: now().before(DAY), because: Cause::Unspecified }])] {
         let list = crl::create(&house.issuing, number, &revoked, now(), now().after(DAY)).unwrap();
         house.desk.put("a.crl", list);
         let said = house.desk.accepts("openssl crl -inform DER -in a.crl -CAfile issuing.pem -noout -text");
@@ -490,7 +492,7 @@ fn rustls_lets_clients_in_that_are_not_revoked() {
         let (serial, leaf) = house.issue(&client(), &key);
         let list = |revoked: &[Revoked]| crl::create(&house.issuing, 1, revoked, now(), now().after(DAY)).unwrap();
         rustls_accepts(&house, &leaf, list(&[])).unwrap();
-        let refused = rustls_accepts(&house, &leaf, list(&[Revoked { serial, at: now() }])).unwrap_err();
+        let refused = rustls_accepts(&house, &leaf, list(&[Revoked { serial, at: now(), because: Cause::KeyCompromise }])).unwrap_err();
         assert_eq!(refused, rustls::Error::InvalidCertificate(rustls::CertificateError::Revoked));
         let server = house.issue(&Purpose::Server { names: vec!["tegata.example.jp".into()] }, &key).1;
         let refused = rustls_accepts(&house, &server, list(&[])).unwrap_err().to_string();

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use tegata_api::v1::audit::Stage;
-use tegata_api::v1::fleet::RecordInstaller;
+use tegata_api::v1::fleet::{RecordInstaller, RevokeRequest};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, Label, Serial, Sha256, TenantName};
 use tegata_core::plan::Reason;
+use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
@@ -66,20 +67,26 @@ pub async fn revoke_certificate(
     bells: &Bells,
     tenant: &TenantName,
     serial: &Serial,
-    note: &str,
+    why: &RevokeRequest,
     actor: &str,
     now: Timestamp,
 ) -> Result<(), AskError> {
-    insist(|| try_revoke_certificate(ledger, bells, Ask { tenant, actor, now }, serial, note)).await
+    insist(|| try_revoke_certificate(ledger, bells, Ask { tenant, actor, now }, serial, why)).await
 }
 
-async fn try_revoke_certificate(ledger: &Ledger, bells: &Bells, ask: Ask<'_>, serial: &Serial, note: &str) -> Result<(), AskError> {
+async fn try_revoke_certificate(
+    ledger: &Ledger,
+    bells: &Bells,
+    ask: Ask<'_>,
+    serial: &Serial,
+    why: &RevokeRequest,
+) -> Result<(), AskError> {
     let row = certificate(ledger, ask.tenant, serial).await?;
     if row.revoked_at.is_some() {
         return Ok(());
     }
     let mut batch = Batch { records: vec![], changes: vec![ask.nudge(row.slot.clinic.clone())] };
-    ask.revoke(&row, "asked", json!({ "serial": serial.to_string(), "note": note }), &mut batch);
+    ask.revoke(&row, why.reason.into(), json!({ "serial": serial.to_string(), "note": why.note }), &mut batch);
     ledger.record((), batch).await?;
     bells.ring_turn();
     Ok(())
@@ -110,7 +117,7 @@ async fn try_revoke_device(ledger: &Ledger, bells: &Bells, ask: Ask<'_>, device:
         Batch { records: records.into(), changes: vec![Change::RevokeDevice { tenant: tenant.clone(), device: device.clone(), at: now }] };
     let filter = CertificateFilter { device: Some(device.clone()), ..CertificateFilter::default() };
     for row in ledger.store().certificates(tenant, filter).await?.iter().filter(|row| row.revoked_at.is_none() && row.not_after >= now) {
-        ask.revoke(row, words::reason(Reason::DeviceRevoked), json!({ "serial": row.serial.to_string() }), &mut batch);
+        ask.revoke(row, Reason::DeviceRevoked.into(), json!({ "serial": row.serial.to_string() }), &mut batch);
     }
     batch.changes.extend(concerned(ledger, tenant, device).await?.into_iter().map(|clinic| ask.nudge(clinic)));
     ledger.record((), batch).await?;
@@ -174,10 +181,11 @@ impl Ask<'_> {
     }
 
     /// Revocation lists are made from the database: once it is there, it is done.
-    fn revoke(&self, row: &CertificateRow, because: &str, details: Value, batch: &mut Batch) {
+    fn revoke(&self, row: &CertificateRow, because: Cause, mut details: Value, batch: &mut Batch) {
+        details["reason"] = words::cause(because).into();
         let records = [Stage::Intended, Stage::Done].map(|stage| self.record(stage, "certificate.revoke", &row.slot, details.clone()));
         batch.records.extend(records);
-        batch.changes.push(Change::Revoke { serial: row.serial, at: self.now, because: because.to_owned() });
+        batch.changes.push(Change::Revoke { serial: row.serial, at: self.now, because });
     }
 
     fn nudge(&self, clinic: ClinicName) -> Change {

@@ -1,12 +1,14 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`agent`] answers devices, [`people`] and [`vendor`] answer bearer tokens, [`public`] answers anyone. How the server says no is made in
+//! [`agent`] answers devices, [`people`] and [`vendor`] answer bearer tokens, [`public`] and [`revocation`] answer anyone. How the server
+//! says no is made in
 //! [`refuse`] alone.
 
 pub mod agent;
 pub mod people;
 pub mod public;
 pub mod refuse;
+pub mod revocation;
 pub mod vendor;
 
 use std::sync::Arc;
@@ -29,12 +31,15 @@ use crate::clock::Clock;
 use crate::enroll::Enrolment;
 use crate::http::refuse::Refusal;
 use crate::issuers::authorities::Authorities;
+use crate::issuers::ocsp::Responders;
 use crate::issuers::order::Issuance;
 use crate::issuers::revocation::Lists;
 use crate::tls::Peer;
 
 /// How long an ordinary request may take, its body included.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same for a request that changes a hundred thousand things.
+const LONG_PATIENCE: Duration = Duration::from_secs(600);
 /// The same for a request that is held on purpose.
 const HELD_PATIENCE: Duration = PATIENCE.saturating_add(Duration::from_secs(HOLD_SECONDS));
 
@@ -55,6 +60,8 @@ pub struct App {
     pub authorities: Arc<Authorities>,
     /// Knows every revocation list.
     pub lists: Arc<Lists>,
+    /// Answer about single certificates.
+    pub responders: Arc<Responders>,
     /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,
 }
@@ -99,6 +106,11 @@ impl Route {
         self
     }
 
+    fn long(mut self) -> Self {
+        self.patience = LONG_PATIENCE;
+        self
+    }
+
     fn into_handler(self) -> MethodRouter<App> {
         let patience = self.patience;
         let limited = move |request: Request, next: Next| async move {
@@ -110,13 +122,23 @@ impl Route {
 
 /// Every route that there is.
 pub fn routes() -> Vec<Route> {
-    [agent::routes(), people::routes(), vendor::routes(), public::routes()].into_iter().flatten().collect()
+    let tables = [agent::routes(), people::routes(), vendor::routes(), public::routes(), revocation::routes()];
+    tables.into_iter().flatten().collect()
 }
 
 /// Puts the routes together.
 pub fn router(app: App) -> Router {
+    assemble(app, routes())
+}
+
+/// The routes that may be asked without TLS: what they answer is signed, and they are asked by programs that know no TLS.
+pub fn plain_router(app: App) -> Router {
+    assemble(app, revocation::routes())
+}
+
+fn assemble(app: App, routes: Vec<Route>) -> Router {
     let add = |router: Router<App>, route: Route| router.route(route.path, route.into_handler());
-    routes()
+    routes
         .into_iter()
         .fold(Router::new(), add)
         .fallback(|| async { Refusal::not_found() })

@@ -15,6 +15,7 @@ pub mod policy;
 mod pretend;
 pub mod receipts;
 pub mod reports;
+pub mod revocations;
 pub mod serve;
 pub mod store;
 pub mod tls;

@@ -168,7 +168,7 @@ impl World {
     pub async fn issue(&self, slot: &str) -> CertificateRow {
         let OrderRow { id, template, .. } = self.order(slot).await;
         let serial = new_serial();
-        let draft = Draft { serial, public_key: sha256(&serial.0), tbs: serial.0.to_vec() };
+        let draft = Draft { serial, public_key: sha256(&serial.0), tbs: serial.0.to_vec(), shard: 1 };
         let der = [b"certificate".as_slice(), &serial.0].concat();
         let (fingerprint, not_before, not_after) = (sha256(&der), self.now, self.now.after(template.validity));
         let issued = Issued { order: id, serial, der, fingerprint, not_before, not_after, at: self.now };

@@ -4,13 +4,15 @@ use data_encoding::BASE64;
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::{Deed, Receipt, ReceiptsAnswer, SignedReceipt};
-use tegata_core::name::{ClinicId, Sha256};
+use tegata_core::name::{ClinicId, Serial, Sha256};
 use tegata_core::policy::KeyOrigin;
+use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
 use crate::audit::{Ledger, TEGATA};
 use crate::bells::Bells;
 use crate::store::{Batch, CertificateRow, Change, DeviceRow, NewRecord, Store, StoreError};
+use crate::words;
 
 /// How many receipts of one message are looked at; the rest is sent again.
 pub const RECEIPTS_MAX: usize = 100;
@@ -105,6 +107,7 @@ async fn witness(
         }
         Deed::Proven { slot, order, fingerprint, .. } => {
             let row = certificate(store, device, number, fingerprint, Some((slot, order))).await?;
+            revoke_what_it_replaces(store, &row, now, batch).await?;
             ("certificate.proven", row.slot.to_string(), row.slot.clinic, Change::Proven { serial: row.serial, at: now })
         }
         Deed::Retired { fingerprint } => {
@@ -137,12 +140,28 @@ async fn witness(
 /// A certificate that is older than the device's identity was given to the PC that had the name before, and its key may be there still:
 /// that this PC does not have it proves nothing.
 fn revoke_what_another_pc_holds(device: &DeviceRow, row: &CertificateRow, now: Timestamp, batch: &mut Batch) {
-    let is_told = batch.changes.iter().any(|change| matches!(change, Change::Revoke { serial, .. } if *serial == row.serial));
-    let is_vendors = row.template.key == KeyOrigin::Vendor;
-    if is_vendors || row.issued_at >= device.enrolled_at || row.revoked_at.is_some() || row.not_after < now || is_told {
+    let is_own = row.template.key != KeyOrigin::Vendor;
+    if is_own && row.issued_at < device.enrolled_at && row.revoked_at.is_none() && row.not_after >= now {
+        revoke(row, row.serial, ("enrolled-again", Cause::KeyCompromise), now, batch);
+    }
+}
+
+/// Make before break: what somebody wants to be replaced and revoked is revoked now that its successor works.
+async fn revoke_what_it_replaces(store: &dyn Store, row: &CertificateRow, now: Timestamp, batch: &mut Batch) -> Result<(), StoreError> {
+    if row.revoked_at.is_none() {
+        for (serial, cause) in store.condemned(&row.serial).await? {
+            revoke(row, serial, ("replaced", cause), now, batch);
+        }
+    }
+    Ok(())
+}
+
+/// Revokes a certificate of the slot of `row`, unless that is on its way already.
+fn revoke(row: &CertificateRow, serial: Serial, (why, cause): (&str, Cause), now: Timestamp, batch: &mut Batch) {
+    if batch.changes.iter().any(|change| matches!(change, Change::Revoke { serial: other, .. } if *other == serial)) {
         return;
     }
-    let details = json!({ "serial": row.serial.to_string(), "because": "enrolled-again" });
+    let details = json!({ "serial": serial.to_string(), "because": why, "reason": words::cause(cause) });
     batch.records.extend([Stage::Intended, Stage::Done].map(|stage| NewRecord {
         tenant: row.tenant.clone(),
         at: now,
@@ -152,7 +171,7 @@ fn revoke_what_another_pc_holds(device: &DeviceRow, row: &CertificateRow, now: T
         object: row.slot.to_string(),
         details: details.clone(),
     }));
-    batch.changes.push(Change::Revoke { serial: row.serial, at: now, because: "enrolled-again".into() });
+    batch.changes.push(Change::Revoke { serial, at: now, because: cause });
 }
 
 /// The certificate that a receipt speaks about, if it is this device's and was issued into that slot by that order.

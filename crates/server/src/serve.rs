@@ -25,7 +25,9 @@ use crate::clock::Clock;
 use crate::enroll::{CodeKey, Enrolment};
 use crate::http::{self, App};
 use crate::issuers::authorities::{Authorities, AuthorityError, INSTANCE, Own};
+use crate::issuers::ocsp::Responders;
 use crate::issuers::order::Issuance;
+use crate::issuers::publication::Publication;
 use crate::issuers::revocation::Lists;
 use crate::issuers::signer::Signer;
 use crate::serve::certificate::{CertificateError, ServerCertificate};
@@ -50,6 +52,9 @@ pub struct Config {
     /// DNS names and IP addresses for the server's certificate; the first is how people and agents reach it. Empty: the address
     /// that it listens on. This machine's own names (`localhost`, `127.0.0.1`, `::1`) are always added.
     pub names: Vec<String>,
+    /// Where revocation data is served without TLS too, if anywhere: certificates name this address then, because most programs that
+    /// check them can ask no other.
+    pub plain: Option<SocketAddr>,
     /// A folder of policy files that is applied whenever it changes, and the tenant that it is for.
     pub policies: Option<(TenantName, PathBuf)>,
 }
@@ -133,6 +138,10 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     }
     let folder = Folder::take(&config.state)?;
     let (listener, address) = listen(config.listen).await?;
+    let plain = match config.plain {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
     let seal = folder.seal()?;
     let code_key = CodeKey::of(&seal);
     folder.keep_database_private()?;
@@ -147,11 +156,15 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let base = Base { ledger: ledger.clone(), bells: Bells::default(), clock, running: running.clone() };
     let certificate = base.certificate(server.clone(), certificate_names(&config, address)).await?;
     let tls = tls::config(&devices, certificate)?;
-    let app = base.app(authorities, devices.clone(), server, code_key, &access.server);
+    let published_at = plain.as_ref().map_or(access.server.clone(), |(_, address)| host_and_port("http", &config, *address));
+    let app = base.app(authorities, devices.clone(), server, code_key, &published_at);
     app.issuance.finish_drafts().await?;
 
     base.take_turns();
     base.watch_policies(config.policies);
+    if let Some((listener, _)) = plain {
+        base.open_plain_door(listener, app.clone());
+    }
     base.open_door(listener, tls, &devices, app);
     unless_started.disarm();
     tracing::info!(server = %access.server, "listening");
@@ -215,17 +228,20 @@ impl Base {
     /// What the routes are answered from.
     fn app(&self, authorities: Arc<Authorities>, devices: Arc<Signer>, server: Arc<Signer>, code_key: CodeKey, address: &str) -> App {
         let (ledger, bells, clock) = (self.ledger.clone(), self.bells.clone(), self.clock.clone());
+        let publication = Publication::at(address);
         let enrolment = Enrolment::new(ledger.clone(), bells.clone(), clock.clone(), devices, server, code_key);
         let issuance = Issuance {
             ledger: ledger.clone(),
             bells: bells.clone(),
             clock: clock.clone(),
             authorities: authorities.clone(),
-            address: address.into(),
+            publication: publication.clone(),
+            shards: Arc::default(),
         };
-        let lists = Lists::new(ledger.clone(), clock.clone(), authorities.clone());
+        let lists = Lists::new(ledger.clone(), clock.clone(), authorities.clone(), publication).into();
+        let responders = Responders::new(ledger.clone(), clock.clone(), authorities.clone()).into();
         let stopping = self.running.stopping.clone();
-        App { ledger, bells, clock, enrolment: enrolment.into(), issuance, authorities, lists: lists.into(), stopping }
+        App { ledger, bells, clock, enrolment: enrolment.into(), issuance, authorities, lists, responders, stopping }
     }
 
     fn take_turns(&self) {
@@ -241,8 +257,16 @@ impl Base {
 
     fn open_door(&self, listener: TcpListener, tls: rustls::ServerConfig, devices: &Signer, app: App) {
         let Running { stopping, ending, tasks } = self.running.clone();
-        let device_authority = devices.common_name().to_owned();
-        let door = Door { tls: TlsAcceptor::from(Arc::new(tls)), device_authority, app: http::router(app), stopping, ending, tasks };
+        let (tls, device_authority) = (Some(TlsAcceptor::from(Arc::new(tls))), devices.common_name().to_owned());
+        let door = Door { tls, device_authority, app: http::router(app), stopping, ending, tasks };
+        self.running.tasks.spawn(door.open(listener));
+    }
+}
+
+impl Base {
+    fn open_plain_door(&self, listener: TcpListener, app: App) {
+        let Running { stopping, ending, tasks } = self.running.clone();
+        let door = Door { tls: None, device_authority: String::new(), app: http::plain_router(app), stopping, ending, tasks };
         self.running.tasks.spawn(door.open(listener));
     }
 }
@@ -281,13 +305,17 @@ async fn administrator(folder: &Folder, ledger: &Ledger, clock: &Clock, server: 
 
 /// `https://host:port`, by the first name that the server was given.
 fn reached_at(config: &Config, address: SocketAddr) -> String {
+    host_and_port("https", config, address)
+}
+
+fn host_and_port(scheme: &str, config: &Config, address: SocketAddr) -> String {
     let host = match config.names.first() {
         Some(name) => name.clone(),
         None if address.ip().is_unspecified() => "127.0.0.1".to_owned(),
         None => address.ip().to_string(),
     };
     let host = if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) { format!("[{host}]") } else { host };
-    format!("https://{host}:{}", address.port())
+    format!("{scheme}://{host}:{}", address.port())
 }
 
 /// The names in the server's certificate: as configured, the address, and this machine's own.

@@ -3,6 +3,7 @@
 //! Everything that changes goes through [`Store::commit`]: a closed set of [`Change`]s and the audit records that announce
 //! them, in one durable transaction. Nothing else writes. Many batches may share one `fsync`.
 
+pub mod revocation;
 pub mod sqlite;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,10 @@ use tegata_api::v1::device::{Facts, FileHash, Manifest, Report};
 use tegata_core::fleet::Template;
 use tegata_core::name::{AccountName, ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::plan::Reason;
+use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
+
+use self::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +133,13 @@ pub enum Change {
     /// A certificate is gone from its device.
     Retired { serial: Serial, at: Timestamp },
     /// A certificate is invalid from now on. Guard: it was not revoked yet.
-    Revoke { serial: Serial, at: Timestamp, because: String },
+    Revoke { serial: Serial, at: Timestamp, because: Cause },
+    /// All of these are invalid from now on. Guard: none of them was revoked yet.
+    RevokeAll { serials: Vec<Serial>, at: Timestamp, because: Cause },
+    /// Begins a shard. Guard: there is none of that number.
+    BeginShard { tenant: TenantName, issuer: IssuerName, shard: Shard, url: String },
+    /// These are to be revoked as soon as their successors are proven. Those that are revoked already stay as they are.
+    Condemn { serials: Vec<Serial>, because: Cause },
     /// Somebody asked for a replacement; cleared by the next order for the slot. While an order is open, one is on its way already.
     AskRenewal { tenant: TenantName, slot: SlotId },
 
@@ -298,6 +308,8 @@ pub struct Draft {
     pub public_key: Sha256,
     /// The exact bytes (TBSCertificate, DER).
     pub tbs: Vec<u8>,
+    /// The shard whose revocation list they name.
+    pub shard: Shard,
 }
 
 /// A certificate that has just been signed. Whose it is, where it goes, what it says and its key are those of its order.
@@ -500,8 +512,25 @@ pub trait Store: Send + Sync + 'static {
     async fn bundle(&self, order: &OrderId) -> Result<Option<Bundle>, StoreError>;
     /// The certificates of a tenant that pass the filter, oldest first.
     async fn certificates(&self, tenant: &TenantName, filter: CertificateFilter) -> Result<Vec<CertificateRow>, StoreError>;
-    /// What an issuer has revoked of that which lives until `alive_at` or longer, by serial number: serial, and since when.
-    async fn revoked(&self, tenant: &TenantName, issuer: &IssuerName, alive_at: Timestamp) -> Result<Vec<(Serial, Timestamp)>, StoreError>;
+    /// What an issuer has revoked in one shard, or everywhere, of that which lives until `alive_at` or longer: at most `limit`.
+    async fn revoked(
+        &self,
+        tenant: &TenantName,
+        issuer: &IssuerName,
+        shard: Option<Shard>,
+        alive_at: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RevokedRow>, StoreError>;
+    /// A shard of an issuer, if it was begun; the newest one, if none is named.
+    async fn shard(&self, tenant: &TenantName, issuer: &IssuerName, shard: Option<Shard>) -> Result<Option<ShardRow>, StoreError>;
+    /// What is on record about a serial number; nothing if this issuer never signed for it.
+    async fn verdict(&self, tenant: &TenantName, issuer: &IssuerName, serial: &Serial) -> Result<Option<Verdict>, StoreError>;
+    /// The certificates of a tenant that are meant, neither revoked nor over, oldest first: at most `limit`.
+    async fn selected(&self, tenant: &TenantName, selection: &Selection, now: Timestamp, limit: u32) -> Result<Vec<Selected>, StoreError>;
+    /// The slots whose device signs in now, and could not without the certificates that are meant. One may come twice.
+    async fn cut_off(&self, tenant: &TenantName, selection: &Selection, now: Timestamp) -> Result<Vec<SlotId>, StoreError>;
+    /// The condemned certificates that are older than this one and in the same slot, and why they go.
+    async fn condemned(&self, by: &Serial) -> Result<Vec<(Serial, Cause)>, StoreError>;
     /// Orders that have a draft but no certificate: what a crash left between two commits.
     async fn unsigned_drafts(&self) -> Result<Vec<OrderRow>, StoreError>;
     /// Installer files ordered off one device and not seen gone.

@@ -21,6 +21,7 @@ use tegata_core::name::{Sha256, TenantName};
 use tegata_core::time::Timestamp;
 use tegata_pki::certificate;
 use tegata_pki::key::sha256;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -110,8 +111,8 @@ impl Peer {
 
 /// What every connection needs.
 pub struct Door {
-    /// How handshakes are made.
-    pub tls: TlsAcceptor,
+    /// How handshakes are made; without, nobody at the other end is known, and nothing is secret.
+    pub tls: Option<TlsAcceptor>,
     /// The common name of the authority that device identities come from.
     pub device_authority: String,
     /// Who answers.
@@ -157,10 +158,18 @@ impl Door {
 
     async fn converse(self: Arc<Self>, stream: TcpStream) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         stream.set_nodelay(true)?;
-        let handshake = Box::pin(timeout(HANDSHAKE_PATIENCE, self.tls.accept(stream)));
+        let Some(tls) = &self.tls else { return self.speak(stream, Peer(None)).await };
+        let handshake = Box::pin(timeout(HANDSHAKE_PATIENCE, tls.accept(stream)));
         let Some(stream) = self.stopping.run_until_cancelled(handshake).await else { return Ok(()) };
         let stream = stream??;
         let peer = Peer::of(&stream, &self.device_authority);
+        self.speak(stream, peer).await
+    }
+
+    async fn speak<S>(&self, stream: S, peer: Peer) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let named = move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.clone());
             request

@@ -5,6 +5,7 @@ use tegata_core::calendar::Stretch;
 use tegata_core::name::{ClinicName, Serial};
 use tegata_core::plan::{Action, Obstacle, Pressure, Reason, Useless};
 use tegata_core::policy::{Counting, Folder, KeyAlgorithm, KeyOrigin, Platform, Quota, Store};
+use tegata_core::revocation::Cause;
 
 /// A reason.
 pub fn reason(reason: Reason) -> &'static str {
@@ -29,6 +30,24 @@ pub fn reason(reason: Reason) -> &'static str {
 /// Reads what [`reason`] wrote.
 pub fn read_reason(word: &str) -> Option<Reason> {
     Reason::ALL.into_iter().find(|candidate| reason(*candidate) == word)
+}
+
+/// Why something is revoked.
+pub fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Unspecified => "unspecified",
+        Cause::KeyCompromise => "key-compromise",
+        Cause::AffiliationChanged => "affiliation-changed",
+        Cause::Superseded => "superseded",
+        Cause::CessationOfOperation => "cessation-of-operation",
+    }
+}
+
+/// Reads what [`cause`] wrote, or a reason of a plan, as it was kept before there were causes.
+pub fn read_cause(word: &str) -> Cause {
+    let written = Cause::ALL.into_iter().find(|candidate| cause(*candidate) == word);
+    let was_enrolled_again = || (word == "enrolled-again").then_some(Cause::KeyCompromise);
+    written.or_else(was_enrolled_again).or_else(|| read_reason(word).map(Cause::from)).unwrap_or_default()
 }
 
 /// What a held action waits for.
@@ -178,6 +197,11 @@ mod tests {
         for candidate in Reason::ALL {
             assert_eq!(read_reason(reason(candidate)), Some(candidate));
         }
+        for candidate in Cause::ALL {
+            assert_eq!(read_cause(cause(candidate)), candidate);
+        }
+        let before = ["asked", "device-revoked", "unwanted", "enrolled-again"].map(read_cause);
+        assert_eq!(before, [Cause::Unspecified, Cause::KeyCompromise, Cause::CessationOfOperation, Cause::KeyCompromise]);
         assert_eq!(read_key("ecdsa-p384"), Some(KeyOrigin::Device(KeyAlgorithm::EcdsaP384)));
         assert_eq!(read_key("vendor"), Some(KeyOrigin::Vendor));
         assert_eq!((read_reason("Missing"), read_key("rsa")), (None, None));

@@ -16,7 +16,9 @@ use tegata_core::fleet::Template;
 use tegata_core::name::{ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::plan::Reason;
 use tegata_core::policy::{KeyAlgorithm, KeyOrigin};
+use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
+use tegata_server::store::revocation::{RevokedRow, Selection, Verdict};
 use tegata_server::store::sqlite::Sqlite;
 use tegata_server::store::{
     AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Change, Claim, CodeRow, DeviceRow, Draft, Holder, Issued,
@@ -77,6 +79,12 @@ contract! {
     certificates_come_their_way_step_by_step,
     certificates_are_found_by_whatever_they_are_known_by,
     r1_what_is_revoked_is_listed_for_as_long_as_it_could_be_used,
+    r1_a_certificate_is_in_the_shard_of_its_draft,
+    a_verdict_is_given_on_what_an_issuer_has_signed_for,
+    many_are_revoked_together_or_not_at_all,
+    r3_what_is_condemned_goes_with_a_newer_one_in_its_slot,
+    a_selection_means_that_to_which_everything_applies,
+    who_would_be_cut_off_has_nothing_else_that_works,
     a_renewal_that_was_asked_for_is_cleared_by_the_order,
     r5_a_revoked_device_has_no_code_left,
     installers_are_seen_ordered_away_and_gone,
@@ -389,7 +397,7 @@ async fn certificates_come_their_way_step_by_step(backend: &dyn Backend) {
     store.commit(changes([Change::Installed { serial: one, at: now(10) }])).await.unwrap();
     store.commit(changes([Change::Installed { serial: one, at: now(20) }, Change::Proven { serial: one, at: now(30) }])).await.unwrap();
     store.commit(changes([Change::Retiring { serial: one, at: now(40) }, Change::Retired { serial: one, at: now(50) }])).await.unwrap();
-    let revoke = |moment| Change::Revoke { serial: one, at: at(moment), because: "unwanted".into() };
+    let revoke = |moment| Change::Revoke { serial: one, at: at(moment), because: Cause::CessationOfOperation };
     store.commit(changes([revoke(60)])).await.unwrap();
     conflict(store.commit(changes([revoke(70)])).await);
     let row = store.certificate(&one).await.unwrap().unwrap();
@@ -407,7 +415,7 @@ async fn certificates_are_found_by_whatever_they_are_known_by(backend: &dyn Back
     assert_eq!(store.certificate(&serial(1)).await.unwrap(), Some(first.clone()));
     assert_eq!(store.certificate_of_order(&order_id(1)).await.unwrap(), Some(first.clone()));
     assert_eq!(store.certificates_by_fingerprint(&aozora(), &sha(1)).await.unwrap(), [first]);
-    store.commit(changes([Change::Revoke { serial: serial(2), at: at(5), because: "asked".into() }])).await.unwrap();
+    store.commit(changes([Change::Revoke { serial: serial(2), at: at(5), because: Cause::Unspecified }])).await.unwrap();
 
     let find = async |filter| {
         let rows = store.certificates(&aozora(), filter).await.unwrap();
@@ -431,12 +439,164 @@ async fn r1_what_is_revoked_is_listed_for_as_long_as_it_could_be_used(backend: &
     for n in 1..=3 {
         issue(&*store, n, &format!("sakura/pc-{n}/karte")).await;
     }
-    let revoke = |n| Change::Revoke { serial: serial(n), at: at(i64::from(n)), because: "asked".into() };
-    store.commit(changes([revoke(3), revoke(1)])).await.unwrap();
-    let listed = async |issuer: &str, alive_at| store.revoked(&aozora(), &issuer.parse().unwrap(), at(alive_at)).await.unwrap();
-    assert_eq!(listed("portal", 5_000).await, [(serial(1), at(1)), (serial(3), at(3))], "they live until 5,000");
-    assert!(listed("portal", 5_001).await.is_empty());
-    assert!(listed("other", 0).await.is_empty());
+    let revoke = |n, because| Change::Revoke { serial: serial(n), at: at(i64::from(n)), because };
+    store.commit(changes([revoke(3, Cause::Superseded), revoke(1, Cause::KeyCompromise)])).await.unwrap();
+    let listed = async |issuer: &str, shard, alive_at, limit| {
+        store.revoked(&aozora(), &issuer.parse().unwrap(), shard, at(alive_at), limit).await.unwrap()
+    };
+    let first = RevokedRow { serial: serial(1), at: at(1), because: Cause::KeyCompromise };
+    let third = RevokedRow { serial: serial(3), at: at(3), because: Cause::Superseded };
+    assert_eq!(listed("portal", None, 5_000, 9).await, [first, third], "they live until 5,000");
+    assert_eq!(listed("portal", None, 5_000, 1).await, [first]);
+    assert_eq!(listed("portal", Some(3), 5_000, 9).await, [third], "each is in a shard of its own");
+    assert!(listed("portal", Some(2), 5_000, 9).await.is_empty());
+    assert!(listed("portal", None, 5_001, 9).await.is_empty() && listed("portal", Some(3), 5_001, 9).await.is_empty());
+    assert!(listed("other", None, 0, 9).await.is_empty());
+}
+
+async fn r1_a_certificate_is_in_the_shard_of_its_draft(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let shard = async |tenant: &str, issuer: &str, shard| {
+        let row = store.shard(&tenant.parse().unwrap(), &issuer.parse().unwrap(), shard).await.unwrap();
+        row.map(|row| (row.shard, row.url, row.filled))
+    };
+    let begin = |shard, url: &str| Change::BeginShard { tenant: aozora(), issuer: "portal".parse().unwrap(), shard, url: url.into() };
+    assert_eq!(shard("aozora", "portal", None).await, None);
+    store.commit(changes([begin(1, "http://a")])).await.unwrap();
+    store.commit(changes([begin(2, "http://b")])).await.unwrap();
+    conflict(store.commit(changes([begin(2, "http://c")])).await);
+    for n in 1..=3 {
+        let drafted = Draft { shard: 1 + u32::from(n) / 2, ..draft(n) };
+        store.commit(changes([Change::OpenOrder(order(n, &format!("sakura/pc-{n}/karte")))])).await.unwrap();
+        store.commit(changes([Change::PutDraft { id: order_id(n), draft: drafted.clone() }])).await.unwrap();
+        assert_eq!(store.order(&order_id(n)).await.unwrap().unwrap().draft, Some(drafted));
+        store.commit(changes([Change::Fulfil(issued(n))])).await.unwrap();
+    }
+    assert_eq!(shard("aozora", "portal", None).await, Some((2, "http://b".into(), 2)), "the second and the third");
+    assert_eq!(shard("aozora", "portal", Some(1)).await, Some((1, "http://a".into(), 1)));
+    assert_eq!(shard("aozora", "portal", Some(3)).await, None);
+    assert_eq!((shard("aozora", "other", None).await, shard("midori", "portal", None).await), (None, None));
+}
+
+async fn a_verdict_is_given_on_what_an_issuer_has_signed_for(backend: &dyn Backend) {
+    let store = backend.open().await;
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    let verdict =
+        async |tenant: &str, issuer: &str, n| store.verdict(&tenant.parse().unwrap(), &issuer.parse().unwrap(), &serial(n)).await.unwrap();
+    assert_eq!(verdict("aozora", "portal", 1).await, Some(Verdict { revoked: None, not_after: at(5_000) }));
+    store.commit(changes([Change::Revoke { serial: serial(1), at: at(7), because: Cause::AffiliationChanged }])).await.unwrap();
+    assert_eq!(verdict("aozora", "portal", 1).await.unwrap().revoked, Some((at(7), Cause::AffiliationChanged)));
+    for (tenant, issuer, n) in [("aozora", "portal", 2), ("aozora", "other", 1), ("midori", "portal", 1)] {
+        assert_eq!(verdict(tenant, issuer, n).await, None, "{tenant} {issuer} {n}");
+    }
+}
+
+async fn many_are_revoked_together_or_not_at_all(backend: &dyn Backend) {
+    let store = backend.open().await;
+    for n in 1..=3 {
+        issue(&*store, n, &format!("sakura/pc-{n}/karte")).await;
+    }
+    let revoke = |numbers: &[u8], moment| Change::RevokeAll {
+        serials: numbers.iter().map(|n| serial(*n)).collect(),
+        at: at(moment),
+        because: Cause::Superseded,
+    };
+    let revoked = async |n| store.certificate(&serial(n)).await.unwrap().unwrap().revoked_at;
+    store.commit(changes([revoke(&[2], 10)])).await.unwrap();
+    conflict(store.commit(changes([revoke(&[1, 2], 20)])).await);
+    conflict(store.commit(changes([revoke(&[1, 9], 20)])).await);
+    assert_eq!((revoked(1).await, revoked(2).await), (None, Some(at(10))));
+    store.commit(changes([revoke(&[1, 3], 30)])).await.unwrap();
+    assert_eq!((revoked(1).await, revoked(3).await), (Some(at(30)), Some(at(30))));
+}
+
+async fn r3_what_is_condemned_goes_with_a_newer_one_in_its_slot(backend: &dyn Backend) {
+    let store = backend.open().await;
+    for (n, name) in [(1, "sakura/pc-1/karte"), (2, "sakura/pc-2/karte"), (3, "sakura/pc-1/karte"), (4, "sakura/pc-1/receipt")] {
+        issue(&*store, n, name).await;
+    }
+    let all = [1, 2, 3, 4].map(serial).to_vec();
+    store.commit(changes([Change::Condemn { serials: all, because: Cause::KeyCompromise }])).await.unwrap();
+    assert_eq!(store.condemned(&serial(3)).await.unwrap(), [(serial(1), Cause::KeyCompromise)]);
+    for n in [1, 2, 4, 9] {
+        assert!(store.condemned(&serial(n)).await.unwrap().is_empty(), "{n} has taken nobody's place");
+    }
+    let again = Change::Condemn { serials: vec![serial(1)], because: Cause::Superseded };
+    store.commit(changes([again.clone()])).await.unwrap();
+    assert_eq!(store.condemned(&serial(3)).await.unwrap(), [(serial(1), Cause::Superseded)], "what was said last counts");
+    store.commit(changes([Change::Revoke { serial: serial(1), at: at(5), because: Cause::Superseded }])).await.unwrap();
+    store.commit(changes([again])).await.unwrap();
+    assert!(store.condemned(&serial(3)).await.unwrap().is_empty());
+}
+
+async fn a_selection_means_that_to_which_everything_applies(backend: &dyn Backend) {
+    let store = backend.open().await;
+    for (n, name) in [(1, "sakura/pc-1/karte"), (2, "sakura/pc-2/karte"), (3, "sakura/pc-1/karte"), (4, "sakura/pc-1/receipt")] {
+        issue(&*store, n, name).await;
+    }
+    let everything = Selection::default();
+    let select = async |selection: &Selection, now| {
+        let found = store.selected(&aozora(), selection, at(now), 100).await.unwrap();
+        found.iter().map(|one| one.serial.0[15]).collect::<Vec<_>>()
+    };
+    let only = |change: fn(&mut Selection)| {
+        let mut selection = Selection::default();
+        change(&mut selection);
+        selection
+    };
+    let table: [(&[u8], Selection); 11] = [
+        (&[1, 2, 3, 4], everything.clone()),
+        (&[2, 4], only(|meant| meant.serials = Some(vec![serial(4), serial(2), serial(9)]))),
+        (&[], only(|meant| meant.serials = Some(vec![]))),
+        (&[1, 3, 4], only(|meant| meant.device = Some(device("sakura/pc-1")))),
+        (&[1, 2, 3], only(|meant| meant.profile = Some("karte".parse().unwrap()))),
+        (&[1, 2, 3, 4], only(|meant| meant.account = Some("reception".parse().unwrap()))),
+        (&[], only(|meant| meant.account = Some("other".parse().unwrap()))),
+        (&[1, 2, 3, 4], only(|meant| meant.issuer = Some("portal".parse().unwrap()))),
+        (&[], only(|meant| meant.issuer = Some("other".parse().unwrap()))),
+        (&[1, 3], only(|meant| (meant.device, meant.profile) = (Some(device("sakura/pc-1")), Some("karte".parse().unwrap())))),
+        (&[3], only(|meant| (meant.device, meant.serials) = (Some(device("sakura/pc-1")), Some(vec![serial(2), serial(3)])))),
+    ];
+    for (expected, selection) in table {
+        assert_eq!(select(&selection, 0).await, expected, "{selection:?}");
+    }
+    let between = |from, until| Selection { issued_from: Some(at(from)), issued_until: Some(at(until)), ..Selection::default() };
+    assert_eq!(select(&between(100, 101), 0).await.len(), 4, "all were signed at 100");
+    assert!(select(&between(0, 100), 0).await.is_empty() && select(&between(101, 200), 0).await.is_empty());
+    assert!(select(&everything, 5_001).await.is_empty(), "over is over");
+    store.commit(changes([Change::Revoke { serial: serial(2), at: at(1), because: Cause::Unspecified }])).await.unwrap();
+    assert_eq!(select(&everything, 0).await, [1, 3, 4]);
+    assert_eq!(store.selected(&aozora(), &everything, at(0), 2).await.unwrap().len(), 2);
+    let midori: TenantName = "midori".parse().unwrap();
+    assert!(store.selected(&midori, &everything, at(0), 9).await.unwrap().is_empty());
+    assert!(store.cut_off(&midori, &everything, at(0)).await.unwrap().is_empty());
+}
+
+async fn who_would_be_cut_off_has_nothing_else_that_works(backend: &dyn Backend) {
+    let store = backend.open().await;
+    for (n, name) in [(1, "sakura/pc-1/karte"), (2, "sakura/pc-1/karte"), (3, "sakura/pc-2/karte"), (4, "sakura/pc-1/receipt")] {
+        issue(&*store, n, name).await;
+    }
+    let proven = |n| Change::Proven { serial: serial(n), at: at(200) };
+    store.commit(changes([proven(1), proven(3), proven(4)])).await.unwrap();
+    let meant = |numbers: &[u8]| Selection { serials: Some(numbers.iter().map(|n| serial(*n)).collect()), ..Selection::default() };
+    let cut_off = async |numbers: &[u8]| {
+        let slots = store.cut_off(&aozora(), &meant(numbers), at(300)).await.unwrap();
+        slots.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let replaced = async |n| store.selected(&aozora(), &meant(&[n]), at(300), 9).await.unwrap()[0].is_replaced;
+    assert_eq!(cut_off(&[1]).await, ["sakura/pc-1/karte"], "2 was never proven");
+    assert!(cut_off(&[2]).await.is_empty(), "nobody signs in with it");
+    assert!(!replaced(1).await);
+    store.commit(changes([proven(2)])).await.unwrap();
+    assert!(cut_off(&[1]).await.is_empty() && cut_off(&[2]).await.is_empty(), "the other one is left");
+    assert!(replaced(1).await && !replaced(2).await);
+    assert_eq!(cut_off(&[1, 2, 4]).await, ["sakura/pc-1/karte", "sakura/pc-1/karte", "sakura/pc-1/receipt"]);
+    let both = store.selected(&aozora(), &meant(&[1, 2]), at(300), 9).await.unwrap();
+    assert!(both.iter().all(|one| !one.is_replaced && one.is_present), "what is meant itself is no successor");
+    store.commit(changes([Change::Retired { serial: serial(2), at: at(250) }])).await.unwrap();
+    assert_eq!(cut_off(&[1]).await, ["sakura/pc-1/karte"]);
+    assert!(!store.selected(&aozora(), &meant(&[2]), at(300), 9).await.unwrap()[0].is_present);
 }
 
 async fn a_renewal_that_was_asked_for_is_cleared_by_the_order(backend: &dyn Backend) {
@@ -740,7 +900,7 @@ fn file(n: u8) -> FileHash {
 }
 
 fn draft(n: u8) -> Draft {
-    Draft { serial: serial(n), public_key: sha(n), tbs: vec![0x30, n] }
+    Draft { serial: serial(n), public_key: sha(n), tbs: vec![0x30, n], shard: u32::from(n) }
 }
 
 fn template() -> Template {

@@ -1,13 +1,16 @@
-//! `tegata certificate`: what people do with single certificates.
+//! `tegata certificate`: what is done to certificates by hand, one or many.
 
 mod import;
+mod revoke;
 
 use clap::{Args, Subcommand};
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 
-/// Take a vendor's file in
+pub use revoke::Reason;
+
+/// Work on certificates, one or many
 #[derive(Args)]
 pub struct Certificate {
     #[command(subcommand)]
@@ -17,13 +20,15 @@ pub struct Certificate {
 #[derive(Subcommand)]
 enum What {
     Import(import::Import),
+    Revoke(revoke::Revoke),
 }
 
 impl Certificate {
-    /// Does it.
+    /// Does what was typed.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
         match self.what {
-            What::Import(import) => import.run(global).await,
+            What::Import(verb) => verb.run(global).await,
+            What::Revoke(verb) => verb.run(global).await,
         }
     }
 }

@@ -33,7 +33,8 @@ Exit codes, the same for every command:
    6  there is no such thing, or none that you may see or change
    7  refused, because an account may not have so many certificates
    8  a vendor's file cannot be opened, or is not what policy expects
-  10  there are changes (only `plan --exit-code`)";
+  10  there are changes (only `plan --exit-code`)
+  11  nothing was done yet: it was only shown what would be (say it again with --yes)";
 
 /// What every command understands.
 #[derive(Args, Clone)]

@@ -39,6 +39,8 @@ pub enum Exit {
     Bundle = 8,
     /// There are changes.
     Changes = 10,
+    /// It was only shown what would be done.
+    Unconfirmed = 11,
 }
 
 impl From<Exit> for ExitCode {

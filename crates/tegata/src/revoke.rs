@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use tegata_api::v1::fleet::RevokeRequest;
 use tegata_core::name::{DeviceId, Serial};
 
+use crate::certificate::Reason;
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -18,11 +19,14 @@ pub struct Revoke {
 
 #[derive(Subcommand)]
 enum What {
-    /// Declare one certificate invalid, now and for good; a new one follows if policy still asks for it
+    /// Declare one certificate invalid, now and for good; a new one follows if policy still asks for it (many: `tegata certificate revoke`)
     #[command(after_help = "Example:\n  $ tegata revoke certificate 4f1c0ddee1a2b3c4d5e6f708192a3b4c --note lost-laptop")]
     Certificate {
         /// Its serial number, as `tegata get slots` shows it
         serial: Serial,
+        /// Why, as those who check certificates are told
+        #[arg(long, value_enum, default_value_t = Reason::Unspecified, value_name = "REASON")]
+        reason: Reason,
         /// Why, for the audit log
         #[arg(long, default_value = "", hide_default_value = true)]
         note: String,
@@ -40,8 +44,8 @@ impl Revoke {
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let session = Session::open(global)?;
         let done = match self.what {
-            What::Certificate { serial, note } => {
-                session.tell(&format!("certificates/{serial}/revoke"), &RevokeRequest { note }).await?;
+            What::Certificate { serial, reason, note } => {
+                session.tell(&format!("certificates/{serial}/revoke"), &RevokeRequest { note, reason: reason.into() }).await?;
                 format!("Certificate {serial} is revoked: the next revocation list names it.")
             }
             What::Device { device } => {

@@ -27,6 +27,9 @@ pub struct Serve {
     /// DNS names and IP addresses of this server, for its certificate; people and agents reach it by the first
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
+    /// Address and port where revocation lists and OCSP are served without TLS too: certificates name it, under the first --name
+    #[arg(long, value_name = "ADDR")]
+    revocation_listen: Option<SocketAddr>,
     /// A folder of policy files that is applied to the tenant whenever it changes
     #[arg(long, value_name = "DIR")]
     watch: Option<PathBuf>,
@@ -39,7 +42,9 @@ impl Serve {
         let state = self.state.unwrap_or_else(session::default_state);
         let access_file = state.join("admin.json");
         let policies = self.watch.map(|folder| (global.tenant(), folder));
-        let server = serve::start(Config { state, listen: self.listen, names: self.names, policies }).await.map_err(Failure::Serve)?;
+        let server = serve::start(Config { state, listen: self.listen, names: self.names, plain: self.revocation_listen, policies })
+            .await
+            .map_err(Failure::Serve)?;
         output::print(&format!(
             "listening on {} ({})\naccess for people: {}",
             server.address(),

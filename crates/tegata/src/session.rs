@@ -1,6 +1,7 @@
 //! A connection to the server as somebody, for one tenant.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{env, fs};
 
 use serde::Serialize;
@@ -63,6 +64,16 @@ impl Session {
     /// Sends something, and gives the answer.
     pub async fn post<Body: Serialize + Sync, Answer: DeserializeOwned>(&self, path: &str, body: &Body) -> Result<Answer, Failure> {
         Ok(self.client.post(&self.path(path), body).await?)
+    }
+
+    /// Sends something whose answer may take long.
+    pub async fn post_within<Body: Serialize + Sync, Answer: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Body,
+        patience: Duration,
+    ) -> Result<Answer, Failure> {
+        Ok(self.client.post_within(&self.path(path), body, patience).await?)
     }
 
     /// Sends something that has no answer.

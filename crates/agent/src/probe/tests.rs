@@ -32,7 +32,8 @@ fn pair(authority: &Authority, purpose: &Purpose, algorithm: KeyAlgorithm) -> Pa
 }
 
 fn client(authority: &Authority, algorithm: KeyAlgorithm) -> Pair {
-    let purpose = Purpose::Client { common_name: "pc".into(), organization: "sakura".into(), unique: "1".into(), crl_url: None };
+    let purpose =
+        Purpose::Client { common_name: "pc".into(), organization: "sakura".into(), unique: "1".into(), crl_url: None, ocsp_url: None };
     pair(authority, &purpose, algorithm)
 }
 

@@ -15,7 +15,8 @@
 //! | `POST /installers` [`RecordInstaller`] | 204 |
 //! | `GET /audit?after=N&limit=M`, `?last=N`, both with `&object=` | `[`[`Record`](super::audit::Record)`]` |
 //!
-//! Open to anyone: `GET /healthz`, `GET /ca/{tenant}/{issuer}.pem`, `GET /crl/{tenant}/{issuer}.crl`.
+//! Many certificates at once, and what anyone may ask about revocation: [`super::revocation`].
+//! Open to anyone: `GET /healthz`, `GET /ca/{tenant}/{issuer}.pem`.
 
 use serde::{Deserialize, Serialize};
 
@@ -309,6 +310,9 @@ pub struct RevokeRequest {
     /// Why, for the record.
     #[serde(default)]
     pub note: String,
+    /// Why, as those who check certificates are told.
+    #[serde(default)]
+    pub reason: super::revocation::Cause,
 }
 
 /// How a command line reaches its server: what `tegata serve` leaves in its state folder at first start.

@@ -65,7 +65,9 @@ async fn what_finds_no_place_is_told_and_refused_unless_allowed() {
     assert!(short.until.is_some() && preview.over_quota.len() == 1);
     assert_eq!(world.ledger.policy(&tenant()).await.unwrap().clinics[&sakura_name()].devices.len(), 1, "nothing was applied");
 
-    crate::asks::revoke_certificate(&world.ledger, &world.bells, &tenant(), &first.serial, "", "person:test", world.now).await.unwrap();
+    crate::asks::revoke_certificate(&world.ledger, &world.bells, &tenant(), &first.serial, &Default::default(), "person:test", world.now)
+        .await
+        .unwrap();
     world.apply(&[&rolling(&["pc-2"])]).await.expect("there is a place now");
 }
 

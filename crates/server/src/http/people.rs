@@ -19,6 +19,7 @@ use tegata_api::v1::fleet::{
     Action, ApplyRequest, Certificate, Clinic, CodeAnswer, CodeRequest, Device, DeviceDetail, DocumentInForce, Documents, Preview,
     RecordInstaller, RevokeRequest, Slot,
 };
+use tegata_api::v1::revocation::{Blast, RevokeMany, RevokedMany, Selection};
 use tegata_core::name::{ClinicName, DeviceId, Serial, TenantName};
 
 use crate::accounts;
@@ -32,6 +33,7 @@ use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, get, post};
 use crate::issuers::authorities::INSTANCE;
 use crate::policy;
+use crate::revocations;
 use crate::store::{AuditQuery, Part};
 use crate::tokens;
 
@@ -60,6 +62,8 @@ pub fn routes() -> Vec<Route> {
         post(Person, "/v1/tenants/{tenant}/devices/{clinic}/{device}/revoke", revoke_device),
         post(Person, "/v1/tenants/{tenant}/certificates/{serial}/revoke", revoke_certificate),
         post(Person, "/v1/tenants/{tenant}/certificates/{serial}/renew", renew_certificate),
+        post(Person, "/v1/tenants/{tenant}/revocations/preview", preview_revocations).long(),
+        post(Person, "/v1/tenants/{tenant}/revocations", revoke_many).long(),
         post(Person, "/v1/tenants/{tenant}/installers", record_installer),
         get(Person, "/v1/tenants/{tenant}/audit", audit),
     ]
@@ -267,7 +271,7 @@ async fn revoke_certificate(
     // Nothing and `null` are no reason; anything else has to be one.
     let why: Option<RevokeRequest> = if body.is_empty() { None } else { read(&body)? };
     let why = why.unwrap_or_default();
-    asks::revoke_certificate(&ledger, &bells, &caller.tenant, &caller.serial()?, &why.note, &caller.actor, clock.now()).await?;
+    asks::revoke_certificate(&ledger, &bells, &caller.tenant, &caller.serial()?, &why, &caller.actor, clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -279,6 +283,28 @@ async fn renew_certificate(
 ) -> Result<StatusCode, Refusal> {
     asks::ask_renewal(&ledger, &bells, &caller.tenant, &caller.serial()?, &caller.actor, clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn preview_revocations(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    Body(selection): Body<Selection>,
+) -> Result<Json<Blast>, Refusal> {
+    Ok(Json(revocations::preview(&ledger, &caller.tenant, &selection, clock.now()).await?))
+}
+
+/// Carried on even if who asked does not wait for it: what was begun is ended.
+async fn revoke_many(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
+    State(clock): State<Clock>,
+    Body(wish): Body<RevokeMany>,
+) -> Result<Json<RevokedMany>, Refusal> {
+    let Caller { tenant, actor, .. } = caller;
+    let work = async move { revocations::carry_out(&ledger, &bells, &tenant, &wish, &actor, clock.now()).await };
+    Ok(Json(tokio::spawn(work).await.map_err(Refusal::internal)??))
 }
 
 async fn record_installer(

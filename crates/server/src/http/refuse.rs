@@ -60,7 +60,8 @@ impl Refusal {
         self
     }
 
-    fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
+    /// The server has failed.
+    pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
         let refusal = Self::new(Code::Internal, "the server has failed").detail("the cause is in the server's log").retry_after(30);
         Self { cause: Some(Box::new(cause)), ..refusal }
     }
@@ -298,7 +299,9 @@ impl From<AuthorityError> for Refusal {
             AuthorityError::Unknown => Self::not_found(),
             AuthorityError::Policy(error) => error.into(),
             AuthorityError::Store(error) => error.into(),
-            error @ (AuthorityError::Unusable { .. } | AuthorityError::NotMade { .. }) => Self::internal(error),
+            error @ (AuthorityError::Unusable { .. } | AuthorityError::NotMade { .. } | AuthorityError::Unlikely { .. }) => {
+                Self::internal(error)
+            }
         }
     }
 }

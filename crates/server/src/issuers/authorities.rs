@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 
 use crate::audit::Ledger;
 use crate::clock::Clock;
+use crate::issuers::relying::Unlikely;
 use crate::issuers::signer::{Signer, Validity};
 use crate::policy::PolicyError;
 use crate::store::{AuthorityRow, Batch, Change, NewRecord, StoreError};
@@ -54,6 +55,15 @@ pub enum AuthorityError {
         /// Why not.
         #[source]
         source: KeyError,
+    },
+    /// A list was made that does not say what it should, and there is none before it that could stay in force.
+    #[error("the revocation list {list} is not published")]
+    Unlikely {
+        /// Where it would be found.
+        list: String,
+        /// What is wrong with it.
+        #[source]
+        source: Unlikely,
     },
     /// The policy cannot be had.
     #[error(transparent)]
@@ -143,6 +153,16 @@ impl Authorities {
         let found = Arc::new(found);
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());
         Ok(found)
+    }
+
+    /// The root of a tenant's issuer. Its key is not kept in memory: it is needed once a day, for a list.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub async fn root(&self, tenant: &TenantName, issuer: &IssuerName) -> Result<Signer, AuthorityError> {
+        let rows = self.ledger.store().authorities(Some(tenant)).await?;
+        let root = rows.iter().find(|row| row.name == root_name(issuer)).ok_or(AuthorityError::Unknown)?;
+        self.open(root)
     }
 
     /// One of the server's own. Made at first start.

@@ -24,7 +24,10 @@ use crate::audit::{Ledger, Recorded};
 use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::issuers::authorities::{Authorities, AuthorityError, Issuing};
+use crate::issuers::publication::{Part, Publication};
+use crate::issuers::shards::Shards;
 use crate::issuers::signer::{Validity, intent};
+use crate::store::revocation::Shard;
 use crate::store::{Batch, CertificateRow, Change, Claim, Draft, Issued, NewRecord, OrderRow, OrderState, StoreError};
 use crate::tls::Identity;
 
@@ -79,8 +82,10 @@ pub struct Issuance {
     pub clock: Clock,
     /// Who signs.
     pub authorities: Arc<Authorities>,
-    /// Where revocation lists are published: `https://host:port`.
-    pub address: Arc<str>,
+    /// Where its certificates can be looked up.
+    pub publication: Publication,
+    /// Counts certificates into shards.
+    pub shards: Arc<Shards>,
 }
 
 impl Issuance {
@@ -163,8 +168,9 @@ impl Issuance {
         let issuing = self.authorities.issuer(&order.tenant, &order.template.issuer).await?;
         let (now, serial) = (self.clock.now(), new_serial());
         let validity = Validity::from_now(now, order.template.validity);
-        let tbs = issuing.signer.draft(&self.purpose(order), &requested.public_key, serial, validity)?;
-        let draft = Draft { serial, public_key: key, tbs: tbs.bytes.clone() };
+        let shard = self.shards.next(&self.ledger, &self.publication, &order.tenant, &order.template.issuer).await?;
+        let tbs = issuing.signer.draft(&self.purpose(order, shard), &requested.public_key, serial, validity)?;
+        let draft = Draft { serial, public_key: key, tbs: tbs.bytes.clone(), shard };
         let record = said(order, Stage::Intended, "certificate.sign", now, intent(serial, &tbs, &key));
         let change = Change::PutDraft { id: order.id, draft: draft.clone() };
         let recorded = self.ledger.record(tbs, Batch { records: vec![record], changes: vec![change] }).await?;
@@ -212,13 +218,14 @@ impl Issuance {
         Err(IssueError::Closed)
     }
 
-    fn purpose(&self, order: &OrderRow) -> Purpose {
-        let template = &order.template;
+    fn purpose(&self, order: &OrderRow, shard: Shard) -> Purpose {
+        let (tenant, template) = (&order.tenant, &order.template);
         Purpose::Client {
             common_name: template.common_name.clone(),
             organization: template.organization.clone(),
             unique: order.id.to_string(),
-            crl_url: Some(format!("{}/crl/{}/{}.crl", self.address, order.tenant, template.issuer)),
+            crl_url: Some(self.publication.list(tenant, &template.issuer, Part::Shard(shard))),
+            ocsp_url: Some(self.publication.ocsp(tenant, &template.issuer)),
         }
     }
 }

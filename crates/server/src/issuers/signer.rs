@@ -71,12 +71,17 @@ impl Signer {
         self.authority.sign(intent.get())
     }
 
-    /// Makes a revocation list, DER. It repeats what the revocations' records already say, so it needs no record of its own.
+    /// Makes a revocation list, DER: the part that is published at `url`, or the whole. It repeats what the revocations' records
+    /// already say, so it needs no record of its own.
     ///
     /// # Errors
     /// If the list cannot be written.
-    pub fn list(&self, number: u64, revoked: &[Revoked], validity: Validity) -> Result<Vec<u8>, KeyError> {
-        crl::create(&self.authority, number, revoked, validity.not_before, validity.not_after)
+    pub fn list(&self, number: u64, url: Option<&str>, revoked: &[Revoked], validity: Validity) -> Result<Vec<u8>, KeyError> {
+        let Validity { not_before, not_after } = validity;
+        match url {
+            Some(url) => crl::create_shard(&self.authority, url, number, revoked, not_before, not_after),
+            None => crl::create(&self.authority, number, revoked, not_before, not_after),
+        }
     }
 }
 

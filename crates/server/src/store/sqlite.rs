@@ -3,6 +3,7 @@
 mod changes;
 mod crowd;
 mod lookup;
+mod revocation;
 mod rows;
 mod settings;
 mod snapshot;
@@ -21,13 +22,15 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteExecutor, Sqlite
 use sqlx::{AssertSqlSafe, ConnectOptions, query};
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::device::FileHash;
-use tegata_core::name::{ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, TenantName};
+use tegata_core::name::{ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
+use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::lookup::Question;
 use self::rows::{Columns, number};
 use self::writer::{Failure, Request, Writer};
+use crate::store::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 use crate::store::{
     AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Claim, CodeRow, DeviceRow, DocumentRow, OrderRow, Part,
     Snapshot, Store, StoreError, TokenRow,
@@ -206,11 +209,35 @@ impl Store for Sqlite {
         Ok(found)
     }
 
-    async fn revoked(&self, tenant: &TenantName, issuer: &IssuerName, alive_at: Timestamp) -> Result<Vec<(Serial, Timestamp)>, StoreError> {
-        let find = "SELECT serial, revoked_at FROM certificates
-            WHERE tenant = ? AND issuer = ? AND revoked_at IS NOT NULL AND not_after >= ? ORDER BY serial";
-        let find = query(find).bind(tenant.as_str()).bind(issuer.as_str()).bind(alive_at.unix());
-        self.all("certificates", find, |row| Ok((Serial(row.bytes("serial")?), row.moment("revoked_at")?))).await
+    async fn revoked(
+        &self,
+        tenant: &TenantName,
+        issuer: &IssuerName,
+        shard: Option<Shard>,
+        alive_at: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RevokedRow>, StoreError> {
+        revocation::revoked(&self.readers, (tenant, issuer, shard), alive_at, limit).await
+    }
+
+    async fn shard(&self, tenant: &TenantName, issuer: &IssuerName, shard: Option<Shard>) -> Result<Option<ShardRow>, StoreError> {
+        revocation::shard(&self.readers, tenant, issuer, shard).await
+    }
+
+    async fn verdict(&self, tenant: &TenantName, issuer: &IssuerName, serial: &Serial) -> Result<Option<Verdict>, StoreError> {
+        revocation::verdict(&self.readers, tenant, issuer, serial).await
+    }
+
+    async fn selected(&self, tenant: &TenantName, selection: &Selection, now: Timestamp, limit: u32) -> Result<Vec<Selected>, StoreError> {
+        revocation::selected(&self.readers, tenant, selection, now, limit).await
+    }
+
+    async fn cut_off(&self, tenant: &TenantName, selection: &Selection, now: Timestamp) -> Result<Vec<SlotId>, StoreError> {
+        revocation::cut_off(&self.readers, tenant, selection, now).await
+    }
+
+    async fn condemned(&self, by: &Serial) -> Result<Vec<(Serial, Cause)>, StoreError> {
+        revocation::condemned(&self.readers, by).await
     }
 
     async fn unsigned_drafts(&self) -> Result<Vec<OrderRow>, StoreError> {

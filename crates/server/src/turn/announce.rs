@@ -5,6 +5,7 @@ use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_core::name::{ClinicId, DeviceId, OrderId};
 use tegata_core::plan::{Action, Plan};
+use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
 use super::observe::{Scene, newest_orders};
@@ -50,12 +51,12 @@ impl Announcement<'_> {
                 self.batch.changes.push(Change::CancelOrder { id: order, at });
             }
             Action::Revoke { slot, serial, because } => {
-                let because = words::reason(*because);
-                let details = json!({ "serial": serial.to_string(), "because": because });
+                let cause = Cause::from(*because);
+                let details = json!({ "serial": serial.to_string(), "because": words::reason(*because), "reason": words::cause(cause) });
                 // Revocation lists are made from the database: once it is there, it is done.
                 self.record(Stage::Intended, "certificate.revoke", slot, details.clone());
                 self.record(Stage::Done, "certificate.revoke", slot, details);
-                self.batch.changes.push(Change::Revoke { serial: *serial, at, because: because.to_owned() });
+                self.batch.changes.push(Change::Revoke { serial: *serial, at, because: cause });
             }
             Action::Retire { slot, serial, because } => {
                 let details = json!({ "serial": serial.to_string(), "because": words::reason(*because) });

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use tegata_api::v1::device::{Deed, FileHash, InstallerSeen, Report};
-use tegata_api::v1::fleet::RecordInstaller;
+use tegata_api::v1::fleet::{RecordInstaller, RevokeRequest};
 use tegata_core::name::ClinicId;
 use tegata_core::time::DAY;
 
@@ -105,10 +105,14 @@ async fn i1_a_crash_between_announcing_and_carrying_out_heals_by_itself() {
     assert_eq!(world.logged("intended order.open").await, 1, "and it is not decided twice");
 }
 
+fn why(note: &str) -> RevokeRequest {
+    RevokeRequest { note: note.into(), ..RevokeRequest::default() }
+}
+
 #[tokio::test]
 async fn what_is_revoked_goes_and_is_replaced() {
     let (world, mut pc, old) = settled().await;
-    asks::revoke_certificate(&world.ledger, &world.bells, &tenant(), &old.serial, "lost", "person:test", world.now).await.unwrap();
+    asks::revoke_certificate(&world.ledger, &world.bells, &tenant(), &old.serial, &why("lost"), "person:test", world.now).await.unwrap();
     world.settle().await;
     let told = world.manifest(&pc).await;
     assert_eq!(told.retire, [old.fingerprint.to_string()]);
@@ -123,7 +127,7 @@ async fn what_is_revoked_goes_and_is_replaced() {
     world.prove(&mut pc, SLOT).await;
     assert!(actions(&world).await.is_empty());
     assert!(world.manifest(&pc).await.retire.is_empty());
-    asks::revoke_certificate(&world.ledger, &world.bells, &tenant(), &old.serial, "again", "person:test", world.now).await.unwrap();
+    asks::revoke_certificate(&world.ledger, &world.bells, &tenant(), &old.serial, &why("again"), "person:test", world.now).await.unwrap();
     assert_eq!(world.logged("done certificate.revoke").await, 1, "twice is once");
 }
 

@@ -118,7 +118,10 @@ impl<'a> Play<'a> {
         let thief = self.copy_of(&id)?;
         ensure!(thief.visit(&host).await? == Welcome::Opened, "a copy of {old} should open {host} before it is revoked");
         self.knock_next_door(&thief, &host).await?;
-        self.stage.session.tell(&format!("certificates/{old}/revoke"), &RevokeRequest { note: "shown in the demo".into() }).await?;
+        self.stage
+            .session
+            .tell(&format!("certificates/{old}/revoke"), &RevokeRequest { note: "shown in the demo".into(), ..RevokeRequest::default() })
+            .await?;
         self.progress
             .until("the chart to refuse the revoked certificate", PATIENCE, async || {
                 Ok((thief.visit(&host).await? == Welcome::Refused).then_some(()))

@@ -46,6 +46,7 @@ impl Vendor {
             organization: device.clinic.to_string(),
             unique: serial.to_string(),
             crl_url: None,
+            ocsp_url: None,
         };
         let tbs = self.authority.draft(&purpose, &key.public_key(), serial, now.before(300 * DAY), now.after(60 * DAY))?;
         let chain = [self.authority.sign(&tbs)?, self.authority.certificate().to_vec()];

@@ -60,7 +60,8 @@ mod tests {
         for folder in ["examples/aozora-group", "policies"] {
             let mut files = documents::read(&[root.join(folder)]).unwrap();
             // What a person has to fill in before the first use.
-            let fill_in = |file: &mut File| file.text = file.text.replace("<the SHA-1 thumbprint on page 9 of the manual>", &"0".repeat(40));
+            let fill_in =
+                |file: &mut File| file.text = file.text.replace("<the SHA-1 thumbprint on page 9 of the manual>", &"0".repeat(40));
             files.iter_mut().for_each(fill_in);
             let applied = policy::load(&files, &tenant).unwrap().documents;
             let documents: Vec<_> = applied.iter().map(|one| in_force(one.kind.as_str(), &one.name, one.body.clone())).collect();

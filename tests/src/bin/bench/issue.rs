@@ -97,7 +97,13 @@ fn verify_and_sign() -> Result<f64> {
     let root = Authority::new_root("Bench Root", "Bench", now, now.after(DAY * 3650))?;
     let issuing = root.new_issuing("Bench CA", "Bench", now, now.after(DAY * 3650))?;
     let request = request()?;
-    let purpose = Purpose::Client { common_name: "pc-1".into(), organization: "sakura".into(), unique: "00".repeat(16), crl_url: None };
+    let purpose = Purpose::Client {
+        common_name: "pc-1".into(),
+        organization: "sakura".into(),
+        unique: "00".repeat(16),
+        crl_url: None,
+        ocsp_url: None,
+    };
     let mut times = Vec::new();
     for _ in 0..rounds {
         let start = Instant::now();

@@ -9,6 +9,7 @@ mod issue;
 mod plan;
 mod proc;
 mod push;
+mod revoke;
 mod turn;
 
 use anyhow::Result;
@@ -59,13 +60,14 @@ impl Row {
 /// A named group of measurements.
 type Group = (&'static str, fn() -> Result<Vec<Row>>);
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     ("plan", plan::measure),
     ("turn", turn::measure),
     ("footprint", footprint::measure),
     ("issue", issue::measure),
     ("hold", hold::measure),
     ("push", push::measure),
+    ("revoke", revoke::measure),
 ];
 
 fn main() -> Result<()> {

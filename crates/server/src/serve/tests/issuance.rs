@@ -148,9 +148,10 @@ async fn crash_after_draft(world: &World, pc: &Pc, order: &str, key: &PrivateKey
         organization: row.template.organization.clone(),
         unique: order.to_string(),
         crl_url: None,
+        ocsp_url: None,
     };
     let tbs = issuing.signer.draft(&purpose, &key.public_key(), serial, Validity::from_now(now, row.template.validity)).unwrap();
-    let draft = Draft { serial, public_key: sha256(&key.public_key()), tbs: tbs.bytes.clone() };
+    let draft = Draft { serial, public_key: sha256(&key.public_key()), tbs: tbs.bytes.clone(), shard: 0 };
     let record = NewRecord {
         tenant: row.tenant,
         at: now,

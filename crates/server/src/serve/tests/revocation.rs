@@ -48,6 +48,27 @@ async fn r5_an_open_connection_of_a_revoked_device_is_served_nothing_more() {
 }
 
 #[tokio::test]
+async fn r5_a_connection_of_a_revoked_device_is_never_resumed() {
+    let world = World::start().await;
+    let pc = world.enroll("sakura/pc-1").await;
+    pc.order().await;
+    // A client that would resume if it could: all its connections share one memory.
+    let config = client_config(&world, Some(&pc));
+    let ask = async |open: &mut Connection| open.ask("GET /v1/agent/manifest HTTP/1.1\r\nHost: tegata\r\n\r\n").await.status;
+    for _ in 0..3 {
+        let mut open = Connection::open_with(&world, config.clone()).await;
+        assert_eq!(ask(&mut open).await, 200);
+        assert_eq!(open.0.get_ref().1.handshake_kind(), Some(rustls::HandshakeKind::Full), "the certificate was shown again");
+        assert_eq!(open.0.get_ref().1.tls13_tickets_received(), 0, "there is nothing to resume with");
+    }
+    world.admin().tell(REVOKE, &()).await.unwrap();
+    let revoked_at = std::time::Instant::now();
+    let mut again = Connection::open_with(&world, config).await;
+    assert_eq!(ask(&mut again).await, 401);
+    assert!(revoked_at.elapsed() < std::time::Duration::from_secs(5));
+}
+
+#[tokio::test]
 async fn r5_a_device_that_is_revoked_while_it_speaks_is_not_listened_to() {
     let world = World::start().await;
     let pc = world.enroll("sakura/pc-1").await;
@@ -174,6 +195,8 @@ pub async fn fetch(world: &World, path: &str) -> Answer {
 
 pub struct Answer {
     pub status: u16,
+    /// Its header, in lower case.
+    pub head: String,
     pub body: Vec<u8>,
 }
 
@@ -182,19 +205,12 @@ pub struct Connection(TlsStream<TcpStream>);
 
 impl Connection {
     pub async fn open(world: &World, pc: Option<&Pc>) -> Self {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from(read_pem(&world.server.access().authority).unwrap()[0].der.clone())).unwrap();
-        let config = rustls::ClientConfig::builder().with_root_certificates(roots);
-        let config = match pc {
-            None => config.with_no_client_auth(),
-            Some(pc) => {
-                let chain = read_pem(&pc.identity).unwrap().into_iter().map(|one| CertificateDer::from(one.der)).collect();
-                config.with_client_auth_cert(chain, PrivateKeyDer::Pkcs8(pc.key.to_pkcs8().to_vec().into())).unwrap()
-            }
-        };
+        Self::open_with(world, client_config(world, pc)).await
+    }
+
+    async fn open_with(world: &World, config: Arc<rustls::ClientConfig>) -> Self {
         let stream = TcpStream::connect(world.server.address()).await.unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        Self(TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap())
+        Self(TlsConnector::from(config).connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap())
     }
 
     pub async fn send(&mut self, request: &str) {
@@ -212,11 +228,32 @@ impl Connection {
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await.unwrap();
-        Answer { status: head.split(' ').nth(1).unwrap().parse().unwrap(), body }
+        Answer { status: head.split(' ').nth(1).unwrap().parse().unwrap(), head, body }
+    }
+
+    /// Reads until the other end has closed.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).await.unwrap();
+        rest
     }
 
     pub async fn ask(&mut self, request: &str) -> Answer {
         self.send(request).await;
         self.receive().await
     }
+}
+
+/// A client of this PC, or of nobody. As many connections as are made with one of them may resume each other.
+fn client_config(world: &World, pc: Option<&Pc>) -> Arc<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from(read_pem(&world.server.access().authority).unwrap()[0].der.clone())).unwrap();
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots);
+    Arc::new(match pc {
+        None => config.with_no_client_auth(),
+        Some(pc) => {
+            let chain = read_pem(&pc.identity).unwrap().into_iter().map(|one| CertificateDer::from(one.der)).collect();
+            config.with_client_auth_cert(chain, PrivateKeyDer::Pkcs8(pc.key.to_pkcs8().to_vec().into())).unwrap()
+        }
+    })
 }

@@ -79,10 +79,15 @@ fn the_routes_are_those_of_the_wire() {
         Person GET /v1/tenants/{tenant}/certificates
         Person GET /v1/tenants/{tenant}/actions
         Person GET /v1/tenants/{tenant}/devices/{clinic}/{device}
+        Person GET /v1/tenants/{tenant}/quotas
+        Person GET /v1/tenants/{tenant}/accounts/{clinic}/{account}
+        Person GET /v1/tenants/{tenant}/slots/{clinic}/{device}/{profile}
         Person POST /v1/tenants/{tenant}/devices/{clinic}/{device}/code
         Person POST /v1/tenants/{tenant}/devices/{clinic}/{device}/revoke
         Person POST /v1/tenants/{tenant}/certificates/{serial}/revoke
         Person POST /v1/tenants/{tenant}/certificates/{serial}/renew
+        Person POST /v1/tenants/{tenant}/revocations/preview
+        Person POST /v1/tenants/{tenant}/revocations
         Person POST /v1/tenants/{tenant}/installers
         Person GET /v1/tenants/{tenant}/audit
         Person POST /v1/tenants/{tenant}/bundles/recipients
@@ -92,6 +97,9 @@ fn the_routes_are_those_of_the_wire() {
         Anyone GET /healthz
         Anyone GET /ca/{tenant}/{file}
         Anyone GET /crl/{tenant}/{file}
+        Anyone GET /crl/{tenant}/{issuer}/{file}
+        Anyone POST /ocsp/{tenant}/{issuer}
+        Anyone GET /ocsp/{tenant}/{issuer}/{*request}
     "#]]
     .assert_eq(&table);
 }

@@ -92,8 +92,13 @@ impl Scene {
     /// A file as the vendor delivers it, valid for three years since `from`.
     fn file(&self, organization: &str, from: Timestamp) -> Content {
         let key = new_key();
-        let purpose =
-            Purpose::Client { common_name: "client1210".into(), organization: organization.into(), unique: "1".into(), crl_url: None };
+        let purpose = Purpose::Client {
+            common_name: "client1210".into(),
+            organization: organization.into(),
+            unique: "1".into(),
+            crl_url: None,
+            ocsp_url: None,
+        };
         let tbs = self.vendor.draft(&purpose, &key.public_key(), new_serial(), from, from.after(DAY * 1095)).unwrap();
         let chain = [self.vendor.sign(&tbs).unwrap(), self.vendor.certificate().to_vec()];
         Content::new(FILE, "pass", &pkcs12::write(Flavor::Legacy, &key, &chain, "client1210", "pass").unwrap())

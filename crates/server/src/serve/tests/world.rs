@@ -53,6 +53,18 @@ impl World {
         world
     }
 
+    /// The same, and anyone can ask for revocation data without TLS.
+    pub async fn plain() -> Self {
+        let Self { place, server, offset, .. } = Self::empty().await;
+        server.stop().await;
+        let config = Config { plain: Some("127.0.0.1:0".parse().unwrap()), ..config(&place) };
+        let server = start_at(config, clock(&offset)).await.unwrap();
+        let world = Self::of(place, server, offset);
+        world.apply("aozora", &policy("sakura")).await;
+        world.apply("momiji", &policy("kaede")).await;
+        world
+    }
+
     /// Stops the server and starts it again on the same state, at another port.
     pub async fn restart(self) -> Self {
         let Self { place, server, offset, .. } = self;
@@ -132,7 +144,7 @@ impl World {
 }
 
 pub fn config(place: &TempDir) -> Config {
-    Config { state: place.path().join("state"), listen: "127.0.0.1:0".parse().unwrap(), names: vec![], policies: None }
+    Config { state: place.path().join("state"), listen: "127.0.0.1:0".parse().unwrap(), names: vec![], plain: None, policies: None }
 }
 
 pub fn clock(offset: &Arc<AtomicI64>) -> Clock {

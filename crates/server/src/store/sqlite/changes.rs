@@ -12,6 +12,7 @@ use tegata_core::name::{ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId, Ten
 use tegata_core::time::Timestamp;
 
 use self::issuance::Gathered;
+use super::revocation;
 use super::rows::{number, state_number};
 use crate::store::{AuthorityRow, Change, CodeRow, DeviceRow, OrderRow, OrderState, TokenRow};
 use crate::words;
@@ -35,7 +36,7 @@ impl From<sqlx::Error> for Refusal {
     }
 }
 
-type Applied = Result<(), Refusal>;
+pub(super) type Applied = Result<(), Refusal>;
 type Statement = Query<'static, Sqlite, SqliteArguments>;
 
 /// Applies changes in their order inside the open transaction; what issues certificates is gathered and applied together.
@@ -81,7 +82,10 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::Proven { serial, at } => step(db, PROVEN, serial, *at).await,
         Change::Retiring { serial, at } => step(db, RETIRING, serial, *at).await,
         Change::Retired { serial, at } => step(db, RETIRED, serial, *at).await,
-        Change::Revoke { serial, at, because } => revoke(db, serial, *at, because).await,
+        Change::Revoke { serial, at, because } => revocation::revoke_all(db, &[*serial], *at, *because).await,
+        Change::RevokeAll { serials, at, because } => revocation::revoke_all(db, serials, *at, *because).await,
+        Change::BeginShard { tenant, issuer, shard, url } => revocation::begin_shard(db, tenant, issuer, *shard, url).await,
+        Change::Condemn { serials, because } => revocation::condemn(db, serials, *because).await,
         Change::AskRenewal { tenant, slot } => ask_renewal(db, tenant, slot).await,
 
         Change::PutInstaller { tenant, file, name, at } => put_installer(db, tenant, file, name, *at).await,
@@ -254,16 +258,16 @@ async fn open_order(db: &mut SqliteConnection, order: &OrderRow) -> Applied {
     let clear = "DELETE FROM renewals_asked WHERE tenant = ? AND clinic = ? AND home = ? AND device = ? AND profile = ?";
     bind_slot(query(clear), &order.tenant, &order.slot).execute(&mut *db).await?;
     let open = "INSERT INTO orders (tenant, clinic, home, device, profile, issuer, common_name, organization, key, validity,
-            id, account, because, replaces, opened_at, state, draft_serial, draft_key, draft_tbs, found)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            id, account, because, replaces, opened_at, state, draft_serial, draft_key, draft_tbs, draft_shard, found)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let open = bind_template(bind_slot(query(open), &order.tenant, &order.slot), &order.template);
     let open = open.bind(&order.id.0[..]).bind(order.account.as_ref().map(|name| name.as_str())).bind(words::reason(order.because));
     let replaces: Vec<u8> = order.replaces.iter().flat_map(|serial| serial.0).collect();
     let open = open.bind(replaces).bind(order.opened_at.unix()).bind(state_number(order.state));
     let draft = order.draft.as_ref();
     let open = open.bind(draft.map(|draft| draft.serial.0.to_vec())).bind(draft.map(|draft| draft.public_key.0.to_vec()));
-    let open = open.bind(draft.map(|draft| &draft.tbs[..])).bind(order.found.map(|found| found.0.to_vec()));
-    open.execute(db).await?;
+    let open = open.bind(draft.map(|draft| &draft.tbs[..])).bind(draft.map_or(0, |draft| draft.shard));
+    open.bind(order.found.map(|found| found.0.to_vec())).execute(db).await?;
     Ok(())
 }
 
@@ -282,12 +286,6 @@ const RETIRED: &str = "UPDATE certificates SET retired_at = coalesce(retired_at,
 
 async fn step(db: &mut SqliteConnection, sql: &'static str, serial: &Serial, at: Timestamp) -> Applied {
     guard(query(sql).bind(&serial.0[..]).bind(at.unix()).execute(db).await?, "there is no such certificate")
-}
-
-async fn revoke(db: &mut SqliteConnection, serial: &Serial, at: Timestamp, because: &str) -> Applied {
-    let revoke = "UPDATE certificates SET revoked_at = $2, revoked_because = $3 WHERE serial = $1 AND revoked_at IS NULL";
-    let revoke = query(revoke).bind(&serial.0[..]).bind(at.unix()).bind(because);
-    guard(revoke.execute(db).await?, "there is no such certificate, or it is revoked")
 }
 
 async fn ask_renewal(db: &mut SqliteConnection, tenant: &TenantName, slot: &SlotId) -> Applied {

@@ -40,7 +40,7 @@ type Answer = (usize, Result<Claim, StoreError>);
 async fn look_up(readers: &SqlitePool, asked: Vec<serde_json::Value>) -> Result<Vec<Answer>, StoreError> {
     let find = "SELECT asked.key AS number, devices.tenant, devices.home, devices.device, devices.revoked_at,
             orders.id, clinic, profile, issuer, common_name, organization, orders.key, validity, account, because, replaces, opened_at,
-            state, draft_serial, draft_key, draft_tbs, found
+            state, draft_serial, draft_key, draft_tbs, draft_shard, found
         FROM json_each(?) AS asked JOIN devices ON devices.identity = unhex(asked.value ->> 0)
         LEFT JOIN orders ON orders.id = unhex(asked.value ->> 1)
             AND orders.tenant = devices.tenant AND orders.home = devices.home AND orders.device = devices.device";

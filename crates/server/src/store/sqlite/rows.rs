@@ -8,8 +8,10 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, ValueRef};
 use tegata_core::fleet::Template;
 use tegata_core::name::{ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId};
+use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
+use crate::store::revocation::Shard;
 use crate::store::{
     AuthorityRow, Bundle, CertificateRow, CodeRow, DeviceRow, DocumentRow, Draft, Holder, OrderRow, OrderState, StoreError, TokenRow,
 };
@@ -196,7 +198,25 @@ impl Columns {
 
     fn draft(&self) -> Result<Option<Draft>, StoreError> {
         let Some(serial) = self.optional_bytes("draft_serial")? else { return Ok(None) };
-        Ok(Some(Draft { serial: Serial(serial), public_key: self.sha256("draft_key")?, tbs: self.raw("draft_tbs")? }))
+        Ok(Some(Draft {
+            serial: Serial(serial),
+            public_key: self.sha256("draft_key")?,
+            tbs: self.raw("draft_tbs")?,
+            shard: self.raw("draft_shard")?,
+        }))
+    }
+
+    pub(super) fn shard(&self) -> Result<Shard, StoreError> {
+        self.raw("shard")
+    }
+
+    pub(super) fn url(&self) -> Result<String, StoreError> {
+        self.raw("url")
+    }
+
+    /// Why something is revoked. Whatever was written before there were causes has one as well.
+    pub(super) fn cause(&self) -> Result<Cause, StoreError> {
+        Ok(self.raw::<Option<&str>>("revoked_because")?.map(words::read_cause).unwrap_or_default())
     }
 
     fn serials(&self, column: &'static str) -> Result<Vec<Serial>, StoreError> {

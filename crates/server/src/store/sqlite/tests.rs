@@ -112,3 +112,34 @@ async fn who_is_due_is_found_by_index() {
         assert!(steps.iter().any(|(.., step)| step.contains("INDEX clinics_due")), "{steps:?}");
     }
 }
+
+/// The statements that come once for every stranger who asks, or once for every list: as the view has them, with whatever it holds.
+#[tokio::test]
+async fn r1_revocation_is_answered_by_index_however_much_is_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&folder.path().join("t.db")).await.unwrap();
+    let questions = [
+        ("SELECT not_after, revoked_at FROM serials WHERE serial = x'01' AND tenant = 'a' AND issuer = 'b'", "(serial=?)"),
+        (
+            "SELECT serial, revoked_at, revoked_because FROM serials
+             WHERE tenant = 'a' AND issuer = 'b' AND shard = 5 AND revoked_at IS NOT NULL AND not_after >= 5 ORDER BY serial LIMIT 9",
+            "COVERING INDEX certificates_revoked_in_shard (tenant=? AND issuer=? AND shard=?)",
+        ),
+        (
+            "SELECT serial, revoked_at, revoked_because FROM serials
+             WHERE tenant = 'a' AND issuer = 'b' AND revoked_at IS NOT NULL AND not_after >= 5 ORDER BY shard, serial LIMIT 9",
+            "COVERING INDEX certificates_revoked_in_shard (tenant=? AND issuer=?)",
+        ),
+        (
+            "SELECT shard FROM serials WHERE tenant = 'a' AND issuer = 'b' ORDER BY shard DESC LIMIT 1",
+            "COVERING INDEX certificates_of_shard",
+        ),
+        ("SELECT count(*) FROM serials WHERE tenant = 'a' AND issuer = 'b' AND shard = 5", "(tenant=? AND issuer=? AND shard=?)"),
+    ];
+    for (question, index) in questions {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {question}"));
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&store.readers).await.unwrap();
+        assert!(steps.iter().any(|(.., step)| step.contains(index)), "{question}: {steps:?}");
+        assert!(!steps.iter().any(|(.., step)| step.contains("SCAN") || step.contains("TEMP B-TREE")), "{question}: {steps:?}");
+    }
+}

@@ -43,10 +43,12 @@ impl<'a> Gathered<'a> {
 
 pub(super) async fn put_drafts(db: &mut SqliteConnection, drafts: &[(&OrderId, &Draft)]) -> Applied {
     let put = "UPDATE orders
-        SET draft_serial = unhex(new.value ->> 1), draft_key = unhex(new.value ->> 2), draft_tbs = unhex(new.value ->> 3)
+        SET draft_serial = unhex(new.value ->> 1), draft_key = unhex(new.value ->> 2), draft_tbs = unhex(new.value ->> 3),
+            draft_shard = new.value ->> 4
         FROM json_each($1) AS new
         WHERE orders.id = unhex(new.value ->> 0) AND orders.state = 0 AND orders.draft_serial IS NULL";
-    let rows = drafts.iter().map(|(id, draft)| json!([hex(&id.0), hex(&draft.serial.0), hex(&draft.public_key.0), hex(&draft.tbs)]));
+    let rows =
+        drafts.iter().map(|(id, draft)| json!([hex(&id.0), hex(&draft.serial.0), hex(&draft.public_key.0), hex(&draft.tbs), draft.shard]));
     all_or_none(db, put, rows, 1, "the order is not open, or has a draft already").await
 }
 
@@ -56,10 +58,10 @@ pub(super) async fn fulfil(db: &mut SqliteConnection, issued: &[&Issued]) -> App
         FROM json_each($1) AS new
         WHERE orders.id = unhex(new.value ->> 0) AND orders.state = 0 AND orders.draft_serial = unhex(new.value ->> 1);
         INSERT INTO certificates (tenant, clinic, home, device, profile, issuer, common_name, organization, key, validity,
-            serial, order_id, account, public_key, der, fingerprint, not_before, not_after, issued_at)
+            serial, order_id, account, public_key, der, fingerprint, not_before, not_after, issued_at, shard)
         SELECT tenant, clinic, home, device, profile, issuer, common_name, organization, orders.key, validity,
             draft_serial, orders.id, account, draft_key, unhex(new.value ->> 2), unhex(new.value ->> 3),
-            new.value ->> 4, new.value ->> 5, new.value ->> 6
+            new.value ->> 4, new.value ->> 5, new.value ->> 6, draft_shard
         FROM json_each($1) AS new JOIN orders ON orders.id = unhex(new.value ->> 0)
         WHERE orders.state = 1 AND orders.draft_serial = unhex(new.value ->> 1)";
     let rows = issued.iter().map(|issued| {

@@ -42,8 +42,13 @@ impl Issuer {
     fn issue(&self) -> Card {
         let ((from, to), serial) = (life(), authority::new_serial());
         let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
-        let purpose =
-            Purpose::Client { common_name: "pc-1".into(), organization: "sakura".into(), unique: serial.to_string(), crl_url: None };
+        let purpose = Purpose::Client {
+            common_name: "pc-1".into(),
+            organization: "sakura".into(),
+            unique: serial.to_string(),
+            crl_url: None,
+            ocsp_url: None,
+        };
         let leaf = self.issuing.sign(&self.issuing.draft(&purpose, &key.public_key(), serial, from, to).unwrap()).unwrap();
         let key = PrivatePkcs8KeyDer::from(key.to_pkcs8().to_vec()).into();
         Card { serial, chain: vec![leaf.into(), self.issuing.certificate().to_vec().into()], key }
@@ -126,7 +131,7 @@ fn a_revoked_certificate_stays_outside_and_its_sister_comes_in() {
     provider();
     let issuer = Issuer::new("Aozora CA");
     let (stolen, sister) = (issuer.issue(), issuer.issue());
-    let door = issuer.door(&[Revoked { serial: stolen.serial, at: output::now() }], life().1);
+    let door = issuer.door(&[Revoked { serial: stolen.serial, at: output::now(), because: Default::default() }], life().1);
     assert_eq!(door.knock(Some(sister)), Ok(()));
     let refused = door.knock(Some(stolen)).unwrap_err();
     assert!(refused.contains("Revoked"), "{refused}");

@@ -1,0 +1,244 @@
+//! Revocation when a million certificates are revoked, compared with a thousand: one more, the lists, and answers to strangers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use tegata_api::v1::fleet::{ApplyRequest, Documents, File, RevokeRequest};
+use tegata_api::v1::revocation::{Mode, RevokeMany, Selection};
+use tegata_core::fleet::Template;
+use tegata_core::name::{IssuerName, OrderId, Serial, TenantName};
+use tegata_core::plan::Reason;
+use tegata_core::policy::{KeyAlgorithm, KeyOrigin};
+use tegata_core::revocation::Cause;
+use tegata_core::time::{DAY, Timestamp};
+use tegata_pki::authority::new_serial;
+use tegata_pki::key::{Seal, sha256};
+use tegata_server::audit::Ledger;
+use tegata_server::bells::Bells;
+use tegata_server::clock::Clock;
+use tegata_server::issuers::authorities::Authorities;
+use tegata_server::issuers::ocsp::Responders;
+use tegata_server::issuers::publication::{Part, Publication};
+use tegata_server::issuers::revocation::Lists;
+use tegata_server::issuers::shards::{SHARD_SIZE, Shards};
+use tegata_server::store::sqlite::Sqlite;
+use tegata_server::store::{Batch, Change, Draft, Issued, OrderRow, OrderState};
+use tegata_server::{asks, policy, revocations};
+use tegata_tests::policy::{Clinic, names};
+
+use crate::{Bound, Row, quantile};
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+/// Certificates that are not revoked, and go one by one while that is measured.
+const SPARE: usize = 400;
+/// Questions of strangers.
+const QUESTIONS: usize = 5_000;
+/// How many certificates one wish revokes.
+const MANY: usize = 100_000;
+
+/// Measures two installations that differ in how much is revoked, and nothing else.
+pub fn measure() -> Result<Vec<Row>> {
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let small = measured(1_000).await?;
+        let large = measured(1_000_000).await?;
+        Ok(vec![
+            Row::told("revoke: one more, 1,000 revoked, p50", small.one_more * 1e6, "µs"),
+            Row::bound("revoke: one more, 1,000,000 revoked ÷ 1,000", large.one_more / small.one_more, "×", Bound::AtMost(1.5)),
+            Row::bound("revoke: largest list, 1,000,000 revoked", large.largest as f64, "bytes", Bound::AtMost(1_000_000.0)),
+            Row::told("revoke: a full list made anew and read back", large.list * 1e3, "ms"),
+            Row::told("revoke: OCSP answers, 1,000 revoked, one thread", small.answers, "/s"),
+            Row::bound("revoke: OCSP answers, 1,000,000 revoked ÷ 1,000", large.answers / small.answers, "×", Bound::AtLeast(0.67)),
+            Row::told("revoke: 100,000 certificates in one wish", large.many, "s"),
+        ])
+    })
+}
+
+struct Measured {
+    /// Seconds, median.
+    one_more: f64,
+    /// Bytes.
+    largest: usize,
+    /// Seconds.
+    list: f64,
+    /// In a second.
+    answers: f64,
+    /// Seconds; 0 if there were not as many.
+    many: f64,
+}
+
+async fn measured(revoked: usize) -> Result<Measured> {
+    let folder = tempfile::tempdir()?;
+    let scene = Scene::new(folder.path()).await?;
+    let begin = Instant::now();
+    let serials = scene.issue(revoked + SPARE).await?;
+    let (gone, spare) = serials.split_at(revoked);
+    // What one wish revokes is left for it.
+    let at_once = if revoked > MANY { revoked - MANY } else { revoked };
+    scene.revoke(&gone[..at_once]).await?;
+    let many = if revoked > MANY { scene.wish().await? } else { 0.0 };
+    eprintln!("  {revoked} revoked in {:.0} s", begin.elapsed().as_secs_f64());
+    let one_more = scene.one_by_one(&spare[..SPARE / 2]).await?;
+    let (largest, list) = scene.lists().await?;
+    let answers = scene.ask(&serials, folder.path()).await?;
+    Ok(Measured { one_more, largest, list, answers, many })
+}
+
+/// A server without its door.
+struct Scene {
+    ledger: Ledger,
+    bells: Bells,
+    lists: Lists,
+    responders: Responders,
+    authorities: Arc<Authorities>,
+    publication: Publication,
+    tenant: TenantName,
+    issuer: IssuerName,
+}
+
+impl Scene {
+    async fn new(folder: &std::path::Path) -> Result<Self> {
+        let ledger = Ledger::new(Arc::new(Sqlite::open(&folder.join("tegata.db")).await?));
+        let (clock, bells) = (Clock::with(|| NOW), Bells::default());
+        let (tenant, issuer): (TenantName, IssuerName) = ("aozora".parse()?, "aozora-ca".parse()?);
+        let text = Clinic { devices: &names("pc", 1), profiles: &names("karte", 1) }.to_yaml();
+        let documents = Documents { files: vec![File { name: "bench.yaml".into(), text }], prune: true };
+        policy::apply(&ledger, &bells, &tenant, &ApplyRequest { documents, allow_lockout: 0, allow_over_quota: 0 }, "bench", NOW).await?;
+        let authorities = Arc::new(Authorities::new(ledger.clone(), clock.clone(), Seal::generate()));
+        let publication = Publication::at("http://tegata.example.jp");
+        let lists = Lists::new(ledger.clone(), clock.clone(), authorities.clone(), publication.clone());
+        let responders = Responders::new(ledger.clone(), clock, authorities.clone());
+        Ok(Self { ledger, bells, lists, responders, authorities, publication, tenant, issuer })
+    }
+
+    async fn note(&self, changes: Vec<Change>) -> Result<()> {
+        Ok(self.ledger.note(Batch { records: vec![], changes }).await?)
+    }
+
+    /// As many certificates, forty to a clinic, in shards as issuance cuts them.
+    async fn issue(&self, count: usize) -> Result<Vec<Serial>> {
+        let (shards, mut serials) = (Shards::default(), Vec::with_capacity(count));
+        while serials.len() < count {
+            let (mut orders, mut drafts, mut certificates) = (vec![], vec![], vec![]);
+            for _ in 0..2_000.min(count - serials.len()) {
+                let (number, serial) = (serials.len(), new_serial());
+                let shard = shards.next(&self.ledger, &self.publication, &self.tenant, &self.issuer).await?;
+                let order = self.order(number)?;
+                let (id, public_key) = (order.id, sha256(&serial.0));
+                orders.push(Change::OpenOrder(order));
+                drafts.push(Change::PutDraft { id, draft: Draft { serial, public_key, tbs: vec![0; 8], shard } });
+                let (der, fingerprint, not_after) = (vec![0x30; 400], sha256(&serial.0), NOW.after(DAY * 90));
+                certificates.push(Change::Fulfil(Issued { order: id, serial, der, fingerprint, not_before: NOW, not_after, at: NOW }));
+                serials.push(serial);
+            }
+            self.note([orders, drafts, certificates].concat()).await?;
+        }
+        Ok(serials)
+    }
+
+    fn order(&self, number: usize) -> Result<OrderRow> {
+        let clinic = format!("clinic-{}", number / 40);
+        Ok(OrderRow {
+            id: OrderId(u128::try_from(number)?.to_be_bytes()),
+            tenant: self.tenant.clone(),
+            slot: format!("{clinic}/pc-{}/karte", number % 40).parse()?,
+            template: Template {
+                issuer: self.issuer.clone(),
+                common_name: "pc".into(),
+                organization: clinic,
+                key: KeyOrigin::Device(KeyAlgorithm::EcdsaP256),
+                validity: DAY * 90,
+            },
+            account: None,
+            because: Reason::Missing,
+            replaces: vec![],
+            opened_at: NOW,
+            state: OrderState::Open,
+            draft: None,
+            found: None,
+        })
+    }
+
+    async fn revoke(&self, serials: &[Serial]) -> Result<()> {
+        for some in serials.chunks(10_000) {
+            self.note(vec![Change::RevokeAll { serials: some.to_vec(), at: NOW, because: Cause::KeyCompromise }]).await?;
+        }
+        Ok(())
+    }
+
+    /// Revokes what is not revoked yet in one wish, as a person would. Seconds.
+    async fn wish(&self) -> Result<f64> {
+        let selection = Selection { issuer: Some(self.issuer.to_string()), ..Selection::default() };
+        // All but the spare ones: those of the last clinics.
+        let meant =
+            self.ledger.store().selected(&self.tenant, &tegata_server::store::revocation::Selection::default(), NOW, 1 << 20).await?;
+        let serials = meant[..MANY].iter().map(|one| one.serial.to_string()).collect();
+        let selection = Selection { serials, ..selection };
+        let start = Instant::now();
+        let digest = revocations::preview(&self.ledger, &self.tenant, &selection, NOW).await?.digest;
+        let reason = tegata_api::v1::revocation::Cause::KeyCompromise;
+        let wish = RevokeMany { selection, digest, reason, note: String::new(), mode: Mode::Now };
+        let done = revocations::carry_out(&self.ledger, &self.bells, &self.tenant, &wish, "person:bench", NOW).await?;
+        ensure!(done.revoked == MANY as u64, "{done:?}");
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// Revokes one after the other, durably and on record. Seconds, median.
+    async fn one_by_one(&self, serials: &[Serial]) -> Result<f64> {
+        let mut times = Vec::new();
+        for serial in serials {
+            let start = Instant::now();
+            asks::revoke_certificate(&self.ledger, &self.bells, &self.tenant, serial, &RevokeRequest::default(), "person:bench", NOW)
+                .await?;
+            times.push(start.elapsed().as_secs_f64());
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(quantile(&times, 0.5))
+    }
+
+    /// Makes every list: the largest in bytes, and the longest time in seconds.
+    async fn lists(&self) -> Result<(usize, f64)> {
+        let (mut largest, mut longest) = (0, 0.0_f64);
+        for part in self.lists.parts(&self.tenant, &self.issuer).await? {
+            let start = Instant::now();
+            let list = self.lists.newest(&self.tenant, &self.issuer, part).await?;
+            longest = longest.max(start.elapsed().as_secs_f64());
+            largest = largest.max(list.len());
+            ensure!(part != Part::Whole || list.len() < SHARD_SIZE as usize * 60, "the whole list has grown too large");
+        }
+        Ok((largest, longest))
+    }
+
+    /// Asks about one certificate after the other. Answers in a second.
+    async fn ask(&self, serials: &[Serial], folder: &std::path::Path) -> Result<f64> {
+        let requests = self.requests(serials, folder).await?;
+        self.responders.answer(&self.tenant, &self.issuer, &requests[0]).await?;
+        let start = Instant::now();
+        for request in &requests {
+            let answer = self.responders.answer(&self.tenant, &self.issuer, request).await?;
+            ensure!(answer.response.len() > 300, "that is no answer");
+        }
+        Ok(requests.len() as f64 / start.elapsed().as_secs_f64())
+    }
+
+    /// Requests as openssl writes them, about certificates all over the range.
+    async fn requests(&self, serials: &[Serial], folder: &std::path::Path) -> Result<Vec<Vec<u8>>> {
+        let issuing = self.authorities.issuer(&self.tenant, &self.issuer).await?;
+        std::fs::write(folder.join("issuing.pem"), issuing.signer.pem())?;
+        let known = serials[0];
+        let arguments = format!("ocsp -issuer issuing.pem -serial 0x{known} -no_nonce -reqout a.req");
+        let made = std::process::Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output()?;
+        ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let template = std::fs::read(folder.join("a.req"))?;
+        let place = template.windows(16).position(|bytes| bytes == known.0).context("the request names the serial number")?;
+        let step = (serials.len() / QUESTIONS).max(1);
+        let request = |number: usize| {
+            let mut request = template.clone();
+            // All over the range, in an order that no cache likes.
+            let serial = serials[number * step * 7_919 % serials.len()];
+            request[place..place + 16].copy_from_slice(&serial.0);
+            request
+        };
+        Ok((0..QUESTIONS).map(request).collect())
+    }
+}
