@@ -2,6 +2,7 @@
 
 mod ber;
 mod envelope;
+mod inside;
 mod write;
 
 use p12_keystore::Pkcs12Archive;
@@ -113,6 +114,7 @@ pub fn read(bytes: &[u8], password: &str) -> Result<Bundle, BundleError> {
 fn open(bytes: &[u8], password: &str) -> Result<Pkcs12Archive, BundleError> {
     let damaged = |problem: &str| BundleError::Unreadable(problem.to_owned());
     let envelope = Envelope::read(bytes)?;
+    envelope.look_inside(password)?;
     let password_is_checked = envelope.has_checksum() || envelope.is_unprotected();
     let as_written = envelope.as_written().ok_or_else(|| damaged("it cannot be written as DER"))?;
     match Pkcs12Archive::from_pkcs12(&as_written, password) {

@@ -1,6 +1,7 @@
 //! Whatever is sent to them, parsers answer; and nothing that a request asks for reaches a certificate.
 
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -277,6 +278,42 @@ fn only_one_block_with_the_right_label_is_a_request() {
     assert!(csr::check(&format!("made by hand\n{text}\n")).is_ok(), "text around the block is allowed");
 }
 
+/// Files that are small to send and could be endless to read: nested without end, longer than anything, in a million pieces.
+fn bombs() -> Vec<(&'static str, Vec<u8>)> {
+    let repeated = |unit: &[u8]| unit.iter().copied().cycle().take(pkcs12::SIZE_MAX - 64).collect::<Vec<u8>>();
+    let around = |tag: u8, content: &[u8]| {
+        let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x84][..], &length, content].concat()
+    };
+    // { version 3, { data, [0] { content } } }
+    let data: &[u8] = &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
+    let bundle = |content: &[u8]| around(0x30, &[&[2, 1, 3][..], &around(0x30, &[data, &around(0xa0, content)].concat())].concat());
+    vec![
+        ("open lengths nested without end", repeated(&[0x30, 0x80])),
+        ("the same inside of a bundle", bundle(&around(0x04, &repeated(&[0x30, 0x80])[..1_000_000]))),
+        ("pieces nested without end", bundle(&repeated(&[0x24, 0x80])[..1_000_000])),
+        ("a million empty pieces", bundle(&around(0x24, &repeated(&[0x04, 0])[..1_000_000]))),
+        ("a million empty contents", bundle(&around(0x04, &around(0x30, &repeated(&[0x30, 0])[..1_000_000])))),
+        ("contents that say they are 4 GiB", bundle(&around(0x04, &repeated(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff])[..1_000_000]))),
+        ("lengths of 126 bytes", repeated(&[0x30, 0xfe, 0xff])),
+        ("tags without end", repeated(&[0x3f, 0xff])),
+        ("numbers without end", bundle(&around(0x02, &repeated(&[0xff])[..1_000_000]))),
+        ("nothing but ends", repeated(&[0])),
+    ]
+}
+
+#[test]
+fn f6_bombs_are_refused_at_once() {
+    for (what, bomb) in bombs() {
+        let start = Instant::now();
+        assert!(pkcs12::read(&bomb, "pw").is_err(), "{what}");
+        assert!(!pkcs12::is_bundle(&bomb) || what.contains("contents") || what.contains("inside"), "{what}");
+        let _ = certificate::read(&bomb);
+        let _ = PrivateKey::from_pkcs8(&bomb);
+        assert!(start.elapsed() < Duration::from_secs(1), "{what}: {:?}", start.elapsed());
+    }
+}
+
 #[test]
 fn f6_a_bundle_with_any_byte_changed_gives_no_other_key() {
     for index in 0..LEGACY.len() {
@@ -286,6 +323,9 @@ fn f6_a_bundle_with_any_byte_changed_gives_no_other_key() {
             assert_eq!(*opened.key, *PKCS8, "byte {index}");
         }
         assert!(pkcs12::read(&LEGACY[..index], "pw").is_err(), "cut at {index}");
+    }
+    for index in 0..MODERN.len() {
+        assert!(pkcs12::read(&MODERN[..index], "pw").is_err(), "cut at {index}");
     }
     assert!(pkcs12::read(&vec![0x30; pkcs12::SIZE_MAX + 1], "pw").is_err());
 }

@@ -55,7 +55,7 @@ impl Desk {
         let program = words.next().expect("a command");
         let output = Command::new(program).args(words).current_dir(self.folder.path()).output();
         output.unwrap_or_else(|problem| {
-            panic!("these tests need the command `{program}` (Debian: apt-get install openssl libnss3-tools gnutls-bin): {problem}")
+            panic!("these tests need the command `{program}` (Debian: apt-get install openssl libnss3-tools gnutls-bin age): {problem}")
         })
     }
 
@@ -433,8 +433,7 @@ fn a_bundle_needs_the_certificate_of_its_key() {
     let house = House::new();
     openssl_bundle(&house, "-passout pass:pw");
     house.desk.accepts("openssl pkcs12 -export -nocerts -inkey key.pem -out only.p12 -passout pass:pw");
-    let refused = pkcs12::read(&house.desk.take("only.p12"), "pw").err().unwrap();
-    assert!(refused.to_string().contains("no certificate for its private key"), "{refused}");
+    assert!(matches!(pkcs12::read(&house.desk.take("only.p12"), "pw"), Err(BundleError::NoCertificate)));
 }
 
 #[test]

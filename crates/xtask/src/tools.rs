@@ -15,12 +15,14 @@ struct Tool {
     purpose: &'static str,
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: &[Tool] = &[
     Tool { program: "cc", packages: &["build-essential"], purpose: "builds aws-lc and SQLite" },
     Tool { program: "openssl", packages: &["openssl"], purpose: "a second opinion on certificates, lists and bundles" },
     Tool { program: "certutil", packages: &["libnss3-tools"], purpose: "the keystore of browsers on Linux" },
     Tool { program: "pk12util", packages: &["libnss3-tools"], purpose: "puts keys into that keystore" },
     Tool { program: "nginx", packages: &["nginx-light"], purpose: "a chart's front that lets nobody in who is revoked" },
+    Tool { program: "certtool", packages: &["gnutls-bin"], purpose: "makes bundles as vendors with GnuTLS do" },
+    Tool { program: "age", packages: &["age"], purpose: "opens what was sealed for a backup" },
     Tool { program: "chromium", packages: &["chromium", "fonts-vlgothic"], purpose: "a real browser that must not ask for a certificate" },
 ];
 
@@ -88,7 +90,8 @@ mod tests {
         let advice = advice(&absent);
         assert!(advice.contains("certutil") && advice.contains("chromium"), "{advice}");
         assert!(!advice.contains("openssl"), "{advice}");
-        assert!(advice.ends_with("sudo apt-get install chromium fonts-vlgothic libnss3-tools nginx-light"), "each package once: {advice}");
+        let packages = "age chromium fonts-vlgothic gnutls-bin libnss3-tools nginx-light";
+        assert!(advice.ends_with(&format!("sudo apt-get install {packages}")), "each package once: {advice}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tegata_core::calendar::Date;
 use tegata_core::time::{DAY, Timestamp};
-use tegata_core::vendor::{BundleFault as Fault, Thumbprints};
+use tegata_core::vendor::{BundleFault as Fault, FileNamePattern, Thumbprints};
 
 use crate::hint::quote;
 
@@ -48,6 +48,34 @@ pub enum FaultCode {
     WrongValidity,
     OnAnotherDevice,
     OlderThanHeld,
+}
+
+impl FaultCode {
+    /// Every one of them.
+    pub const ALL: [Self; 22] = [
+        Self::TooLarge,
+        Self::Unreadable,
+        Self::Excessive,
+        Self::Unsupported,
+        Self::WrongPassword,
+        Self::NoKey,
+        Self::SeveralKeys,
+        Self::NoCertificate,
+        Self::OtherKey,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::WrongIssuer,
+        Self::WrongInstitution,
+        Self::InstitutionUnknown,
+        Self::WrongTenant,
+        Self::TenantUnknown,
+        Self::UnknownAnchor,
+        Self::NoAnchor,
+        Self::WrongFileName,
+        Self::WrongValidity,
+        Self::OnAnotherDevice,
+        Self::OlderThanHeld,
+    ];
 }
 
 impl From<&Fault> for BundleFault {
@@ -98,20 +126,20 @@ fn japanese(fault: &Fault) -> String {
         Fault::OtherKey => "ファイルの証明書と秘密鍵が組になっていません。もう一度ダウンロードし、それでも同じなら発行元に問い合わせてください。".into(),
         Fault::Expired { at } => format!("この証明書は{}に有効期限が切れています。新しい証明書を発行してください。", day_ja(*at)),
         Fault::NotYetValid { at } => format!("この証明書が使えるのは{}からです。それ以降にもう一度取り込むか、時計が合っているか確かめてください。", day_ja(*at)),
-        Fault::WrongIssuer { found, wanted } => format!("発行元は{}です。{}が発行した証明書が必要です。", named(found, "不明"), quote(wanted.as_str())),
+        Fault::WrongIssuer { found, wanted } => format!("発行元は{}です。{}が発行した証明書が必要です。", named_ja(found, "不明"), kagi(wanted.as_str())),
         Fault::WrongInstitution { found, wanted } => {
-            format!("証明書の医療機関コードは{}で、この医院の{wanted}ではありません。別の医院の証明書でないか確かめてください。", named(found, "記載なし"))
+            format!("証明書の医療機関コードは{}で、この医院の{}ではありません。別の医院の証明書でないか確かめてください。", named_ja(found, "記載なし"), kagi(wanted.as_str()))
         }
         Fault::InstitutionUnknown => "この医院の医療機関コードが設定されていないため、証明書と照合できません。医院の設定にinstitutionNumberを書いてください。".into(),
         Fault::WrongTenant { found, wanted } => {
-            format!("証明書のテナントは{}で、この医院の{}ではありません。別の医院の証明書でないか確かめてください。", named(found, "記載なし"), quote(wanted.as_str()))
+            format!("証明書のテナントは{}で、この医院の{}ではありません。別の医院の証明書でないか確かめてください。", named_ja(found, "記載なし"), kagi(wanted.as_str()))
         }
         Fault::TenantUnknown => "この医院のテナント番号が設定されていないため、証明書と照合できません。医院の設定にvendorTenantを書いてください。".into(),
         Fault::UnknownAnchor { found } => {
             format!("証明書を発行した認証局の拇印が、登録済みの拇印と一致しません。偽物のおそれがあるため使わないでください。ファイルの認証局: {}", all(found))
         }
         Fault::NoAnchor => "ファイルに、この証明書を発行した認証局が入っていないため、本物かどうか確かめられません。認証局の証明書を含むファイルを使ってください。".into(),
-        Fault::WrongFileName { found, wanted } => format!("ファイル名が{}です。発行元が付けた名前（{wanted}）のまま使ってください。", quote(found)),
+        Fault::WrongFileName { found, wanted } => format!("ファイル名が{}です。発行元が付けた名前（{}）のまま使ってください。", kagi(found), shown(wanted, ["〈数字〉", "〈テナント〉", "〈医療機関コード〉"])),
         Fault::WrongValidity { found, wanted } => {
             format!("有効期間が{}日です。この種類の証明書は約{}日です。別の用途の証明書でないか確かめてください。", days(*found), days(*wanted))
         }
@@ -171,7 +199,8 @@ fn english(fault: &Fault) -> String {
                 .into()
         }
         Fault::WrongFileName { found, wanted } => {
-            format!("The file is called {}. Use it under the name that the vendor gave it ({wanted}).", quote(found))
+            let wanted = shown(wanted, ["<digits>", "<tenant>", "<institution number>"]);
+            format!("The file is called {}. Use it under the name that the vendor gave it: {wanted}.", quote(found))
         }
         Fault::WrongValidity { found, wanted } => {
             let (found, wanted) = (days(*found), days(*wanted));
@@ -200,6 +229,23 @@ fn not_in_policy(what: &str, key: &str) -> String {
 
 fn named(found: &Option<String>, otherwise: &str) -> String {
     found.as_deref().map_or_else(|| otherwise.to_owned(), quote)
+}
+
+fn named_ja(found: &Option<String>, otherwise: &str) -> String {
+    found.as_deref().map_or_else(|| otherwise.to_owned(), kagi)
+}
+
+/// The same as [`quote`], in Japanese quotation marks.
+fn kagi(text: &str) -> String {
+    let quoted = quote(text);
+    let inside = quoted.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or(&quoted);
+    format!("「{inside}」")
+}
+
+/// A pattern for file names with words in the place of its placeholders: digits, tenant, institution number.
+fn shown(pattern: &FileNamePattern, [digits, tenant, institution]: [&str; 3]) -> String {
+    let text = pattern.as_str().replace("{digits}", digits).replace("{n}", digits);
+    text.replace("{tenant}", tenant).replace("{institutionNumber}", institution)
 }
 
 /// The thumbprints of authorities, as vendors publish them and as policy pins them best.

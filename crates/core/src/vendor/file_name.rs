@@ -105,11 +105,11 @@ impl Part {
             Self::Tenant => (clinic.vendor_tenant.as_ref().map(|tenant| tenant.as_str()), u8::is_ascii_alphanumeric),
             Self::InstitutionNumber => (clinic.institution_number.as_ref().map(|number| number.as_str()), u8::is_ascii_digit),
         };
-        match exact {
-            Some(text) if rest.starts_with(text) => text.len()..=text.len(),
-            Some(_) => 1..=0,
-            None => 1..=rest.bytes().take_while(accepts).count(),
-        }
+        let ends = match exact {
+            Some(text) => rest.starts_with(text).then_some(text.len()..=text.len()),
+            None => Some(1..=rest.bytes().take_while(accepts).count()),
+        };
+        ends.into_iter().flatten()
     }
 }
 

@@ -105,6 +105,14 @@ impl Node {
         }
     }
 
+    /// The bytes of a primitive object whose kind is replaced by a number of its context.
+    pub(super) fn implicit_bytes(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Bytes(bytes) if self.class == Class::ContextSpecific => Some(bytes),
+            _ => None,
+        }
+    }
+
     pub(super) fn is(&self, tag: Tag) -> bool {
         self.class == Class::Universal && self.tag == tag
     }

@@ -6,12 +6,10 @@ use x509_parser::asn1_rs::{Oid, Tag, oid};
 
 use super::BundleError;
 use super::ber::{self, Content, Node};
+use super::inside;
 
 /// How often, in sum, a bundle may ask for its password to be hashed. Current tools write 10,000 to 600,000 for each place, of which there
 /// are three to five: GnuTLS 3.7 asks for 2,400,000 in all if a chain is inside.
-///
-/// A key that is encrypted twice, inside of an encrypted safe, cannot be seen from outside: only whoever knows the password can make such
-/// a file, and for each of those keys the library allows at most 1,000,000.
 const ITERATIONS_MAX: u64 = 4_000_000;
 
 /// The same for one place.
@@ -33,13 +31,19 @@ impl Envelope {
     /// Reads BER or DER. Says in words why it cannot.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, BundleError> {
         let read = Self::parse(bytes).map_err(|problem| BundleError::Unreadable(problem.to_owned()))?;
-        match (&read.unsupported, read.iterations) {
-            (Some(scheme), _) => Err(BundleError::Unsupported(format!("by {scheme}"))),
-            (None, iterations) if iterations > ITERATIONS_MAX => {
-                Err(BundleError::Excessive("it asks for too much work before it opens".to_owned()))
-            }
-            (None, _) => Ok(read),
+        acceptable(read.unsupported.as_deref(), read.iterations)?;
+        Ok(read)
+    }
+
+    /// Looks into the safes that this password opens: what they hide has to be acceptable too.
+    pub(super) fn look_inside(&self, password: &str) -> Result<(), BundleError> {
+        let Some(strict) = ber::read(&self.strict_safe) else { return Ok(()) };
+        let mut iterations = self.iterations;
+        for hidden in strict.parts().iter().filter_map(|content| inside::contents(content, password)) {
+            iterations = iterations.saturating_add(work(&hidden));
+            acceptable(unsupported_scheme(&hidden).as_deref(), iterations)?;
         }
+        Ok(())
     }
 
     /// Reads without a look at how much work is asked for.
@@ -89,6 +93,14 @@ impl Envelope {
     }
 }
 
+fn acceptable(unsupported: Option<&str>, iterations: u64) -> Result<(), BundleError> {
+    match unsupported {
+        Some(scheme) => Err(BundleError::Unsupported(format!("by {scheme}"))),
+        None if iterations > ITERATIONS_MAX => Err(BundleError::Excessive("it asks for too much work before it opens".to_owned())),
+        None => Ok(()),
+    }
+}
+
 /// True if this is a bundle from outside: version 3, then contents of type data or signedData (RFC 7292, section 4), and nothing else.
 pub(super) fn is_pfx(bytes: &[u8]) -> bool {
     const SIGNED_DATA: Oid<'static> = oid!(1.2.840.113549.1.7.2);
@@ -132,8 +144,11 @@ fn work(node: &Node) -> u64 {
     parts.iter().map(work).fold(own, u64::saturating_add)
 }
 
+/// PBES2 (RFC 8018, appendix A.4).
+pub(super) const PBES2: Oid<'static> = oid!(1.2.840.113549.1.5.13);
+
 /// PKCS#12's own schemes (RFC 7292, appendix C): this and one number more.
-const PKCS12_SCHEMES: Oid<'static> = oid!(1.2.840.113549.1.12.1);
+pub(super) const PKCS12_SCHEMES: Oid<'static> = oid!(1.2.840.113549.1.12.1);
 
 fn derivation(kind: &Node, parameters: &Node) -> u64 {
     const PBKDF2: Oid<'static> = oid!(1.2.840.113549.1.5.12);
@@ -159,7 +174,6 @@ fn unsupported_scheme(node: &Node) -> Option<String> {
 }
 
 fn unsupported(kind: &[u8], parameters: &Node) -> Option<String> {
-    const PBES2: Oid<'static> = oid!(1.2.840.113549.1.5.13);
     /// 3DES, and RC2 with 40 bits.
     const OPENED: [u8; 2] = [3, 6];
     if kind == PBES2.as_bytes() {
@@ -172,7 +186,7 @@ fn unsupported(kind: &[u8], parameters: &Node) -> Option<String> {
 }
 
 /// How often the password is hashed in one place. What is negative or too often counts as far too much.
-fn times(node: &Node) -> u64 {
+pub(super) fn times(node: &Node) -> u64 {
     let number = match node.bytes(Tag::Integer) {
         Some(bytes) if bytes.len() <= 8 && bytes.first().is_some_and(|first| *first < 0x80) => {
             bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))

@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 
 use super::*;
 
+/// Java, told to start fast and to read its arguments as UTF-8.
+pub const KEYTOOL: &str = "keytool -J-XX:TieredStopAtLevel=1 -J-Dsun.jnu.encoding=UTF-8";
+
 /// True if the program is there; says so if it is not.
 pub fn is_there(program: &str, what: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -31,22 +34,19 @@ fn java_opens_what_tegata_writes() {
         return;
     }
     let house = House::new();
-    for flavor in [Flavor::Modern, Flavor::Legacy] {
-        for algorithm in ALGORITHMS {
-            let (chain, bundle) = written(&house, flavor, algorithm, "secret");
-            house.desk.put("a.p12", bundle);
-            let said = house.desk.accepts("keytool -list -rfc -storetype PKCS12 -keystore a.p12 -storepass secret");
-            assert!(said.contains("Entry type: PrivateKeyEntry") && said.contains("Certificate chain length: 3"), "{said}");
-            let ders: Vec<_> = certificate::read_pem(&said).unwrap().into_iter().map(|read| read.der).collect();
-            assert_eq!(ders, chain);
-            house.desk.refuses("keytool -list -storetype PKCS12 -keystore a.p12 -storepass wrong1");
-            // Only whoever has decrypted the key can sign with it.
-            house.desk.accepts(&format!(
-                "keytool -certreq -alias {NAME} -keystore a.p12 -storepass secret -file a.csr -J-Dsun.jnu.encoding=UTF-8"
-            ));
-            house.desk.accepts("openssl req -verify -in a.csr -noout");
-        }
+    let modern = ALGORITHMS.map(|algorithm| (Flavor::Modern, algorithm));
+    for (flavor, algorithm) in modern.into_iter().chain([(Flavor::Legacy, KeyAlgorithm::Rsa2048)]) {
+        let (chain, bundle) = written(&house, flavor, algorithm, "secret");
+        house.desk.put("a.p12", bundle);
+        let said = house.desk.accepts(&format!("{KEYTOOL} -list -rfc -storetype PKCS12 -keystore a.p12 -storepass secret"));
+        assert!(said.contains("Entry type: PrivateKeyEntry") && said.contains("Certificate chain length: 3"), "{said}");
+        let ders: Vec<_> = certificate::read_pem(&said).unwrap().into_iter().map(|read| read.der).collect();
+        assert_eq!(ders, chain);
+        // Only whoever has decrypted the key can sign with it.
+        house.desk.accepts(&format!("{KEYTOOL} -certreq -alias {NAME} -keystore a.p12 -storepass secret -file a.csr"));
+        house.desk.accepts("openssl req -verify -in a.csr -noout");
     }
+    house.desk.refuses(&format!("{KEYTOOL} -list -storetype PKCS12 -keystore a.p12 -storepass wrong1"));
 }
 
 /// Wine's folder of programs, where Debian does not link it into the path.

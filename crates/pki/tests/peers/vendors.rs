@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle;
 
-use super::readers::is_there;
+use super::readers::{KEYTOOL, is_there};
 use super::*;
 
 fn error(bytes: &[u8], password: &str) -> BundleError {
@@ -38,7 +38,7 @@ fn rare_algorithms_are_named_before_a_password_is_tried() {
 fn what_gnutls_makes_is_opened() {
     let house = House::new();
     let (_, chain) = openssl_bundle(&house, "-passout pass:pw");
-    for cipher in ["aes-128", "aes-256", "3des-pkcs12", "rc2-40"] {
+    for cipher in ["aes-128", "3des-pkcs12"] {
         house.desk.accepts(&format!(
             "certtool --to-p12 --load-privkey key.pem --load-certificate leaf.pem --load-ca-certificate above.pem --p12-name uketsuke \
              --pkcs-cipher {cipher} --password secret --outder --outfile b.p12"
@@ -54,7 +54,12 @@ fn what_gnutls_makes_is_opened() {
 fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let content = parts.concat();
     let length = u16::try_from(content.len()).unwrap().to_be_bytes();
-    [&[tag, 0x82][..], &length, &content].concat()
+    let length = match length {
+        [0, short @ ..=0x7f] => vec![short],
+        [0, long] => vec![0x81, long],
+        [high, low] => vec![0x82, high, low],
+    };
+    [&[tag], length.as_slice(), content.as_slice()].concat()
 }
 
 /// An object identifier below PKCS (1.2.840.113549.1).
@@ -62,13 +67,78 @@ fn pkcs(rest: &[u8]) -> Vec<u8> {
     [&[0x06, u8::try_from(rest.len()).unwrap() + 7, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01][..], rest].concat()
 }
 
+fn bag(kind: u8, value: &[u8]) -> Vec<u8> {
+    der(0x30, &[&pkcs(&[12, 10, 1, kind]), &der(0xa0, &[value])])
+}
+
 /// A bundle without a checksum, of a key that is protected already and its open certificate (RFC 7292, section 4).
 fn around(protected_key: &[u8], certificate: &[u8]) -> Vec<u8> {
     let data = |content: &[u8]| der(0x30, &[&pkcs(&[7, 1]), &der(0xa0, &[&der(0x04, &[content])])]);
-    let bag = |kind: u8, value: &[u8]| data(&der(0x30, &[&der(0x30, &[&pkcs(&[12, 10, 1, kind]), &der(0xa0, &[value])])]));
     let certificate = der(0x30, &[&pkcs(&[9, 22, 1]), &der(0xa0, &[&der(0x04, &[certificate])])]);
-    let safes = der(0x30, &[&bag(3, &certificate), &bag(2, protected_key)]);
+    let safes = der(0x30, &[&data(&der(0x30, &[&bag(3, &certificate)])), &data(&der(0x30, &[&bag(2, protected_key)]))]);
     der(0x30, &[&[2, 1, 3], &data(&safes)])
+}
+
+/// A bundle without a checksum, in whose only, encrypted safe these bags lie.
+fn encrypted(bags: &[Vec<u8>], password: &str) -> Vec<u8> {
+    let parts: Vec<&[u8]> = bags.iter().map(Vec::as_slice).collect();
+    let scheme = pkcs5::pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(1000, &[7; 16], [9; 16]).unwrap();
+    let hidden = scheme.encrypt(password, &der(0x30, &parts)).unwrap();
+    let algorithm = der(0x30, &[&pkcs(&[5, 13]), &pkcs5::der::Encode::to_der(&scheme).unwrap()]);
+    let inner = der(0x30, &[&pkcs(&[7, 1]), &algorithm, &der(0x80, &[&hidden])]);
+    let safe = der(0x30, &[&pkcs(&[7, 6]), &der(0xa0, &[&der(0x30, &[&[2, 1, 0], &inner])])]);
+    let content = der(0x30, &[&pkcs(&[7, 1]), &der(0xa0, &[&der(0x04, &[&der(0x30, &[&safe])])])]);
+    der(0x30, &[&[2, 1, 3], &content])
+}
+
+#[test]
+fn what_an_encrypted_safe_hides_is_counted_too() {
+    let house = House::new();
+    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+    let leaf = house.issue(&client(), &key.public_key()).1;
+    house.desk.put("key.der", key.to_pkcs8());
+    let protect = |options: &str| {
+        let command = "openssl pkcs8 -inform DER -in key.der -topk8 -outform DER -out protected.der -passout pass:pw";
+        house.desk.accepts(&format!("{command} {options}"));
+        bag(2, &house.desk.take("protected.der"))
+    };
+    let certificate = bag(3, &der(0x30, &[&pkcs(&[9, 22, 1]), &der(0xa0, &[&der(0x04, &[&leaf])])]));
+    let modest = protect("-iter 2048");
+    opens(&encrypted(&[certificate.clone(), modest], "pw"), "pw", &[leaf], "a key inside of an encrypted safe");
+    let greedy = protect("-iter 700000");
+    let greedy: Vec<Vec<u8>> = std::iter::once(certificate.clone()).chain(std::iter::repeat_n(greedy, 100)).collect();
+    let start = Instant::now();
+    assert!(matches!(error(&encrypted(&greedy, "pw"), "pw"), BundleError::Excessive(_)));
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    let rare = [certificate, protect("-v2 des3")];
+    assert!(matches!(error(&encrypted(&rare, "pw"), "pw"), BundleError::Unsupported(_)));
+    assert!(matches!(error(&encrypted(&rare, "pw"), "wrong"), BundleError::WrongPassword));
+}
+
+/// What no honest tool writes: no rounds at all, no salt, a vector that is too short.
+#[test]
+fn parameters_without_sense_are_refused_without_a_fall() {
+    let house = House::new();
+    let (_, chain) = openssl_bundle(&house, "-passout pass:pw");
+    let ciphertext = der(0x04, &[&[0; 64]]);
+    let (sha256, aes) = ([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 2, 9], [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1, 42]);
+    let oid = |bytes: &[u8]| [&[6, u8::try_from(bytes.len()).unwrap()][..], bytes].concat();
+    for salt in [&[][..], &[1], &[1; 8], &[1; 300]] {
+        for rounds in [&[0][..], &[1], &[0xff], &[0x7f, 0xff, 0xff, 0xff], &[]] {
+            let (salt, rounds) = (der(0x04, &[salt]), der(0x02, &[rounds]));
+            for scheme in [3, 6] {
+                let algorithm = der(0x30, &[&pkcs(&[12, 1, scheme]), &der(0x30, &[&salt, &rounds])]);
+                assert!(pkcs12::read(&around(&der(0x30, &[&algorithm, &ciphertext]), &chain[0]), "pw").is_err());
+            }
+            for vector in [&[][..], &[1; 7], &[1; 16], &[1; 17]] {
+                let function = der(0x30, &[&oid(&sha256), &[5, 0]]);
+                let derivation = der(0x30, &[&pkcs(&[5, 12]), &der(0x30, &[&salt, &rounds, &function])]);
+                let cipher = der(0x30, &[&oid(&aes), &der(0x04, &[vector])]);
+                let algorithm = der(0x30, &[&pkcs(&[5, 13]), &der(0x30, &[&derivation, &cipher])]);
+                assert!(pkcs12::read(&around(&der(0x30, &[&algorithm, &ciphertext]), &chain[0]), "pw").is_err());
+            }
+        }
+    }
 }
 
 /// HMAC-SHA1 is the default of RFC 8018, and what tools from before 2018 write.
@@ -205,6 +275,35 @@ fn files_cut_anywhere_are_refused() {
     }
 }
 
+/// Without a checksum and without encryption every change reaches the parsers behind it.
+#[test]
+fn an_open_file_with_any_byte_changed_makes_no_parser_fall() {
+    let house = House::new();
+    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+    let chain = house.chain(house.issue(&client(), &key.public_key()).1);
+    house.desk.put("key.der", key.to_pkcs8());
+    house.desk.accepts("openssl pkcs8 -inform DER -in key.der -topk8 -v1 PBE-SHA1-RC2-40 -outform DER -out protected.der -passout pass:pw -provider legacy -provider default");
+    house.desk.accepts("openssl pkcs8 -inform DER -in key.der -nocrypt -out key.pem");
+    house.desk.put("leaf.pem", certificate::to_pem(&chain[0]));
+    house.desk.accepts(&format!(
+        "openssl pkcs12 -export -in leaf.pem -inkey key.pem -name {NAME} -keypbe NONE -certpbe NONE -nomac -out open.p12 -passout pass:pw"
+    ));
+    let open = house.desk.take("open.p12");
+    let closed = around(&house.desk.take("protected.der"), &chain[0]);
+    assert_eq!(pkcs12::read(&open, "pw").unwrap().key, pkcs12::read(&closed, "pw").unwrap().key);
+    let mut refused = 0;
+    for file in [&open, &closed] {
+        for index in 0..file.len() {
+            for value in [0x00, 0x01, 0x7f, 0x80, 0xff, file[index] ^ 0x20, file[index].wrapping_add(1)] {
+                let mut changed = file.clone();
+                changed[index] = value;
+                refused += usize::from(bundle::open(&changed, "pw", "a.p12").is_err());
+            }
+        }
+    }
+    assert!(refused > open.len(), "only {refused} changes were noticed");
+}
+
 #[test]
 fn what_nss_makes_of_a_vendors_file_is_opened_and_survives_cutting() {
     let house = House::new();
@@ -221,45 +320,53 @@ fn what_nss_makes_of_a_vendors_file_is_opened_and_survives_cutting() {
     }
 }
 
+const RSA: &str = "-keyalg RSA -keysize 2048";
+const EC: &str = "-keyalg EC -groupname secp256r1";
+
+/// Lets Java make a key and its certificate in a keystore.
+fn java_makes(desk: &Desk, store: &str, alias: &str, arguments: &str) {
+    let key = format!("{KEYTOOL} -genkeypair -alias {alias} -dname CN=client1210,O=u00000126 -validity 1095 {arguments}");
+    desk.accepts(&format!("{key} -storetype PKCS12 -keystore {store} -storepass secret"));
+}
+
 #[test]
 fn what_java_makes_is_opened() {
     if !is_there("keytool", "Java") {
         return;
     }
     let desk = Desk::new();
-    for (what, arguments) in [("modern", ""), ("legacy", "-J-Dkeystore.pkcs12.legacy")] {
-        let make = |store: &str, alias: &str, kind: &str| {
-            let key = format!("keytool -genkeypair -alias {alias} {kind} -dname CN=client1210,O=u00000126 -validity 1095");
-            desk.accepts(&format!("{key} -storetype PKCS12 -keystore {store} -storepass secret {arguments}"))
-        };
-        for kind in ["-keyalg RSA -keysize 2048", "-keyalg EC -groupname secp256r1"] {
-            let store = format!("{what}{}.p12", kind.len());
-            make(&store, "uketsuke", kind);
-            let file = desk.take(&store);
-            let (bundle, facts) = bundle::open(&file, "secret", &store).unwrap_or_else(|fault| panic!("{what} {kind}: {fault:?}"));
-            assert_eq!((facts.common_name.as_deref(), facts.organization.as_deref()), (Some("client1210"), Some("u00000126")));
-            assert_eq!(bundle.friendly_name.as_deref(), Some("uketsuke"));
-            assert!(matches!(error(&file, "wrong1"), BundleError::WrongPassword), "{what} {kind}");
-            survives_cutting(&file, "secret", &store);
-        }
-        make("two.p12", "first", "-keyalg EC -groupname secp256r1");
-        make("two.p12", "second", "-keyalg EC -groupname secp256r1");
-        assert_eq!(bundle::open(&desk.take("two.p12"), "secret", "two.p12").err(), Some(BundleFault::SeveralKeys { count: 2 }));
-        desk.accepts("keytool -exportcert -alias first -keystore two.p12 -storepass secret -file first.cer");
-        let trusted = "keytool -importcert -noprompt -alias root -file first.cer -storetype PKCS12 -keystore trust.p12 -storepass secret";
-        desk.accepts(&format!("{trusted} {arguments}"));
-        assert_eq!(bundle::open(&desk.take("trust.p12"), "secret", "trust.p12").err(), Some(BundleFault::NoKey), "{what}");
-        for store in ["two.p12", "trust.p12"] {
-            fs::remove_file(desk.path(store)).unwrap();
-        }
+    for (index, arguments) in [RSA, EC, &format!("{RSA} -J-Dkeystore.pkcs12.legacy")].into_iter().enumerate() {
+        let store = format!("{index}.p12");
+        // Java writes what lies beyond U+FFFF as two halves, which the format does not know: the bundle opens, the name is lost.
+        let alias = if arguments == EC { "受付😀" } else { "uketsuke" };
+        java_makes(&desk, &store, alias, arguments);
+        let file = desk.take(&store);
+        let (bundle, facts) = bundle::open(&file, "secret", &store).unwrap_or_else(|fault| panic!("{arguments}: {fault:?}"));
+        assert_eq!((facts.common_name.as_deref(), facts.organization.as_deref()), (Some("client1210"), Some("u00000126")));
+        assert_eq!(bundle.friendly_name.as_deref(), Some(alias).filter(|alias| alias.is_ascii()), "{arguments}");
+        assert!(matches!(error(&file, "wrong1"), BundleError::WrongPassword), "{arguments}");
+        survives_cutting(&file, "secret", arguments);
     }
 }
 
 #[test]
-fn backups_open_with_the_age_that_everybody_has() {
-    if !is_there("age", "age's own program") {
+fn javas_keystores_with_several_keys_or_none_are_told_apart() {
+    if !is_there("keytool", "Java") {
         return;
     }
+    let desk = Desk::new();
+    java_makes(&desk, "two.p12", "first", EC);
+    java_makes(&desk, "two.p12", "second", EC);
+    let open = |store: &str| bundle::open(&desk.take(store), "secret", store).err();
+    assert_eq!(open("two.p12"), Some(BundleFault::SeveralKeys { count: 2 }));
+    desk.accepts(&format!("{KEYTOOL} -exportcert -alias first -keystore two.p12 -storepass secret -file first.cer"));
+    let trusted = "-importcert -noprompt -alias root -file first.cer -storetype PKCS12 -keystore trust.p12 -storepass secret";
+    desk.accepts(&format!("{KEYTOOL} {trusted}"));
+    assert_eq!(open("trust.p12"), Some(BundleFault::NoKey));
+}
+
+#[test]
+fn backups_open_with_the_age_that_everybody_has() {
     let desk = Desk::new();
     desk.accepts("age-keygen -o keeper.txt");
     let recipient = desk.accepts("age-keygen -y keeper.txt").trim().to_owned();

@@ -96,7 +96,7 @@ pub struct Expect {
     pub issuer: Option<ExpectedName>,
     /// How long it lives.
     pub validity: Span,
-    /// By how much it may live longer or shorter: years have leap days, months differ. Left out: 7d.
+    /// By how much it may live longer or shorter: years have leap days, months differ. Left out: 7d, or a tenth of a validity below 70d.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validity_tolerance: Option<Span>,
     /// What its subject has to name. Left out: `anything`.

@@ -12,7 +12,7 @@ use crate::v1::policy::{self, Anchor, CertificateProfileSpec, Expect, FileName, 
 use crate::yaml::gather::{At, Gather, Wrong};
 use crate::yaml::written;
 
-/// By how much a vendor's validity may differ if the policy does not say: up to three leap days, and months of unequal length.
+/// By how much a vendor's validity may differ if the policy does not say: leap days, and months of unequal length. A tenth of a short one.
 const TOLERANCE: Duration = Duration::from_secs(7 * DAY.as_secs());
 
 /// Gives `None` inside if the key is born on the device, and nothing at all if something is wrong.
@@ -93,9 +93,10 @@ fn file_name(text: &FileName) -> Result<FileNamePattern, Wrong> {
 }
 
 fn tolerance(expect: &Expect, validity: Option<Duration>, at: &At<'_>, gather: &mut Gather<'_>) -> Option<Duration> {
-    let Some(text) = &expect.validity_tolerance else { return Some(TOLERANCE) };
+    let validity = validity?;
+    let Some(text) = &expect.validity_tolerance else { return Some(TOLERANCE.min(validity / 10)) };
     let tolerance = gather.take(at, written::span(&text.0))?;
-    if tolerance >= validity? {
+    if tolerance >= validity {
         let message = format!("with a tolerance of {} every validity would do", quote(&text.0));
         gather.say(at, Wrong::new(message, "write some days, such as 7d"));
         return None;
