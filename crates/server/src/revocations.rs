@@ -21,6 +21,8 @@ use crate::words;
 
 /// How many certificates one wish may mean.
 const MEANT_MAX: u32 = 200_000;
+/// How many serial numbers one wish may name: each of them is looked up, because one that is not there is refused.
+const NAMED_MAX: usize = 1_000;
 /// How many certificates share a commit.
 const TOGETHER: usize = 500;
 /// How often a batch is tried when others change the same certificates at the same moment.
@@ -108,6 +110,9 @@ async fn meant(ledger: &Ledger, tenant: &TenantName, selection: &Selection, now:
 fn selection(said: &Said) -> Result<Selection, AskError> {
     fn named<T: std::str::FromStr>(name: Option<&String>, otherwise: &'static str) -> Result<Option<T>, AskError> {
         name.map(|name| name.parse().map_err(|_| AskError::Malformed(otherwise))).transpose()
+    }
+    if said.serials.len() > NAMED_MAX {
+        return Err(AskError::Malformed("more than 1,000 serial numbers at once; say it by device, account, profile, issuer or time"));
     }
     let serials: Result<Vec<Serial>, _> = said.serials.iter().map(|serial| serial.parse()).collect();
     let serials = serials.map_err(|_| AskError::Malformed("a serial number is 32 hexadecimal digits"))?;

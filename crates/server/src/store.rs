@@ -523,6 +523,15 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<RevokedRow>, StoreError>;
     /// A shard of an issuer, if it was begun; the newest one, if none is named.
     async fn shard(&self, tenant: &TenantName, issuer: &IssuerName, shard: Option<Shard>) -> Result<Option<ShardRow>, StoreError>;
+    /// Some of the certificates of a shard that are valid now but for revocation, the oldest and the newest: serial numbers and DER.
+    async fn sample(
+        &self,
+        tenant: &TenantName,
+        issuer: &IssuerName,
+        shard: Shard,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Serial, Vec<u8>)>, StoreError>;
     /// What is on record about a serial number; nothing if this issuer never signed for it.
     async fn verdict(&self, tenant: &TenantName, issuer: &IssuerName, serial: &Serial) -> Result<Option<Verdict>, StoreError>;
     /// The certificates of a tenant that are meant, neither revoked nor over, oldest first: at most `limit`.

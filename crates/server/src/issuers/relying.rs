@@ -4,7 +4,12 @@
 //! changes has to be exactly what was meant.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use rustls::server::WebPkiClientVerifier;
+use rustls::{CertificateError, RootCertStore};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use tegata_core::name::Serial;
 use tegata_core::time::Timestamp;
 use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
@@ -62,6 +67,47 @@ pub fn check(issuer: &[u8], list: &[u8], meant: &Published<'_>, before: Option<&
     Ok(entries(&before)?.into_keys().filter(|serial| !named.contains_key(serial)).collect())
 }
 
+/// Lets certificates in by a list, as a site does: exactly those that are revoked have to be refused, and for that reason.
+///
+/// # Errors
+/// [`Unlikely`], with the first certificate of which it says something else.
+pub fn judge(issuer: &[u8], list: &[u8], meant: &Published<'_>, sample: &[(Serial, Vec<u8>)]) -> Result<(), Unlikely> {
+    let mut anchors = RootCertStore::empty();
+    anchors.add(CertificateDer::from(issuer)).map_err(Unlikely::because)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let site = WebPkiClientVerifier::builder_with_provider(anchors.into(), provider)
+        .with_crls([CertificateRevocationListDer::from(list.to_vec())])
+        .only_check_end_entity_revocation()
+        .build()
+        .map_err(Unlikely::because)?;
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(meant.now.unix()).unwrap_or_default()));
+    for (serial, der) in sample {
+        let is_revoked = meant.revoked.iter().any(|row| row.serial == *serial);
+        match site.verify_client_cert(&CertificateDer::from(&der[..]), &[], now) {
+            Ok(_) if !is_revoked => {}
+            Err(rustls::Error::InvalidCertificate(CertificateError::Revoked)) if is_revoked => {}
+            Ok(_) => return Err(Unlikely::because(format!("{serial} would be let in although it is revoked"))),
+            Err(error) => return Err(Unlikely::because(format!("{serial} would be refused: {error}"))),
+        }
+    }
+    Ok(())
+}
+
+/// The list that a certificate (DER) names.
+pub fn list_of(certificate: &[u8]) -> Option<String> {
+    let (_, read) = X509Certificate::from_der(certificate).ok()?;
+    read.extensions().iter().find_map(|extension| {
+        let ParsedExtension::CRLDistributionPoints(points) = extension.parsed_extension() else { return None };
+        match &points.points.first()?.distribution_point {
+            Some(DistributionPointName::FullName(names)) => match names.as_slice() {
+                [GeneralName::URI(url)] => Some((*url).to_owned()),
+                _ => None,
+            },
+            _ => None,
+        }
+    })
+}
+
 /// Since when, and the number of the reason.
 type Entry = (i64, u8);
 
@@ -112,12 +158,12 @@ fn entry(revoked: &RevokedCertificate<'_>) -> Result<(Serial, Entry), Unlikely> 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
+    use tegata_core::policy::KeyAlgorithm;
     use tegata_core::revocation::Cause;
     use tegata_core::time::DAY;
-    use tegata_pki::authority::Authority;
+    use tegata_pki::authority::{Authority, Purpose};
     use tegata_pki::crl::{self, Revoked};
+    use tegata_pki::key::PrivateKey;
 
     use super::*;
 
@@ -192,5 +238,38 @@ mod tests {
             let meant = Published { now, ..meant(&[], None) };
             assert!(problem(check(authority.certificate(), &good, &meant, None)).contains("force"));
         }
+    }
+
+    /// A client certificate with the serial number of a row, that names this list.
+    fn certificate(authority: &Authority, row: &RevokedRow, url: &str) -> (Serial, Vec<u8>) {
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let purpose = Purpose::Client {
+            common_name: "pc-1".into(),
+            organization: "sakura".into(),
+            unique: "1".into(),
+            crl_url: Some(url.into()),
+            ocsp_url: None,
+        };
+        let tbs = authority.draft(&purpose, &key.public_key(), row.serial, NOW, NOW.after(DAY)).unwrap();
+        (row.serial, authority.sign(&tbs).unwrap())
+    }
+
+    #[test]
+    fn r2_live_certificates_are_let_in_and_revoked_ones_refused_or_the_list_is_not_published() {
+        let authority = authority();
+        let sample = [1, 2].map(|n| certificate(&authority, &row(n), URL));
+        let rows = [row(2)];
+        let judge = |list: &[u8], meant: &Published<'_>, sample: &[_]| judge(authority.certificate(), list, meant, sample);
+        for url in [Some(URL), None] {
+            judge(&list(&authority, 5, url, &rows), &meant(&rows, url), &sample).unwrap();
+        }
+        let good = list(&authority, 5, Some(URL), &rows);
+        let refused = judge(&good, &meant(&[], Some(URL)), &sample).unwrap_err();
+        assert!(refused.problem.contains("would be refused"), "{refused}");
+        let let_in = judge(&good, &meant(&[row(1), row(2)], Some(URL)), &sample).unwrap_err();
+        assert!(let_in.problem.contains("would be let in"), "{let_in}");
+        // A certificate that names another place finds nothing in this list, and is let in nowhere.
+        let elsewhere = [certificate(&authority, &row(1), "http://tegata.example.jp/crl/aozora/portal/9.crl")];
+        assert!(judge(&good, &meant(&rows, Some(URL)), &elsewhere).is_err());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use tegata_core::name::{IssuerName, Sha256, TenantName};
+use tegata_core::name::{IssuerName, Serial, Sha256, TenantName};
 use tegata_core::time::{DAY, Timestamp};
 use tegata_pki::crl::Revoked;
 use tegata_pki::key::{KeyError, sha256};
@@ -27,6 +27,8 @@ use crate::store::revocation::RevokedRow;
 const LIST_LIFE: Duration = DAY.saturating_mul(7);
 /// How old a list may grow before it is made anew although nothing has changed.
 const MADE_ANEW_AFTER: Duration = DAY;
+/// How many certificates of each end of a shard are let in or refused by its list, before it is published.
+const SAMPLED: u32 = 8;
 /// How many lists are kept ready, each below a million bytes. Whatever nobody asks for any more goes first.
 const KEPT_MAX: usize = 128;
 
@@ -141,7 +143,10 @@ impl Lists {
                     return Ok(Content { url: None, revoked: all });
                 }
                 // From now on it says, critically, that it is a part: whoever relied on the whole is told, and lets nobody in by mistake.
-                let url = self.publication.list(tenant, issuer, Part::Whole);
+                // It says what its certificates say, wherever the server was when they were issued.
+                let named = self.ledger.store().sample(tenant, issuer, 0, now, 1).await?;
+                let url = named.last().and_then(|(_, der)| relying::list_of(der));
+                let url = url.unwrap_or_else(|| self.publication.list(tenant, issuer, Part::Whole));
                 Ok(Content { url: Some(url), revoked: revoked(Some(0), u32::MAX).await? })
             }
         }
@@ -169,14 +174,37 @@ impl Lists {
         let made = sign(signer, last.map(|kept| kept.number), content, now);
         let (number, list) = made.map_err(|source| AuthorityError::Unusable { name: signer.common_name().to_owned(), source })?;
         let published = Published { number, url: content.url.as_deref(), revoked: &content.revoked, now };
+        relying::judge(signer.certificate(), &list, &published, &self.sample(name, now).await?).map_err(unlikely)?;
         let forgiven = relying::check(signer.certificate(), &list, &published, last.map(|kept| &kept.list[..])).map_err(unlikely)?;
+        // A list that becomes a part leaves to others what was never for it.
+        let is_part_of_whole = *part == Part::Whole && content.url.is_some();
         for serial in forgiven {
             let verdict = self.ledger.store().verdict(tenant, issuer, &serial).await?;
-            if verdict.is_none_or(|verdict| verdict.not_after >= now.before(LIST_LIFE)) {
+            let is_over = verdict.is_some_and(|verdict| verdict.not_after < now.before(LIST_LIFE));
+            let is_elsewhere = is_part_of_whole && verdict.is_some_and(|verdict| verdict.revoked.is_some());
+            if !is_over && !is_elsewhere {
                 return Err(unlikely(Unlikely::because(format!("{serial} would be taken for valid again"))));
             }
         }
         Ok(Kept { number, made_at: now, looked_at: now, says: fingerprint(content), list: list.into() })
+    }
+}
+
+impl Lists {
+    /// Some of the certificates that a list is for.
+    async fn sample(&self, (tenant, issuer, part): &Name, now: Timestamp) -> Result<Vec<(Serial, Vec<u8>)>, StoreError> {
+        let store = self.ledger.store();
+        let shards = match part {
+            Part::Root => vec![],
+            Part::Shard(shard) => vec![*shard],
+            // What has a shard finds nothing in it any more, once it is too long for everything.
+            Part::Whole => vec![0],
+        };
+        let mut sample = vec![];
+        for shard in shards {
+            sample.extend(store.sample(tenant, issuer, shard, now, SAMPLED).await?);
+        }
+        Ok(sample)
     }
 }
 
@@ -222,3 +250,6 @@ fn sign(signer: &Signer, last: Option<u64>, content: &Content, now: Timestamp) -
         content.revoked.iter().map(|row| Revoked { serial: row.serial, at: row.at, because: row.because }).collect();
     Ok((number, signer.list(number, content.url.as_deref(), &revoked, Validity::from_now(now, LIST_LIFE))?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ mod rows;
 mod settings;
 mod snapshot;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -222,6 +222,17 @@ impl Store for Sqlite {
 
     async fn shard(&self, tenant: &TenantName, issuer: &IssuerName, shard: Option<Shard>) -> Result<Option<ShardRow>, StoreError> {
         revocation::shard(&self.readers, tenant, issuer, shard).await
+    }
+
+    async fn sample(
+        &self,
+        tenant: &TenantName,
+        issuer: &IssuerName,
+        shard: Shard,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Serial, Vec<u8>)>, StoreError> {
+        revocation::sample(&self.readers, (tenant, issuer, shard), now, limit).await
     }
 
     async fn verdict(&self, tenant: &TenantName, issuer: &IssuerName, serial: &Serial) -> Result<Option<Verdict>, StoreError> {

@@ -1,9 +1,11 @@
 //! Revocation when a million certificates are revoked, compared with a thousand: one more, the lists, and answers to strangers.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use tegata_api::v1::audit::Stage;
 use tegata_api::v1::fleet::{ApplyRequest, Documents, File, RevokeRequest};
 use tegata_api::v1::revocation::{Mode, RevokeMany, Selection};
 use tegata_core::fleet::Template;
@@ -12,8 +14,8 @@ use tegata_core::plan::Reason;
 use tegata_core::policy::{KeyAlgorithm, KeyOrigin};
 use tegata_core::revocation::Cause;
 use tegata_core::time::{DAY, Timestamp};
-use tegata_pki::authority::new_serial;
-use tegata_pki::key::{Seal, sha256};
+use tegata_pki::authority::{Purpose, new_serial};
+use tegata_pki::key::{PrivateKey, Seal, sha256};
 use tegata_server::audit::Ledger;
 use tegata_server::bells::Bells;
 use tegata_server::clock::Clock;
@@ -22,8 +24,10 @@ use tegata_server::issuers::ocsp::Responders;
 use tegata_server::issuers::publication::{Part, Publication};
 use tegata_server::issuers::revocation::Lists;
 use tegata_server::issuers::shards::{SHARD_SIZE, Shards};
+use tegata_server::issuers::signer::Validity;
+use tegata_server::store::revocation::Shard;
 use tegata_server::store::sqlite::Sqlite;
-use tegata_server::store::{Batch, Change, Draft, Issued, OrderRow, OrderState};
+use tegata_server::store::{Batch, Change, Draft, Issued, NewRecord, OrderRow, OrderState};
 use tegata_server::{asks, policy, revocations};
 use tegata_tests::policy::{Clinic, names};
 
@@ -31,7 +35,9 @@ use crate::{Bound, Row, quantile};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 /// Certificates that are not revoked, and go one by one while that is measured.
-const SPARE: usize = 400;
+const SPARE: usize = 200;
+/// Certificates at each end of a shard that a list is tried on before it is published.
+const SAMPLED: u64 = 8;
 /// Questions of strangers.
 const QUESTIONS: usize = 5_000;
 /// How many certificates one wish revokes.
@@ -71,16 +77,15 @@ async fn measured(revoked: usize) -> Result<Measured> {
     let folder = tempfile::tempdir()?;
     let scene = Scene::new(folder.path()).await?;
     let begin = Instant::now();
-    let serials = scene.issue(revoked + SPARE).await?;
-    let (gone, spare) = serials.split_at(revoked);
+    let (gone, spare) = (scene.issue(0..revoked, NOW).await?, scene.issue(revoked..revoked + SPARE, NOW.after(DAY)).await?);
     // What one wish revokes is left for it.
     let at_once = if revoked > MANY { revoked - MANY } else { revoked };
     scene.revoke(&gone[..at_once]).await?;
     let many = if revoked > MANY { scene.wish().await? } else { 0.0 };
     eprintln!("  {revoked} revoked in {:.0} s", begin.elapsed().as_secs_f64());
-    let one_more = scene.one_by_one(&spare[..SPARE / 2]).await?;
+    let one_more = scene.one_by_one(&spare).await?;
     let (largest, list) = scene.lists().await?;
-    let answers = scene.ask(&serials, folder.path()).await?;
+    let answers = scene.ask(&gone, folder.path()).await?;
     Ok(Measured { one_more, largest, list, answers, many })
 }
 
@@ -116,24 +121,52 @@ impl Scene {
     }
 
     /// As many certificates, forty to a clinic, in shards as issuance cuts them.
-    async fn issue(&self, count: usize) -> Result<Vec<Serial>> {
-        let (shards, mut serials) = (Shards::default(), Vec::with_capacity(count));
-        while serials.len() < count {
+    async fn issue(&self, range: Range<usize>, at: Timestamp) -> Result<Vec<Serial>> {
+        let (shards, mut serials) = (Shards::default(), Vec::with_capacity(range.len()));
+        while serials.len() < range.len() {
             let (mut orders, mut drafts, mut certificates) = (vec![], vec![], vec![]);
-            for _ in 0..2_000.min(count - serials.len()) {
-                let (number, serial) = (serials.len(), new_serial());
+            for _ in 0..2_000.min(range.len() - serials.len()) {
+                let (number, serial) = (range.start + serials.len(), new_serial());
                 let shard = shards.next(&self.ledger, &self.publication, &self.tenant, &self.issuer).await?;
                 let order = self.order(number)?;
                 let (id, public_key) = (order.id, sha256(&serial.0));
                 orders.push(Change::OpenOrder(order));
                 drafts.push(Change::PutDraft { id, draft: Draft { serial, public_key, tbs: vec![0; 8], shard } });
-                let (der, fingerprint, not_after) = (vec![0x30; 400], sha256(&serial.0), NOW.after(DAY * 90));
-                certificates.push(Change::Fulfil(Issued { order: id, serial, der, fingerprint, not_before: NOW, not_after, at: NOW }));
+                let place = number as u64 % SHARD_SIZE;
+                let is_looked_at = place < SAMPLED || place >= SHARD_SIZE - SAMPLED || number + SAMPLED as usize >= range.end;
+                let der = if is_looked_at { self.certificate(serial, shard).await? } else { vec![0x30; 400] };
+                let (fingerprint, not_after) = (sha256(&serial.0), NOW.after(DAY * 90));
+                certificates.push(Change::Fulfil(Issued { order: id, serial, der, fingerprint, not_before: NOW, not_after, at }));
                 serials.push(serial);
             }
             self.note([orders, drafts, certificates].concat()).await?;
         }
         Ok(serials)
+    }
+
+    /// A real certificate: those at the ends of a shard are let in or refused before its list is published.
+    async fn certificate(&self, serial: Serial, shard: Shard) -> Result<Vec<u8>> {
+        let issuing = self.authorities.issuer(&self.tenant, &self.issuer).await?;
+        let purpose = Purpose::Client {
+            common_name: "pc".into(),
+            organization: "clinic".into(),
+            unique: "1".into(),
+            crl_url: Some(self.publication.list(&self.tenant, &self.issuer, Part::Shard(shard))),
+            ocsp_url: Some(self.publication.ocsp(&self.tenant, &self.issuer)),
+        };
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256)?;
+        let tbs = issuing.signer.draft(&purpose, &key.public_key(), serial, Validity::from_now(NOW, DAY * 90))?;
+        let record = NewRecord {
+            tenant: self.tenant.clone(),
+            at: NOW,
+            stage: Stage::Intended,
+            actor: "bench".into(),
+            action: "certificate.sign",
+            object: serial.to_string(),
+            details: serde_json::Value::Null,
+        };
+        let recorded = self.ledger.record(tbs, Batch { records: vec![record], changes: vec![] }).await?;
+        Ok(issuing.signer.sign(&recorded)?)
     }
 
     fn order(&self, number: usize) -> Result<OrderRow> {
@@ -168,12 +201,8 @@ impl Scene {
 
     /// Revokes what is not revoked yet in one wish, as a person would. Seconds.
     async fn wish(&self) -> Result<f64> {
-        let selection = Selection { issuer: Some(self.issuer.to_string()), ..Selection::default() };
-        // All but the spare ones: those of the last clinics.
-        let meant =
-            self.ledger.store().selected(&self.tenant, &tegata_server::store::revocation::Selection::default(), NOW, 1 << 20).await?;
-        let serials = meant[..MANY].iter().map(|one| one.serial.to_string()).collect();
-        let selection = Selection { serials, ..selection };
+        let issued_until = Some(NOW.unix() + 1);
+        let selection = Selection { issuer: Some(self.issuer.to_string()), issued_until, ..Selection::default() };
         let start = Instant::now();
         let digest = revocations::preview(&self.ledger, &self.tenant, &selection, NOW).await?.digest;
         let reason = tegata_api::v1::revocation::Cause::KeyCompromise;

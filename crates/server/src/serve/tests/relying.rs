@@ -249,7 +249,13 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         let _ = nginx(&self.folder).args(["-s", "stop"]).as_std_mut().status();
-        let _ = self.process.try_wait();
+        // Killed before it has told its workers, it would leave them behind.
+        for _ in 0..500 {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

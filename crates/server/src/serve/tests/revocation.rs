@@ -18,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::world::{PATIENCE, Pc, World, code_of, fingerprint, new_key};
+use crate::store::sqlite::tests::forget_revocations;
 
 const REVOKE: &str = "/v1/tenants/aozora/devices/sakura/pc-1/revoke";
 
@@ -144,6 +145,28 @@ async fn a_revoked_certificate_is_on_its_issuers_list_and_on_no_other() {
     assert_eq!(after.serials, [issued.serial]);
     assert!(after.number > before.number);
     assert!(list(&world, "/crl/momiji/portal.crl").await.serials.is_empty());
+}
+
+#[tokio::test]
+async fn r2_a_revoked_certificate_is_not_taken_for_good_again_because_the_database_has_forgotten() {
+    let world = World::start().await;
+    let pc = world.enroll("sakura/pc-1").await;
+    let issued = pc.request(&pc.order().await, &new_key()).await.unwrap();
+    world.admin().tell(&format!("/v1/tenants/aozora/certificates/{}/revoke", issued.serial), &()).await.unwrap();
+    let paths = ["/crl/aozora/portal.crl", "/crl/aozora/portal/1.crl"];
+    let mut before = vec![];
+    for path in paths {
+        before.push(list(&world, path).await);
+        assert_eq!(before.last().unwrap().serials, [issued.serial.clone()]);
+    }
+    forget_revocations(&world.place.path().join("state/tegata.db")).await;
+    for (path, before) in paths.iter().zip(&before) {
+        world.pass(std::time::Duration::from_secs(1));
+        assert_eq!(list(&world, path).await, *before, "the list before it stays in force");
+    }
+    // No longer than it may be relied on: after that, no list is better than a wrong one.
+    world.pass(DAY * 8);
+    assert_eq!(fetch(&world, paths[1]).await.status, 500);
 }
 
 #[tokio::test]

@@ -74,6 +74,22 @@ pub(super) async fn verdict(
     .await
 }
 
+/// Some certificates of a shard: its index holds them in the order in which they were signed, so that both ends are at hand.
+pub(super) async fn sample(
+    db: &SqlitePool,
+    (tenant, issuer, shard): (&TenantName, &IssuerName, Shard),
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<(Serial, Vec<u8>)>, StoreError> {
+    let find = of(SAMPLE, tenant, issuer).bind(shard).bind(now.unix()).bind(limit);
+    all(db, "certificates", find, |row| Ok((Serial(row.bytes("serial")?), row.der()?))).await
+}
+
+const SAMPLE: &str = "SELECT serial, der FROM certificates WHERE not_before <= ?4 AND not_after >= ?4 AND rowid IN (
+        SELECT * FROM (SELECT rowid FROM certificates WHERE tenant = ?1 AND issuer = ?2 AND shard = ?3 ORDER BY rowid LIMIT ?5)
+        UNION
+        SELECT * FROM (SELECT rowid FROM certificates WHERE tenant = ?1 AND issuer = ?2 AND shard = ?3 ORDER BY rowid DESC LIMIT ?5))";
+
 /// The conditions of a selection on the row called `alias`; its parameters are ?2 to ?9.
 macro_rules! meant {
     ($alias:literal) => {

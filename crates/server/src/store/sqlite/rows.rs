@@ -210,6 +210,10 @@ impl Columns {
         self.raw("shard")
     }
 
+    pub(super) fn der(&self) -> Result<Vec<u8>, StoreError> {
+        self.raw("der")
+    }
+
     pub(super) fn url(&self) -> Result<String, StoreError> {
         self.raw("url")
     }

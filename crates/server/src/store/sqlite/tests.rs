@@ -26,6 +26,12 @@ async fn length(store: &Sqlite) -> usize {
     store.audit(&tenant(), 0, 1_000_000).await.unwrap().len()
 }
 
+/// What no change can do, and a copy of the database that is put back does: revocations are forgotten.
+pub(crate) async fn forget_revocations(path: &Path) {
+    let mut db = settings::writer(path).connect().await.unwrap();
+    query("UPDATE certificates SET revoked_at = NULL").execute(&mut db).await.unwrap();
+}
+
 #[tokio::test]
 async fn s2_a_full_disk_ends_the_store_for_good_and_nothing_that_was_answered_is_lost() {
     let folder = tempfile::tempdir().unwrap();
@@ -142,4 +148,40 @@ async fn r1_revocation_is_answered_by_index_however_much_is_revoked() {
         assert!(steps.iter().any(|(.., step)| step.contains(index)), "{question}: {steps:?}");
         assert!(!steps.iter().any(|(.., step)| step.contains("SCAN") || step.contains("TEMP B-TREE")), "{question}: {steps:?}");
     }
+}
+
+/// A database as it was before there were shards and causes, with one certificate revoked and one that is drafted but not signed.
+#[tokio::test]
+async fn a_database_from_before_there_were_shards_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let mut db = settings::writer(&path).connect().await.unwrap();
+    let mut before = sqlx::migrate!("migrations/sqlite");
+    before.migrations = before.migrations.iter().filter(|migration| migration.version < 3).cloned().collect::<Vec<_>>().into();
+    before.run_direct(None, &mut db, false).await.unwrap();
+    for (n, state, draft) in [(1_u8, 1, "NULL, NULL, NULL"), (2, 0, "zeroblob(16), zeroblob(32), x'30'")] {
+        let order = format!(
+            "INSERT INTO orders (id, tenant, clinic, home, device, profile, issuer, common_name, organization, key, validity, because,
+                replaces, opened_at, state, draft_serial, draft_key, draft_tbs)
+            VALUES (zeroblob(15) || x'0{n}', 'aozora', 'sakura', 'sakura', 'pc-{n}', 'karte', 'portal', 'pc', 'sakura', 'ecdsa-p256', 60,
+                'missing', x'', 1, {state}, {draft})"
+        );
+        query(AssertSqlSafe(order)).execute(&mut db).await.unwrap();
+    }
+    let certificate = "INSERT INTO certificates (serial, order_id, tenant, clinic, home, device, profile, issuer, common_name, organization,
+            key, validity, der, fingerprint, public_key, not_before, not_after, issued_at, revoked_at, revoked_because)
+        VALUES (zeroblob(16), zeroblob(15) || x'01', 'aozora', 'sakura', 'sakura', 'pc-1', 'karte', 'portal', 'pc', 'sakura', 'ecdsa-p256', 60,
+            x'30', zeroblob(32), zeroblob(32), 0, 100, 1, 7, 'device-revoked')";
+    query(certificate).execute(&mut db).await.unwrap();
+    sqlx::Connection::close(db).await.unwrap();
+
+    let store = Sqlite::open(&path).await.unwrap();
+    let issuer = "portal".parse().unwrap();
+    let lost = RevokedRow { serial: Serial([0; 16]), at: Timestamp::from_unix(7), because: Cause::KeyCompromise };
+    for shard in [None, Some(0)] {
+        assert_eq!(store.revoked(&tenant(), &issuer, shard, Timestamp::from_unix(50), 9).await.unwrap(), [lost]);
+    }
+    assert_eq!(store.shard(&tenant(), &issuer, None).await.unwrap(), None, "no shard was begun");
+    let drafted = store.unsigned_drafts().await.unwrap();
+    assert_eq!(drafted[0].draft.as_ref().map(|draft| draft.shard), Some(0), "its bytes name the whole list");
 }
