@@ -1,6 +1,7 @@
 //! Version 1 of the wire. Fields are added, never changed or removed; unknown fields are ignored by readers.
 
 pub mod account;
+pub mod application;
 pub mod audit;
 pub mod bundle;
 pub mod device;

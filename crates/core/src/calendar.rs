@@ -75,6 +75,35 @@ pub enum Closed {
     },
 }
 
+impl std::str::FromStr for Date {
+    type Err = DateError;
+
+    /// Reads `2026-12-28`.
+    fn from_str(text: &str) -> Result<Self, DateError> {
+        let parts: Vec<&str> = text.split('-').collect();
+        let is_number = |part: &&str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
+        let [year, month, day] = parts[..] else { return Err(DateError) };
+        if !is_number(&year, 4) || !is_number(&month, 2) || !is_number(&day, 2) {
+            return Err(DateError);
+        }
+        let read = |part: &str| part.parse::<i16>().ok();
+        let day_of = |part: &str| part.parse::<i8>().ok();
+        Self::new(read(year).ok_or(DateError)?, day_of(month).ok_or(DateError)?, day_of(day).ok_or(DateError)?).ok_or(DateError)
+    }
+}
+
+/// A text is not a date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DateError;
+
+impl std::fmt::Display for DateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a date must be a day that there is, written 2026-12-28")
+    }
+}
+
+impl std::error::Error for DateError {}
+
 impl Date {
     /// Takes a date if there is such a day.
     pub fn new(year: i16, month: i8, day: i8) -> Option<Self> {
@@ -98,6 +127,17 @@ impl Calendar {
     /// True if the clinic is open at `now`.
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.open_hours().is_open(now)
+    }
+
+    /// The first moment of a day, in the clinic's time zone.
+    pub fn begins(&self, date: Date) -> Timestamp {
+        let moment = civil::Date::new(date.year, date.month, date.day).ok().map(|day| self.open_hours().instants(day, 0)[0]);
+        moment.unwrap_or(Timestamp::from_unix(i64::MAX))
+    }
+
+    /// The day of a moment, in the clinic's time zone.
+    pub fn day_of(&self, moment: Timestamp) -> Option<Date> {
+        self.open_hours().local(moment).map(|local| local.date().into())
     }
 
     /// The last open moment at or before `moment`, searched for at most `back`; `moment` itself if there is none.

@@ -4,6 +4,7 @@
 //! [`plan::plan`] compares those with what agents observed; [`install::next`] leads one certificate through one device.
 //! Nothing here reads a clock, rolls a die, opens a file or awaits: `now` is always an argument.
 
+pub mod application;
 pub mod calendar;
 pub mod desire;
 pub mod fleet;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::application::ApplicationRule;
 use crate::calendar::Calendar;
 use crate::name::{
     AccountName, ClinicName, DeviceId, DeviceName, FacilitySlug, InstitutionNumber, IssuerName, Label, Mail, ProfileName, Sha256,
@@ -218,6 +219,8 @@ pub struct CertificateProfile {
     pub dependants: Vec<Label>,
     /// What a vendor's bundle has to be; there if and only if the key is born at the vendor.
     pub expect: Option<Expectation>,
+    /// How it is applied for at its vendor, where that takes an application.
+    pub application: Option<ApplicationRule>,
 }
 
 /// Where a private key is born.

@@ -1,6 +1,7 @@
 //! The one place with state and CA credentials.
 
 pub mod accounts;
+pub mod applications;
 pub mod asks;
 pub mod audit;
 pub mod bells;

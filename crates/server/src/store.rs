@@ -150,6 +150,13 @@ pub enum Change {
     /// An installer file is gone from a device.
     InstallerRemoved { tenant: TenantName, device: DeviceId, sha256: Sha256 },
 
+    /// Keeps an application. Guard: the slot has no open one.
+    RecordApplication(ApplicationRow),
+    /// Closes a slot's open application, if it has one.
+    CloseApplication { tenant: TenantName, slot: SlotId, because: Closed, at: Timestamp },
+    /// Counts a try of a PIN on a file of a slot before it is made. Guard: fewer than `below` were counted before.
+    SpendPinTry { tenant: TenantName, slot: SlotId, file: Sha256, below: u32 },
+
     /// Keeps an authority. Guard: there is none of that name.
     PutAuthority(AuthorityRow),
     /// Keeps a token. An earlier one of the same name and tenant is gone.
@@ -406,6 +413,36 @@ pub struct CertificateRow {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// An application at a vendor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplicationRow {
+    /// Whose.
+    pub tenant: TenantName,
+    /// The slot.
+    pub slot: SlotId,
+    /// When the day of the application began.
+    pub applied_at: Timestamp,
+    /// The request ID of the notice.
+    pub request_id: String,
+    /// The reference ID, sealed: an armored age file that the server cannot open.
+    pub sealed_reference: String,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// By whom.
+    pub recorded_by: String,
+    /// When it was closed, and why.
+    pub closed: Option<(Timestamp, Closed)>,
+}
+
+/// Why an application is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// Its certificate was brought in.
+    Imported,
+    /// A person closed it.
+    Withdrawn,
+}
+
 /// One of our certificate authorities.
 #[derive(Debug, Clone)]
 pub struct AuthorityRow {
@@ -547,6 +584,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Devices on which a file with these contents was seen last.
     async fn devices_with_file(&self, tenant: &TenantName, sha256: &Sha256) -> Result<Vec<DeviceId>, StoreError>;
+
+    /// The applications of a tenant, or of one of its clinics, in the order in which they were recorded.
+    async fn applications(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<ApplicationRow>, StoreError>;
+    /// How often a PIN was tried on a file of a slot.
+    async fn pin_tries(&self, tenant: &TenantName, slot: &SlotId, file: &Sha256) -> Result<u32, StoreError>;
 
     /// A tenant's authorities, or the server's own.
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError>;

@@ -1,11 +1,14 @@
 //! The written form of closed enums: one word each, in kebab case, in the database as on the wire.
 
 use tegata_api::v1::fleet;
+use tegata_core::application::Urgency;
 use tegata_core::calendar::Stretch;
 use tegata_core::name::{ClinicName, Serial};
 use tegata_core::plan::{Action, Obstacle, Pressure, Reason, Useless};
 use tegata_core::policy::{Counting, Folder, KeyAlgorithm, KeyOrigin, Platform, Quota, Store};
 use tegata_core::revocation::Cause;
+
+use crate::store::Closed;
 
 /// A reason.
 pub fn reason(reason: Reason) -> &'static str {
@@ -105,6 +108,28 @@ pub fn folder(folder: Folder) -> &'static str {
         Folder::Downloads => "downloads",
         Folder::Desktop => "desktop",
         Folder::Documents => "documents",
+    }
+}
+
+/// Why an application is closed.
+pub fn closed(because: Closed) -> &'static str {
+    match because {
+        Closed::Imported => "imported",
+        Closed::Withdrawn => "withdrawn",
+    }
+}
+
+/// Reads what [`closed`] wrote.
+pub fn read_closed(word: &str) -> Option<Closed> {
+    [Closed::Imported, Closed::Withdrawn].into_iter().find(|candidate| closed(*candidate) == word)
+}
+
+/// How pressing an open application is.
+pub fn urgency(urgency: Urgency) -> &'static str {
+    match urgency {
+        Urgency::Open => "open",
+        Urgency::Closing => "closing",
+        Urgency::Lapsed => "lapsed",
     }
 }
 

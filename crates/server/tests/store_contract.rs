@@ -21,8 +21,8 @@ use tegata_core::time::Timestamp;
 use tegata_server::store::revocation::{RevokedRow, Selection, Verdict};
 use tegata_server::store::sqlite::Sqlite;
 use tegata_server::store::{
-    AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Change, Claim, CodeRow, DeviceRow, Draft, Holder, Issued,
-    NewRecord, OrderRow, OrderState, Part, Store, StoreError, TakenIn, TokenRow,
+    ApplicationRow, AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Change, Claim, Closed, CodeRow, DeviceRow,
+    Draft, Holder, Issued, NewRecord, OrderRow, OrderState, Part, Store, StoreError, TakenIn, TokenRow,
 };
 
 /// A database that can be closed and opened again.
@@ -90,6 +90,9 @@ contract! {
     installers_are_seen_ordered_away_and_gone,
     a_snapshot_is_one_clinic_and_its_guests,
     a_snapshot_forgets_what_was_retired_long_ago,
+    a_snapshot_keeps_what_is_gone_and_was_never_revoked_until_it_expires,
+    a_slot_has_one_open_application,
+    a_pin_is_tried_no_more_often_than_allowed,
     authorities_are_kept_once,
     tokens_are_kept,
     a_refused_guard_leaves_nothing_of_its_batch,
@@ -674,7 +677,8 @@ async fn a_snapshot_forgets_what_was_retired_long_ago(backend: &dyn Backend) {
     let store = backend.open().await;
     issue(&*store, 1, "sakura/pc-1/karte").await;
     issue(&*store, 2, "sakura/pc-1/karte").await;
-    store.commit(changes([Change::Retired { serial: serial(1), at: at(900) }])).await.unwrap();
+    let revoked = Change::Revoke { serial: serial(1), at: at(800), because: Cause::Superseded };
+    store.commit(changes([revoked, Change::Retired { serial: serial(1), at: at(900) }])).await.unwrap();
     let issued = async |since| {
         let snapshot = store.snapshot(&clinic("sakura"), at(since)).await.unwrap();
         snapshot.certificates.iter().map(|row| row.serial.0[15]).collect::<Vec<_>>()
@@ -683,6 +687,63 @@ async fn a_snapshot_forgets_what_was_retired_long_ago(backend: &dyn Backend) {
     assert_eq!(issued(101).await, [2]);
     let orders = store.snapshot(&clinic("sakura"), at(101)).await.unwrap().orders;
     assert_eq!(orders.iter().map(|row| row.id).collect::<Vec<_>>(), [order_id(2)], "the newest of the slot");
+}
+
+/// Its issuer still counts it, and its account may end.
+async fn a_snapshot_keeps_what_is_gone_and_was_never_revoked_until_it_expires(backend: &dyn Backend) {
+    let store = backend.open().await;
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    let not_after = store.certificate(&serial(1)).await.unwrap().unwrap().not_after;
+    store.commit(changes([Change::Retired { serial: serial(1), at: at(900) }])).await.unwrap();
+    let seen = async |since| store.snapshot(&clinic("sakura"), since).await.unwrap().certificates.len();
+    assert_eq!((seen(not_after).await, seen(not_after.after(Duration::from_secs(1))).await), (1, 0));
+    store.commit(changes([Change::Revoke { serial: serial(1), at: at(901), because: Cause::Superseded }])).await.unwrap();
+    assert_eq!(seen(not_after).await, 0);
+}
+
+async fn a_slot_has_one_open_application(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let row = |name: &str, applied| ApplicationRow {
+        tenant: aozora(),
+        slot: slot(name),
+        applied_at: at(applied),
+        request_id: "A-1".into(),
+        sealed_reference: "sealed".into(),
+        recorded_at: at(70),
+        recorded_by: "person:ito".into(),
+        closed: None,
+    };
+    let (first, second, other) = (row("sakura/pc-1/karte", 60), row("sakura/pc-1/karte", 80), row("momiji/pc-1/karte", 60));
+    store.commit(changes([Change::RecordApplication(first.clone()), Change::RecordApplication(other.clone())])).await.unwrap();
+    conflict(store.commit(changes([Change::RecordApplication(second.clone())])).await);
+    assert_eq!(store.applications(&aozora(), None).await.unwrap(), [first.clone(), other]);
+    let close = |tenant, because| Change::CloseApplication { tenant, slot: slot("sakura/pc-1/karte"), because, at: at(90) };
+    store.commit(changes([close(midori(), Closed::Withdrawn)])).await.unwrap();
+    assert_eq!(
+        store.applications(&aozora(), Some(&clinic("sakura").clinic)).await.unwrap(),
+        [first.clone()],
+        "another tenant's closes nothing"
+    );
+    store.commit(changes([close(aozora(), Closed::Imported), close(aozora(), Closed::Withdrawn)])).await.unwrap();
+    store.commit(changes([Change::RecordApplication(second.clone())])).await.unwrap();
+    let closed = ApplicationRow { closed: Some((at(90), Closed::Imported)), ..first };
+    assert_eq!(store.applications(&aozora(), Some(&clinic("sakura").clinic)).await.unwrap(), [closed, second]);
+    assert!(store.applications(&midori(), None).await.unwrap().is_empty());
+}
+
+async fn a_pin_is_tried_no_more_often_than_allowed(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let spend = |file, below| Change::SpendPinTry { tenant: aozora(), slot: slot("sakura/pc-1/karte"), file: sha(file), below };
+    let spent = async |file| store.pin_tries(&aozora(), &slot("sakura/pc-1/karte"), &sha(file)).await.unwrap();
+    conflict(store.commit(changes([spend(1, 0)])).await);
+    store.commit(changes([spend(1, 2)])).await.unwrap();
+    store.commit(changes([spend(1, 2)])).await.unwrap();
+    conflict(store.commit(changes([spend(1, 2)])).await);
+    assert_eq!((spent(1).await, spent(2).await), (2, 0));
+    // The last of three, because somebody said so; and another file has tries of its own.
+    store.commit(changes([spend(1, 3), spend(2, 2)])).await.unwrap();
+    conflict(store.commit(changes([spend(1, 3)])).await);
+    assert_eq!((spent(1).await, spent(2).await), (3, 1));
 }
 
 async fn authorities_are_kept_once(backend: &dyn Backend) {
@@ -860,6 +921,10 @@ async fn f4_one_tenant_sees_nothing_of_another(backend: &dyn Backend) {
 }
 
 // ---- the smallest things that fit ----
+
+fn midori() -> TenantName {
+    "midori".parse().unwrap()
+}
 
 fn aozora() -> TenantName {
     "aozora".parse().unwrap()

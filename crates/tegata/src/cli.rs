@@ -8,8 +8,8 @@ use tegata_core::name::TenantName;
 use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Format};
 use crate::{
-    adopt, apply, audit, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, reference, renew, revoke, schema,
-    serve,
+    adopt, application, apply, audit, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, reference, renew,
+    revoke, schema, serve,
 };
 
 /// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.
@@ -80,6 +80,7 @@ enum Verb {
     Renew(renew::Renew),
     Revoke(revoke::Revoke),
     Installers(installers::Installers),
+    Application(application::Application),
     Audit(audit::Audit),
     Schema(schema::Schema),
     Completion(completion::Completion),
@@ -106,6 +107,7 @@ impl Cli {
             Verb::Confirm(verb) => verb.run(global).await,
             Verb::Renew(verb) => verb.run(global).await,
             Verb::Revoke(verb) => verb.run(global).await,
+            Verb::Application(verb) => verb.run(global).await,
             Verb::Installers(verb) => verb.run(global).await,
             Verb::Audit(verb) => verb.run(global).await,
             Verb::Schema(verb) => verb.run(),

@@ -8,7 +8,7 @@ use tegata_api::hint::quote;
 use tegata_api::v1::account::Short;
 use tegata_api::v1::bundle;
 use tegata_api::v1::problem::{Code, Problem};
-use tegata_core::name::TenantName;
+use tegata_core::name::{ClinicName, TenantName};
 use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::SealError;
 
@@ -158,6 +158,9 @@ pub enum Failure {
     /// The file cannot be sealed.
     #[error("the file cannot be sealed")]
     Seal(#[source] SealError),
+    /// A clinic's policy names nobody to whom a secret could be sealed.
+    #[error("clinic {0} has no backup target with a recipient, so nobody could open what is sealed for it")]
+    NoRecipient(ClinicName),
     /// Standard output cannot be written to.
     #[error("cannot write the answer")]
     Write(#[source] std::io::Error),
@@ -258,6 +261,9 @@ impl Failure {
             }
             Self::NoPassword => Some("run it on a terminal, or say --password-file FILE (`-` is standard input)".into()),
             Self::Nameless(_) => Some("narrow them with --clinic".into()),
+            Self::NoRecipient(_) => {
+                Some("make a key with age-keygen, write its public half into a BackupTarget, and name that under backup".into())
+            }
             Self::Clinicless(_) => Some("narrow them with names instead of --clinic".into()),
             Self::NoDocuments(_) => Some("name the folder or the files with -f".into()),
             Self::DatabaseFailed => {

@@ -16,7 +16,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, Format, Look};
 use crate::session::Session;
 use crate::table::{Field, Table};
-use crate::{preview, quotas};
+use crate::{application, preview, quotas};
 
 use self::named::Named;
 
@@ -48,6 +48,8 @@ enum What {
     Certificates,
     /// Every account that has a quota: used, reserved, when it is full, and how many certificates could go
     Quotas,
+    /// Every application at a vendor: until when its certificate can be fetched; sealed reference IDs with -o json
+    Applications,
     /// What is planned next, and what knowingly waits
     Actions,
     /// Every document in force, who applied it and when; with -o yaml, as files that can be applied again
@@ -65,6 +67,7 @@ impl Get {
             What::Slots => list.show("slots", slots).await,
             What::Certificates => list.show("certificates", certificates).await,
             What::Quotas => list.show("quotas", quotas::table).await,
+            What::Applications => list.show("applications", application::table).await,
             What::Actions => list.actions().await,
             What::Documents => list.documents().await,
         }

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser};
 use crate::cli::Cli;
 
 mod adopt;
+mod application;
 mod apply;
 mod audit;
 mod certificate;

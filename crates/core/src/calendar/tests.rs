@@ -111,6 +111,16 @@ fn open_days_are_counted_with_both_ends() {
 }
 
 #[test]
+fn a_date_is_read_and_begins_at_midnight_in_its_zone() {
+    let date: Date = "2026-12-28".parse().unwrap();
+    assert_eq!((date.to_string(), clinic().begins(date)), ("2026-12-28".into(), tokyo("2026-12-28 00:00:00")));
+    assert_eq!(clinic().day_of(tokyo("2026-12-28 23:59:59")), Some(date));
+    for wrong in ["2026-12-32", "2026-2-03", "2026/12/28", "2026-12", "2026-12-28T00", "+026-12-28", ""] {
+        assert_eq!(wrong.parse::<Date>(), Err(DateError), "{wrong}");
+    }
+}
+
+#[test]
 fn the_default_never_closes() {
     for moment in [i64::MIN, -1, 0, 1_800_000_000, i64::MAX].map(Timestamp::from_unix) {
         assert!(Calendar::default().is_open(moment));

@@ -44,6 +44,7 @@ fn profile(name: &str, issuer: &str, key: KeyOrigin) -> CertificateProfile {
         trust: BTreeSet::new(),
         dependants: Vec::new(),
         expect: None,
+        application: None,
     }
 }
 

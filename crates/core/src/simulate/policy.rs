@@ -119,6 +119,7 @@ fn profile(name: ProfileName, validity: Duration, renewal: Renewal) -> Result<Ce
         trust: BTreeSet::new(),
         dependants: Vec::new(),
         expect: None,
+        application: None,
     })
 }
 

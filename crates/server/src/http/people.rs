@@ -14,15 +14,17 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use tegata_api::v1::account::{Account, AccountDetail, SlotDetail};
+use tegata_api::v1::application::{Application, RecordApplication};
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::fleet::{
     Action, ApplyRequest, Certificate, Clinic, CodeAnswer, CodeRequest, Device, DeviceDetail, DocumentInForce, Documents, Preview,
     RecordInstaller, RevokeRequest, Slot,
 };
 use tegata_api::v1::revocation::{Blast, RevokeMany, RevokedMany, Selection};
-use tegata_core::name::{ClinicName, DeviceId, Serial, TenantName};
+use tegata_core::name::{ClinicName, DeviceId, Serial, SlotId, TenantName};
 
 use crate::accounts;
+use crate::applications;
 use crate::asks;
 use crate::audit::Ledger;
 use crate::bells::Bells;
@@ -65,6 +67,9 @@ pub fn routes() -> Vec<Route> {
         post(Person, "/v1/tenants/{tenant}/revocations/preview", preview_revocations).long(),
         post(Person, "/v1/tenants/{tenant}/revocations", revoke_many).long(),
         post(Person, "/v1/tenants/{tenant}/installers", record_installer),
+        get(Person, "/v1/tenants/{tenant}/applications", list_applications),
+        post(Person, "/v1/tenants/{tenant}/applications", record_application),
+        post(Person, "/v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/close", close_application),
         get(Person, "/v1/tenants/{tenant}/audit", audit),
     ]
 }
@@ -98,6 +103,11 @@ where
 impl Caller {
     fn device(&self) -> Result<DeviceId, Refusal> {
         Ok(DeviceId { clinic: named(&self.path, "clinic")?, device: named(&self.path, "device")? })
+    }
+
+    fn slot(&self) -> Result<SlotId, Refusal> {
+        let part = |name| self.path.iter().find(|(known, _)| *known == name).map(|(_, text)| text).unwrap_or_default();
+        format!("{}/{}/{}", part("clinic"), part("device"), part("profile")).parse().map_err(|_| Refusal::not_found())
     }
 
     pub(super) fn serial(&self) -> Result<Serial, Refusal> {
@@ -237,9 +247,7 @@ async fn account(caller: Caller, State(ledger): State<Ledger>, State(clock): Sta
 }
 
 async fn slot(caller: Caller, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<Json<SlotDetail>, Refusal> {
-    let part = |name| caller.path.iter().find(|(known, _)| *known == name).map(|(_, text)| text).unwrap_or_default();
-    let slot = format!("{}/{}/{}", part("clinic"), part("device"), part("profile")).parse().map_err(|_| Refusal::not_found())?;
-    let detail = accounts::slot(&ledger, &caller.tenant, &slot, clock.now()).await?;
+    let detail = accounts::slot(&ledger, &caller.tenant, &caller.slot()?, clock.now()).await?;
     detail.map(Json).ok_or_else(Refusal::not_found)
 }
 
@@ -315,6 +323,31 @@ async fn record_installer(
     Body(installer): Body<RecordInstaller>,
 ) -> Result<StatusCode, Refusal> {
     asks::record_installer(&ledger, &bells, &caller.tenant, &installer, &caller.actor, clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn list_applications(
+    caller: Caller,
+    only: Only,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+) -> Result<Json<Vec<Application>>, Refusal> {
+    let clinic = only.known(&ledger, &caller.tenant).await?;
+    Ok(Json(applications::list(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+}
+
+async fn record_application(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    Body(asked): Body<RecordApplication>,
+) -> Result<StatusCode, Refusal> {
+    applications::record(&ledger, &caller.tenant, &asked, &caller.actor, clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn close_application(caller: Caller, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<StatusCode, Refusal> {
+    applications::close(&ledger, &caller.tenant, &caller.slot()?, &caller.actor, clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

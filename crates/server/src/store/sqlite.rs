@@ -1,5 +1,6 @@
 //! The store on SQLite: one file, one writer, and many commits for one `fsync`.
 
+mod applications;
 mod changes;
 mod crowd;
 mod lookup;
@@ -32,8 +33,8 @@ use self::rows::{Columns, number};
 use self::writer::{Failure, Request, Writer};
 use crate::store::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 use crate::store::{
-    AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Claim, CodeRow, DeviceRow, DocumentRow, OrderRow, Part,
-    Snapshot, Store, StoreError, TokenRow,
+    ApplicationRow, AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Claim, CodeRow, DeviceRow, DocumentRow,
+    OrderRow, Part, Snapshot, Store, StoreError, TokenRow,
 };
 
 /// How many batches may wait for the writer; whoever comes later waits before that.
@@ -266,6 +267,16 @@ impl Store for Sqlite {
     async fn devices_with_file(&self, tenant: &TenantName, sha256: &Sha256) -> Result<Vec<DeviceId>, StoreError> {
         let find = query("SELECT home, device FROM installers_seen WHERE tenant = ? AND sha256 = ?");
         self.all("installers_seen", find.bind(tenant.as_str()).bind(&sha256.0[..]), Columns::device_id).await
+    }
+
+    async fn applications(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<ApplicationRow>, StoreError> {
+        let find = "SELECT * FROM applications WHERE tenant = $1 AND ($2 IS NULL OR clinic = $2) ORDER BY number";
+        self.all("applications", applications::bind(find, tenant, clinic), Columns::application).await
+    }
+
+    async fn pin_tries(&self, tenant: &TenantName, slot: &SlotId, file: &Sha256) -> Result<u32, StoreError> {
+        let spent = self.one("pin_tries", applications::tries(tenant, slot, file), |row| row.count("spent")).await?;
+        Ok(spent.map_or(0, |spent| u32::try_from(spent).unwrap_or(u32::MAX)))
     }
 
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError> {

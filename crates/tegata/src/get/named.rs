@@ -1,6 +1,7 @@
 //! Choosing from a list by name.
 
 use tegata_api::v1::account::Account;
+use tegata_api::v1::application::Application;
 use tegata_api::v1::fleet::{Certificate, Clinic, Device, DocumentInForce, Slot};
 
 /// Something that people call by a name.
@@ -49,6 +50,14 @@ impl Named for Account {
 
     fn is_called(&self, name: &str) -> bool {
         self.name == name
+    }
+}
+
+impl Named for Application {
+    const WHAT: &'static str = "application";
+
+    fn is_called(&self, name: &str) -> bool {
+        self.slot == name
     }
 }
 

@@ -49,6 +49,21 @@ pub struct CertificateProfileSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub dependants: Vec<Dependant>,
+    /// How the certificate is applied for, where a vendor takes applications. Left out: it takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<Application>,
+}
+
+/// How a certificate is applied for at its vendor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Application {
+    /// How long after the application the certificate can be fetched, such as `180d`.
+    pub window: Span,
+    /// How long before that ends people are told, longest first. Shown with `tegata get applications`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub notices: Vec<Notice>,
 }
 
 /// Where a private key is born.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tegata_core::application::ApplicationRule;
 use tegata_core::name::{Label, ProfileName};
 use tegata_core::policy;
 use tegata_core::time::{DAY, MINUTE};
@@ -10,7 +11,7 @@ use tegata_core::time::{DAY, MINUTE};
 use super::expect::expect;
 use super::{ROOT, set};
 use crate::hint::quote;
-use crate::v1::policy::{CertificateProfileSpec, Install, KeyAlgorithm, KeyOrigin, Notice, RenewWhen, Renewal, Store};
+use crate::v1::policy::{Application, CertificateProfileSpec, Install, KeyAlgorithm, KeyOrigin, Notice, RenewWhen, Renewal, Store};
 use crate::yaml::gather::{At, Gather, Wrong};
 use crate::yaml::written::{self, in_days};
 
@@ -42,6 +43,7 @@ pub(crate) fn profile(
     let dependants =
         spec.dependants.iter().enumerate().map(|(index, dependant)| gather.name(&at_dependants.item(index).key("name"), &dependant.name.0));
     let dependants: Vec<Option<Label>> = dependants.collect();
+    let application = spec.application.as_ref().map(|written| application(spec, written, &at.key("application"), gather));
     Some(policy::CertificateProfile {
         name: name?,
         issuer: issuer?,
@@ -55,6 +57,7 @@ pub(crate) fn profile(
         trust,
         dependants: dependants.into_iter().collect::<Option<_>>()?,
         expect: expect?,
+        application: application.map_or(Some(None), |read| read.map(Some))?,
     })
 }
 
@@ -141,6 +144,25 @@ fn renewal(renewal: Option<&Renewal>, validity: Option<Duration>, at: &At<'_>, g
         Some(RenewWhen::Late) => policy::RenewWhen::Late,
     };
     Some(policy::Renewal { window, when })
+}
+
+fn application(spec: &CertificateProfileSpec, written: &Application, at: &At<'_>, gather: &mut Gather<'_>) -> Option<ApplicationRule> {
+    if spec.key.origin == KeyOrigin::Device {
+        let wrong = Wrong::new(
+            "nobody has to apply for a certificate whose key is born on the device",
+            "delete application, or write origin: vendor",
+        );
+        gather.say_of_key(at, wrong);
+        return None;
+    }
+    let window = gather.take(&at.key("window"), written::span(&written.window.0))?;
+    let at_notices = at.key("notices");
+    let notices = notices(&written.notices, None, &at_notices, gather);
+    if notices.first().is_some_and(|first| *first >= window) {
+        let message = "the first notice would come before the application";
+        gather.say(&at_notices.item(0), Wrong::new(message, "write a span shorter than the window"));
+    }
+    Some(ApplicationRule { window, notices })
 }
 
 /// Reads the notice ladder. `daily` after a span of n days means n-1, n-2, … 1 days before.

@@ -180,6 +180,8 @@ metadata: {{ name: {clinic} }}
 spec:
   displayName: {clinic}
   facilitySlug: {clinic}
+  accounts:
+    - {{ name: staff, quota: {{ certificates: 50 }} }}
   devices:
     - {{ name: pc-1, platform: linux }}
     - {{ name: pc-2, platform: linux }}

@@ -12,6 +12,7 @@ use tegata_core::name::{ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId, Ten
 use tegata_core::time::Timestamp;
 
 use self::issuance::Gathered;
+use super::applications;
 use super::revocation;
 use super::rows::{number, state_number};
 use crate::store::{AuthorityRow, Change, CodeRow, DeviceRow, OrderRow, OrderState, TokenRow};
@@ -92,13 +93,17 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::RemovingInstaller { tenant, device, sha256 } => removing_installer(db, tenant, device, sha256).await,
         Change::InstallerRemoved { tenant, device, sha256 } => installer_removed(db, tenant, device, sha256).await,
 
+        Change::RecordApplication(row) => applications::record(db, row).await,
+        Change::CloseApplication { tenant, slot, because, at } => applications::close(db, tenant, slot, *because, *at).await,
+        Change::SpendPinTry { tenant, slot, file, below } => applications::spend_pin_try(db, tenant, slot, file, *below).await,
+
         Change::PutAuthority(authority) => put_authority(db, authority).await,
         Change::PutToken(token) => put_token(db, token).await,
     }
 }
 
 /// Takes the statement's effect, or refuses if it had none.
-fn guard(done: SqliteQueryResult, broken: &'static str) -> Applied {
+pub(super) fn guard(done: SqliteQueryResult, broken: &'static str) -> Applied {
     if done.rows_affected() > 0 { Ok(()) } else { Err(Refusal::Conflict(broken)) }
 }
 
@@ -110,7 +115,7 @@ fn of_clinic(sql: &'static str, clinic: &ClinicId) -> Statement {
     query(sql).bind(clinic.tenant.as_str()).bind(clinic.clinic.as_str())
 }
 
-fn bind_slot(statement: Statement, tenant: &TenantName, slot: &SlotId) -> Statement {
+pub(super) fn bind_slot(statement: Statement, tenant: &TenantName, slot: &SlotId) -> Statement {
     let statement = statement.bind(tenant.as_str()).bind(slot.clinic.as_str()).bind(slot.device.clinic.as_str());
     statement.bind(slot.device.device.as_str()).bind(slot.profile.as_str())
 }

@@ -34,7 +34,7 @@ impl Columns {
         StoreError::Corrupt { place: self.table, source: source.into() }
     }
 
-    fn raw<'r, T>(&'r self, column: &'static str) -> Result<T, StoreError>
+    pub(super) fn raw<'r, T>(&'r self, column: &'static str) -> Result<T, StoreError>
     where
         T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
     {
@@ -88,7 +88,7 @@ impl Columns {
         self.row.try_get_raw(column).map(|value| value.is_null()).map_err(|error| self.corrupt(error))
     }
 
-    fn word<T>(&self, column: &'static str, read: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    pub(super) fn word<T>(&self, column: &'static str, read: fn(&str) -> Option<T>) -> Result<T, StoreError> {
         let word: &str = self.raw(column)?;
         read(word).ok_or_else(|| self.corrupt(Unreadable(format!("{column}: '{word}' is not a word of this version"))))
     }

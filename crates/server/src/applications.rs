@@ -1,0 +1,135 @@
+//! Applications at vendors: recorded by a person who holds the notice, closed when the certificate was brought in.
+//!
+//! The reference ID comes sealed to the clinic's own recipients. What is not sealed is refused, so that it is never stored in clear.
+
+use serde_json::json;
+use tegata_api::v1::application::{Application, RecordApplication};
+use tegata_api::v1::audit::Stage;
+use tegata_core::application::ApplicationRule;
+use tegata_core::calendar::Date;
+use tegata_core::name::{ClinicName, DeviceId, SlotId, TenantName};
+use tegata_core::policy::{ClinicNetwork, Tenant};
+use tegata_core::time::{DAY, Timestamp};
+
+use crate::asks::AskError;
+use crate::audit::Ledger;
+use crate::store::{ApplicationRow, Batch, Change, Closed, NewRecord};
+use crate::words;
+
+/// The longest sealed reference, in bytes: a short text for ten recipients is far below.
+const SEALED_MAX: usize = 16 << 10;
+/// The longest request ID.
+const REQUEST_ID_MAX: usize = 64;
+
+/// The applications of a tenant, or of one clinic: open ones first, then by deadline.
+pub async fn list(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicName>, now: Timestamp) -> Result<Vec<Application>, AskError> {
+    let policy = ledger.policy(tenant).await?;
+    let mut rows = ledger.store().applications(tenant, clinic).await?;
+    rows.sort_by_key(|row| (row.closed.is_some(), row.applied_at));
+    Ok(rows.iter().map(|row| shown(&policy, row, now)).collect())
+}
+
+/// Keeps an application.
+///
+/// Refuses a slot that policy does not know or whose profile takes no applications, and a reference that is not sealed.
+pub async fn record(ledger: &Ledger, tenant: &TenantName, asked: &RecordApplication, actor: &str, now: Timestamp) -> Result<(), AskError> {
+    let slot: SlotId = asked.slot.parse().map_err(|_| AskError::Malformed("slot must be clinic/device/profile"))?;
+    let policy = ledger.policy(tenant).await?;
+    let clinic = known(&policy, &slot).ok_or(AskError::NotFound("slot"))?;
+    let rule = rule(&policy, &slot).ok_or(AskError::Malformed("the profile of this slot says nothing about an application"))?;
+    let applied: Date = asked.applied.parse().map_err(|_| AskError::Malformed("applied must be a day, written 2026-10-01"))?;
+    let applied_at = clinic.hours.begins(applied);
+    if applied_at > now.after(DAY) {
+        return Err(AskError::Malformed("the day of the application lies ahead"));
+    }
+    if !is_request_id(&asked.request_id) {
+        return Err(AskError::Malformed("requestId must be 1 to 64 letters, digits and hyphens"));
+    }
+    if !is_sealed(&asked.sealed_reference) {
+        return Err(AskError::Malformed("sealedReference must be an armored age file: a reference ID is never sent in clear"));
+    }
+    if ledger.store().applications(tenant, Some(&slot.clinic)).await?.iter().any(|row| row.slot == slot && row.closed.is_none()) {
+        return Err(AskError::Gone("this slot has an open application; close it first"));
+    }
+    let details = json!({ "applied": asked.applied, "requestId": asked.request_id, "deadline": rule.deadline(applied_at).unix() });
+    let row = ApplicationRow {
+        tenant: tenant.clone(),
+        slot: slot.clone(),
+        applied_at,
+        request_id: asked.request_id.clone(),
+        sealed_reference: asked.sealed_reference.clone(),
+        recorded_at: now,
+        recorded_by: actor.to_owned(),
+        closed: None,
+    };
+    let record = entry(tenant, &slot, "application.record", details, actor, now);
+    ledger.record((), Batch { records: vec![record], changes: vec![Change::RecordApplication(row)] }).await?;
+    Ok(())
+}
+
+/// Closes a slot's open application by hand.
+pub async fn close(ledger: &Ledger, tenant: &TenantName, slot: &SlotId, actor: &str, now: Timestamp) -> Result<(), AskError> {
+    let rows = ledger.store().applications(tenant, Some(&slot.clinic)).await?;
+    if !rows.iter().any(|row| row.slot == *slot && row.closed.is_none()) {
+        return Err(AskError::NotFound("application"));
+    }
+    let record = entry(tenant, slot, "application.close", json!({ "because": words::closed(Closed::Withdrawn) }), actor, now);
+    let change = Change::CloseApplication { tenant: tenant.clone(), slot: slot.clone(), because: Closed::Withdrawn, at: now };
+    ledger.record((), Batch { records: vec![record], changes: vec![change] }).await?;
+    Ok(())
+}
+
+fn entry(tenant: &TenantName, slot: &SlotId, action: &'static str, details: serde_json::Value, actor: &str, now: Timestamp) -> NewRecord {
+    let (tenant, actor, object) = (tenant.clone(), actor.to_owned(), slot.to_string());
+    NewRecord { tenant, at: now, stage: Stage::Done, actor, action, object, details }
+}
+
+fn shown(policy: &Tenant, row: &ApplicationRow, now: Timestamp) -> Application {
+    let rule = rule(policy, &row.slot);
+    let open = row.closed.is_none();
+    let state = match (row.closed, rule) {
+        (Some((_, because)), _) => words::closed(because),
+        (None, Some(rule)) => words::urgency(rule.urgency(row.applied_at, now)),
+        (None, None) => "open",
+    };
+    let applied = policy.clinics.get(&row.slot.clinic).and_then(|clinic| clinic.hours.day_of(row.applied_at));
+    Application {
+        slot: row.slot.to_string(),
+        state: state.to_owned(),
+        applied: applied.map_or_else(|| row.applied_at.to_string(), |date| date.to_string()),
+        deadline: rule.map(|rule| rule.deadline(row.applied_at).unix()),
+        next_notice: rule.filter(|_| open).and_then(|rule| rule.next_notice(row.applied_at, now)).map(Timestamp::unix),
+        request_id: row.request_id.clone(),
+        sealed_reference: row.sealed_reference.clone(),
+        recorded_by: row.recorded_by.clone(),
+        closed_at: row.closed.map(|(at, _)| at.unix()),
+    }
+}
+
+/// The clinic of a slot, if policy knows its device and its profile.
+fn known<'a>(policy: &'a Tenant, slot: &SlotId) -> Option<&'a ClinicNetwork> {
+    let clinic = policy.clinics.get(&slot.clinic)?;
+    let DeviceId { clinic: home, device } = &slot.device;
+    let is_there = if *home == slot.clinic { clinic.devices.contains_key(device) } else { clinic.guests.contains(&slot.device) };
+    (is_there && policy.profiles.contains_key(&slot.profile)).then_some(clinic)
+}
+
+fn rule<'a>(policy: &'a Tenant, slot: &SlotId) -> Option<&'a ApplicationRule> {
+    policy.profiles.get(&slot.profile)?.application.as_ref()
+}
+
+fn is_request_id(text: &str) -> bool {
+    (1..=REQUEST_ID_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// True for the armor of an age file (C2SP age, "ASCII armor"), as far as can be told without a key.
+fn is_sealed(text: &str) -> bool {
+    let begins = text.trim_start().strip_prefix("-----BEGIN AGE ENCRYPTED FILE-----");
+    let inside = begins.and_then(|rest| rest.trim_end().strip_suffix("-----END AGE ENCRYPTED FILE-----"));
+    let packed = inside.map(|inside| inside.split_ascii_whitespace().collect::<String>());
+    let header = packed.and_then(|packed| data_encoding::BASE64.decode(packed.as_bytes()).ok());
+    text.len() <= SEALED_MAX && header.is_some_and(|bytes| bytes.starts_with(b"age-encryption.org/v1\n"))
+}
+
+#[cfg(test)]
+mod tests;

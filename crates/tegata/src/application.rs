@@ -1,0 +1,212 @@
+//! `tegata application`: what was applied for at a vendor, kept until the certificate was fetched.
+//!
+//! The notice that comes by post holds a request ID and a reference ID. The reference is sealed here, to the keys that policy names for
+//! the clinic's backups: the server never has it in clear.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use age::armor::{ArmoredWriter, Format};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use tegata_api::v1::application::{Application as Listed, RecordApplication};
+use tegata_api::v1::fleet::DocumentInForce;
+use tegata_core::calendar::Date;
+use tegata_core::name::{ClinicName, SlotId};
+use zeroize::Zeroizing;
+
+use crate::cli::Global;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, Look};
+use crate::session::Session;
+use crate::table::{Field, Table};
+
+/// The longest reference, in bytes: a notice holds a line.
+const REFERENCE_MAX: u64 = 1_024;
+
+/// Applications at a vendor: when a certificate was applied for, and until when it can be fetched
+#[derive(Args)]
+pub struct Application {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Record an application once its notice came; the reference ID is sealed to the clinic's backup keys before it leaves this machine
+    #[command(
+        after_help = "Example:\n  $ tegata application record --slot sakura-naika/shikaku-1/eligibility --applied 2026-10-01 --request-id A1234-56 --reference-id-file notice.txt"
+    )]
+    Record {
+        /// The slot that the certificate is for, `clinic/device/profile`
+        #[arg(long)]
+        slot: SlotId,
+        /// The day of the application, from which the time to fetch it counts
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        applied: Date,
+        /// The request ID of the notice
+        #[arg(long, value_name = "ID")]
+        request_id: String,
+        /// A file with the reference ID of the notice; - is standard input
+        #[arg(long, value_name = "FILE|-")]
+        reference_id_file: PathBuf,
+    },
+    /// Close an application that nothing will come of; one whose certificate is brought in closes by itself
+    #[command(after_help = "Example:\n  $ tegata application close sakura-naika/shikaku-1/eligibility")]
+    Close {
+        /// The slot, `clinic/device/profile`
+        slot: SlotId,
+    },
+}
+
+impl Application {
+    /// Records or closes.
+    pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let session = Session::open(global)?;
+        match self.what {
+            What::Record { slot, applied, request_id, reference_id_file } => {
+                let reference = reference(&reference_id_file)?;
+                let documents: Vec<DocumentInForce> = session.get("documents").await?;
+                let recipients = recipients(&documents, &slot.clinic);
+                let sealed_reference = sealed(&reference, &recipients).ok_or_else(|| Failure::NoRecipient(slot.clinic.clone()))?;
+                let asked = RecordApplication { slot: slot.to_string(), applied: applied.to_string(), request_id, sealed_reference };
+                session.tell("applications", &asked).await?;
+                let keys = if recipients.len() == 1 { "1 key".into() } else { format!("{} keys", recipients.len()) };
+                output::confirm(global, &format!("Recorded for {slot}; the reference ID is sealed to {keys}: {}", recipients.join(", ")))?;
+            }
+            What::Close { slot } => {
+                let home = if slot.device.clinic == slot.clinic { String::new() } else { format!("@{}", slot.device.clinic) };
+                let path = format!("applications/{}/{}{home}/{}/close", slot.clinic, slot.device.device, slot.profile);
+                session.tell(&path, &serde_json::json!({})).await?;
+                output::confirm(global, &format!("Closed the application for {slot}."))?;
+            }
+        }
+        Ok(Exit::Fine)
+    }
+}
+
+/// Applications as a table.
+pub fn table(list: &[Listed], look: &Look) -> String {
+    let mut table = Table::new(look, ["SLOT", "STATE", "APPLIED", "FETCH UNTIL", "NEXT NOTICE", "REQUEST", "RECORDED BY"]);
+    for application in list {
+        table.row([
+            (*application.slot).into(),
+            Field::State(application.state.clone()),
+            (*application.applied).into(),
+            application.deadline.map_or(Field::Nothing, Field::Moment),
+            application.next_notice.map_or(Field::Nothing, Field::Moment),
+            (*application.request_id).into(),
+            (*application.recorded_by).into(),
+        ]);
+    }
+    table.or("No applications.")
+}
+
+/// Reads the reference, without what surrounds it.
+fn reference(path: &PathBuf) -> Result<Zeroizing<String>, Failure> {
+    let read = |source| Failure::Read { path: path.clone(), source };
+    let mut text = Zeroizing::new(String::new());
+    if path.as_os_str() == "-" {
+        io::stdin().lock().take(REFERENCE_MAX + 1).read_to_string(&mut text).map_err(read)?;
+    } else {
+        fs::File::open(path).map_err(read)?.take(REFERENCE_MAX + 1).read_to_string(&mut text).map_err(read)?;
+    }
+    let reference = Zeroizing::new(text.trim().to_owned());
+    let is_one = (1..=REFERENCE_MAX).contains(&(reference.len() as u64)) && !reference.chars().any(char::is_control);
+    if is_one { Ok(reference) } else { Err(read(io::Error::other("a reference ID is one line that is not empty"))) }
+}
+
+/// The keys that policy in force names for a clinic's backups, in the order of its targets.
+fn recipients(documents: &[DocumentInForce], clinic: &ClinicName) -> Vec<String> {
+    let spec = |kind: &str, name: &str| {
+        let document = documents.iter().find(|document| document.kind == kind && document.name == name)?;
+        document.document.get("spec")
+    };
+    let texts = |value: Option<&Value>| {
+        let list = value.and_then(Value::as_array).into_iter().flatten();
+        list.filter_map(Value::as_str).map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let targets = texts(spec("ClinicNetwork", clinic.as_str()).and_then(|spec| spec.pointer("/backup/targets")));
+    let mut keys: Vec<String> = Vec::new();
+    for key in targets.iter().flat_map(|target| texts(spec("BackupTarget", target).and_then(|spec| spec.get("recipients")))) {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys
+}
+
+/// Seals a text to all of these keys; `None` if there is none, or one that is no key.
+fn sealed(text: &str, recipients: &[String]) -> Option<String> {
+    let keys: Vec<age::x25519::Recipient> = recipients.iter().map(|key| key.parse().ok()).collect::<Option<_>>()?;
+    let encryptor = age::Encryptor::with_recipients(keys.iter().map(|key| key as &dyn age::Recipient)).ok()?;
+    let mut armored = Vec::new();
+    let mut writer = encryptor.wrap_output(ArmoredWriter::wrap_output(&mut armored, Format::AsciiArmor).ok()?).ok()?;
+    writer.write_all(text.as_bytes()).ok()?;
+    writer.finish().and_then(ArmoredWriter::finish).ok()?;
+    String::from_utf8(armored).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use age::armor::ArmoredReader;
+    use expect_test::expect;
+    use serde_json::json;
+
+    use super::*;
+    use crate::output::test_look;
+
+    fn document(kind: &str, name: &str, spec: Value) -> DocumentInForce {
+        let (kind, name, author) = (kind.into(), name.into(), "person:ito".into());
+        DocumentInForce { kind, name, revision: 1, author, applied_at: 0, document: json!({ "spec": spec }) }
+    }
+
+    #[test]
+    fn the_reference_is_sealed_to_every_backup_key_of_the_clinic_and_to_no_other() {
+        let keys: Vec<age::x25519::Identity> = (0..3).map(|_| age::x25519::Identity::generate()).collect();
+        let public: Vec<String> = keys.iter().map(|key| key.to_public().to_string()).collect();
+        let documents = [
+            document("ClinicNetwork", "sakura", json!({ "backup": { "targets": ["nas", "office"] } })),
+            document("ClinicNetwork", "momiji", json!({})),
+            document("BackupTarget", "nas", json!({ "recipients": [public[0]] })),
+            document("BackupTarget", "office", json!({ "recipients": [public[1], public[0]] })),
+            document("BackupTarget", "other", json!({ "recipients": [public[2]] })),
+        ];
+        let found = recipients(&documents, &"sakura".parse().unwrap());
+        assert_eq!(found, public[..2]);
+        let sealed = sealed("R-99887766", &found).unwrap();
+        assert!(sealed.starts_with("-----BEGIN AGE ENCRYPTED FILE-----") && !sealed.contains("99887766"));
+        let opened = |key: &age::x25519::Identity| {
+            let decryptor = age::Decryptor::new(ArmoredReader::new(sealed.as_bytes())).unwrap();
+            let mut text = String::new();
+            let mut reader = decryptor.decrypt(std::iter::once(key as &dyn age::Identity)).ok()?;
+            reader.read_to_string(&mut text).ok()?;
+            Some(text)
+        };
+        assert_eq!(
+            [opened(&keys[0]).as_deref(), opened(&keys[1]).as_deref(), opened(&keys[2]).as_deref()],
+            [Some("R-99887766"), Some("R-99887766"), None]
+        );
+        assert!(super::sealed("R", &recipients(&documents, &"momiji".parse().unwrap())).is_none(), "nobody could open it");
+    }
+
+    #[test]
+    fn an_application_says_until_when_it_can_be_fetched() {
+        let now = test_look().now.unix();
+        let application = Listed {
+            slot: "sakura/shikaku-1/eligibility".into(),
+            state: "closing".into(),
+            applied: "2026-07-20".into(),
+            deadline: Some(now + 58 * 86_400),
+            next_notice: Some(now + 28 * 86_400),
+            request_id: "A1234-56".into(),
+            sealed_reference: "sealed".into(),
+            recorded_by: "person:ito".into(),
+            closed_at: None,
+        };
+        expect![[r#"
+            SLOT                          STATE    APPLIED     FETCH UNTIL                 NEXT NOTICE                 REQUEST   RECORDED BY
+            sakura/shikaku-1/eligibility  closing  2026-07-20  2027-01-15 20:06 (in 58 d)  2026-12-16 20:06 (in 28 d)  A1234-56  person:ito"#]].assert_eq(&table(&[application], &test_look()));
+    }
+}
