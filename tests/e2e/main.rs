@@ -4,5 +4,6 @@ mod bad_input;
 mod browser;
 mod journey;
 mod kill;
+mod notices;
 mod plan;
 mod revoke;

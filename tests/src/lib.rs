@@ -4,6 +4,7 @@ pub mod browser;
 pub mod emr;
 pub mod policy;
 pub mod process;
+pub mod smtp;
 pub mod world;
 
 pub use world::{Agent, World};

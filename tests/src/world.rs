@@ -50,8 +50,14 @@ impl World {
 
     /// Starts the server on the state that is there, without waiting.
     pub fn launch_server(&mut self) -> Result<()> {
+        self.launch_server_with(&[])
+    }
+
+    /// Starts the server with more arguments, without waiting.
+    pub fn launch_server_with(&mut self, more: &[&str]) -> Result<()> {
         let (state, listen) = (self.path("server"), format!("127.0.0.1:{}", self.port));
         let arguments = ["serve".into(), "--state".into(), state.into_os_string(), "--listen".into(), listen.into()];
+        let arguments = arguments.into_iter().chain(more.iter().map(Into::into));
         self.server = Some(Process::start(&binary("tegata"), arguments, &self.path("server.log"))?);
         Ok(())
     }

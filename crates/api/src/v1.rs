@@ -6,6 +6,7 @@ pub mod audit;
 pub mod bundle;
 pub mod device;
 pub mod fleet;
+pub mod notice;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod problem;

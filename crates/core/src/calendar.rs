@@ -145,6 +145,13 @@ impl Calendar {
         self.open_hours().session_before(moment, back).map_or(moment, |session| session.last)
     }
 
+    /// The clinic's own date and time at `moment`; `None` for one that no calendar reaches.
+    pub fn local(&self, moment: Timestamp) -> Option<Local> {
+        let local = self.open_hours().local(moment)?;
+        let date = Date { year: local.year(), month: local.month(), day: local.day() };
+        Some(Local { date, weekday: local.weekday().into(), minute: minute_of(local.time()) })
+    }
+
     /// Looks the time zone up, for asking many questions.
     pub(crate) fn open_hours(&self) -> OpenHours<'_> {
         self.hours(&self.open)
@@ -190,7 +197,33 @@ pub(crate) struct Session {
     pub last: Timestamp,
 }
 
+/// A moment on the wall of the clinic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local {
+    /// The date.
+    pub date: Date,
+    /// The day of the week.
+    pub weekday: Weekday,
+    /// Minutes after midnight.
+    pub minute: u16,
+}
+
 impl OpenHours<'_> {
+    /// The clinic's date at `moment`; `None` for one that no calendar reaches.
+    pub fn date(&self, moment: Timestamp) -> Option<civil::Date> {
+        self.local(moment).map(|local| local.date())
+    }
+
+    /// True if the clinic is open at some time of this day.
+    pub fn is_open_day(&self, date: civil::Date) -> bool {
+        !self.hours_on(date).is_empty()
+    }
+
+    /// The first moment at which clocks show this minute of this day.
+    pub fn moment(&self, date: civil::Date, minute: u16) -> Timestamp {
+        self.instants(date, minute)[0]
+    }
+
     /// True if the clinic is open at `now`. A moment that no calendar reaches counts as open: nothing waits for it.
     pub fn is_open(&self, now: Timestamp) -> bool {
         let Some(local) = self.local(now) else { return true };

@@ -10,6 +10,7 @@ pub mod desire;
 pub mod fleet;
 pub mod install;
 pub mod name;
+pub mod notice;
 pub mod plan;
 pub mod policy;
 pub mod revocation;

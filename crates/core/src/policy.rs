@@ -43,6 +43,8 @@ pub struct ClinicNetwork {
     pub facility_slug: FacilitySlug,
     /// Who is told when something needs a person.
     pub contacts: Vec<Mail>,
+    /// How else they are told, and in which language.
+    pub notify: Notify,
     /// When the clinic is open.
     pub hours: Calendar,
     /// Staff accounts under which certificates are issued.
@@ -59,6 +61,77 @@ pub struct ClinicNetwork {
     pub backup: BackupRule,
     /// How many certificates that still work may be replaced at the same time.
     pub replace_at_once: u32,
+}
+
+/// How people are told of what is due.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Notify {
+    /// Programs that are told too.
+    pub webhooks: Vec<Webhook>,
+    /// The language of letters.
+    pub language: Language,
+}
+
+/// A language that letters are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// Japanese, and below it English.
+    #[default]
+    Both,
+    /// Japanese alone.
+    Japanese,
+    /// English alone.
+    English,
+}
+
+/// A program that is told of what is due.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Webhook {
+    /// Where it listens.
+    pub url: WebhookUrl,
+    /// Whether it may be in a private network, and listen without TLS.
+    pub allow_private: bool,
+}
+
+/// The address of a webhook: `https://host/path`, or `http://` in a private network.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WebhookUrl(String);
+
+impl WebhookUrl {
+    /// Reads an address. `allow_private` allows `http://`.
+    pub fn parse(text: &str, allow_private: bool) -> Result<Self, UrlError> {
+        let wrong = |problem: &str| Err(UrlError { problem: problem.to_owned() });
+        let plain = text.strip_prefix("http://");
+        if plain.is_some() && !allow_private {
+            return wrong("it must begin with https://; http:// is for a private network, with allowPrivate: true");
+        }
+        let Some(rest) = text.strip_prefix("https://").or(plain) else { return wrong("it must begin with https://") };
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let host = authority.rsplit_once(':').map_or(authority, |(host, port)| if port.parse::<u16>().is_ok() { host } else { authority });
+        let named = |host: &str| !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
+        let address = |host: &str| {
+            let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            inner.is_some_and(|inner| inner.contains(':') && inner.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, ':' | '.')))
+        };
+        if !named(host) && !address(host) {
+            return wrong("its host must be a name or an address, perhaps with a port, and without a user");
+        }
+        if text.len() > 2_000 || !text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '<' | '>' | '#')) {
+            return wrong("it must be plain ASCII without blanks, quotes and '#', at most 2000 characters");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Gives the address as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The part of it that is no secret: what stands behind the host often opens the door.
+    pub fn shown(&self) -> &str {
+        let begin = self.0.find("://").map_or(0, |at| at + 3);
+        self.0[begin..].find(['/', '?']).map_or(&self.0[..], |end| &self.0[..begin + end])
+    }
 }
 
 /// A staff account.

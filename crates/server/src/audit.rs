@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use tegata_core::name::TenantName;
 use tegata_core::policy::Tenant;
+use tegata_core::time::Timestamp;
 
 use crate::policy::{Policies, PolicyError};
+use crate::store::notices::DeliveryRow;
 use crate::store::{Batch, Store, StoreError};
 
 /// The actor of everything that no person and no device has asked for.
@@ -59,6 +61,12 @@ impl Ledger {
     /// The proof for an empty list: nothing was decided, so nothing is on record and nothing can be carried out.
     pub fn nothing<T>(&self) -> Recorded<Vec<T>> {
         Recorded(Vec::new())
+    }
+
+    /// Deliveries whose next try is due. None is in the database without the record that announced it: a letter and its record are one
+    /// commit.
+    pub async fn deliveries_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Recorded<DeliveryRow>>, StoreError> {
+        Ok(self.store.deliveries_due(now, limit).await?.into_iter().map(Recorded).collect())
     }
 
     /// Commits changes that need no proof: what was heard, seen or asked.

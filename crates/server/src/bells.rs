@@ -1,6 +1,6 @@
 //! Wake-ups that carry no data: whoever hears one reads the state afresh.
 //!
-//! The loop of turns has one bell; every device that waits for its manifest has another.
+//! The loop of turns has one bell, the post another; every device that waits for its manifest has its own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +17,7 @@ pub struct Bells(Arc<Belfry>);
 #[derive(Default)]
 struct Belfry {
     turn: Notify,
+    post: Notify,
     /// Only devices that somebody listens for are in it.
     devices: Mutex<HashMap<Key, watch::Sender<()>>>,
 }
@@ -37,6 +38,16 @@ impl Bells {
     /// Waits until [`Bells::ring_turn`] is called; returns at once if it was called since the last wait. For one waiter.
     pub async fn turn(&self) {
         self.0.turn.notified().await;
+    }
+
+    /// Says that something waits to be sent.
+    pub fn ring_post(&self) {
+        self.0.post.notify_one();
+    }
+
+    /// Waits until [`Bells::ring_post`] is called; returns at once if it was called since the last wait. For one waiter.
+    pub async fn post(&self) {
+        self.0.post.notified().await;
     }
 
     /// Says that a device's manifest moved, or that the device itself is not what it was.

@@ -1,10 +1,11 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`agent`] answers devices, [`people`] and [`vendor`] answer bearer tokens, [`public`] and [`revocation`] answer anyone. How the server
-//! says no is made in
+//! [`agent`] answers devices, [`people`], [`vendor`] and [`notices`] answer bearer tokens, [`public`] and [`revocation`] answer anyone. How
+//! the server says no is made in
 //! [`refuse`] alone.
 
 pub mod agent;
+pub mod notices;
 pub mod people;
 pub mod public;
 pub mod refuse;
@@ -34,6 +35,8 @@ use crate::issuers::authorities::Authorities;
 use crate::issuers::ocsp::Responders;
 use crate::issuers::order::Issuance;
 use crate::issuers::revocation::Lists;
+use crate::mail::Mailer;
+use crate::notify::keys::WebhookKeys;
 use crate::tls::Peer;
 
 /// How long an ordinary request may take, its body included.
@@ -64,6 +67,10 @@ pub struct App {
     pub responders: Arc<Responders>,
     /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,
+    /// Hands letters in, if there is anywhere to hand them in.
+    pub mailer: Option<Mailer>,
+    /// Makes the keys of webhooks.
+    pub webhook_keys: Arc<WebhookKeys>,
 }
 
 /// Who may use a route.
@@ -122,8 +129,8 @@ impl Route {
 
 /// Every route that there is.
 pub fn routes() -> Vec<Route> {
-    let tables = [agent::routes(), people::routes(), vendor::routes(), public::routes(), revocation::routes()];
-    tables.into_iter().flatten().collect()
+    let people = [people::routes(), vendor::routes(), notices::routes()].into_iter().flatten();
+    agent::routes().into_iter().chain(people).chain(public::routes()).chain(revocation::routes()).collect()
 }
 
 /// Puts the routes together.

@@ -10,7 +10,9 @@ pub mod enroll;
 pub mod fleet;
 pub mod http;
 pub mod issuers;
+pub mod mail;
 mod manifest;
+pub mod notify;
 pub mod policy;
 #[cfg(test)]
 mod pretend;

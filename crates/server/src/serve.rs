@@ -30,6 +30,10 @@ use crate::issuers::order::Issuance;
 use crate::issuers::publication::Publication;
 use crate::issuers::revocation::Lists;
 use crate::issuers::signer::Signer;
+use crate::mail::{MailError, MailSettings, Mailer};
+use crate::notify::keys::WebhookKeys;
+use crate::notify::post::Post;
+use crate::notify::webhook::Hooks;
 use crate::serve::certificate::{CertificateError, ServerCertificate};
 use crate::serve::folder::{Folder, FolderError};
 use crate::store::StoreError;
@@ -57,6 +61,8 @@ pub struct Config {
     pub plain: Option<SocketAddr>,
     /// A folder of policy files that is applied whenever it changes, and the tenant that it is for.
     pub policies: Option<(TenantName, PathBuf)>,
+    /// Where mail is handed in. `None`: what would be mailed is said on the console only.
+    pub mail: Option<MailSettings>,
 }
 
 /// Why a server did not start.
@@ -74,6 +80,9 @@ pub enum ServeError {
     /// The server's certificate cannot be made.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// The mail settings make no sense.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
@@ -136,6 +145,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     if let Some((_, path)) = &config.policies {
         std::fs::read_dir(path).map_err(|source| ServeError::Policies { path: path.clone(), source })?;
     }
+    let mailer = config.mail.as_ref().map(Mailer::new).transpose()?;
     let folder = Folder::take(&config.state)?;
     let (listener, address) = listen(config.listen).await?;
     let plain = match config.plain {
@@ -144,6 +154,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     };
     let seal = folder.seal()?;
     let code_key = CodeKey::of(&seal);
+    let webhook_keys = Arc::new(WebhookKeys::of(&seal));
     folder.keep_database_private()?;
     let ledger = Ledger::new(Arc::new(Sqlite::open(&folder.database()).await?));
     let authorities = Arc::new(Authorities::new(ledger.clone(), clock.clone(), seal));
@@ -153,7 +164,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let running = Running::default();
     // Whatever fails from here on ends what was begun.
     let unless_started = running.stopping.clone().drop_guard();
-    let base = Base { ledger: ledger.clone(), bells: Bells::default(), clock, running: running.clone() };
+    let base = Base { ledger: ledger.clone(), bells: Bells::default(), clock, running: running.clone(), mailer, webhook_keys };
     let certificate = base.certificate(server.clone(), certificate_names(&config, address)).await?;
     let tls = tls::config(&devices, certificate)?;
     let published_at = plain.as_ref().map_or(access.server.clone(), |(_, address)| host_and_port("http", &config, *address));
@@ -161,6 +172,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     app.issuance.finish_drafts().await?;
 
     base.take_turns();
+    base.send_post();
     base.watch_policies(config.policies);
     if let Some((listener, _)) = plain {
         base.open_plain_door(listener, app.clone());
@@ -214,6 +226,8 @@ struct Base {
     bells: Bells,
     clock: Clock,
     running: Running,
+    mailer: Option<Mailer>,
+    webhook_keys: Arc<WebhookKeys>,
 }
 
 impl Base {
@@ -241,12 +255,30 @@ impl Base {
         let lists = Lists::new(ledger.clone(), clock.clone(), authorities.clone(), publication).into();
         let responders = Responders::new(ledger.clone(), clock.clone(), authorities.clone()).into();
         let stopping = self.running.stopping.clone();
-        App { ledger, bells, clock, enrolment: enrolment.into(), issuance, authorities, lists, responders, stopping }
+        App {
+            ledger,
+            bells,
+            clock,
+            enrolment: enrolment.into(),
+            issuance,
+            authorities,
+            lists,
+            responders,
+            stopping,
+            mailer: self.mailer.clone(),
+            webhook_keys: self.webhook_keys.clone(),
+        }
     }
 
     fn take_turns(&self) {
         let stopping = self.running.stopping.clone();
         self.running.tasks.spawn(turn::run(self.ledger.clone(), self.bells.clone(), self.clock.clone(), stopping));
+    }
+
+    fn send_post(&self) {
+        let (ledger, bells, clock, mailer) = (self.ledger.clone(), self.bells.clone(), self.clock.clone(), self.mailer.clone());
+        let post = Post { ledger, bells, clock, mailer, hooks: Hooks::new(self.webhook_keys.clone()) };
+        self.running.tasks.spawn(post.run(self.running.stopping.clone()));
     }
 
     fn watch_policies(&self, policies: Option<(TenantName, PathBuf)>) {

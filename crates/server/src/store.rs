@@ -3,6 +3,7 @@
 //! Everything that changes goes through [`Store::commit`]: a closed set of [`Change`]s and the audit records that announce
 //! them, in one durable transaction. Nothing else writes. Many batches may share one `fsync`.
 
+pub mod notices;
 pub mod revocation;
 pub mod sqlite;
 
@@ -18,6 +19,7 @@ use tegata_core::plan::Reason;
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
+use self::notices::{DeliveryRow, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow};
 use self::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 
 /// Why the database did not do what it was asked.
@@ -156,6 +158,14 @@ pub enum Change {
     CloseApplication { tenant: TenantName, slot: SlotId, because: Closed, at: Timestamp },
     /// Counts a try of a PIN on a file of a slot before it is made. Guard: fewer than `below` were counted before.
     SpendPinTry { tenant: TenantName, slot: SlotId, file: Sha256, below: u32 },
+    /// Keeps what a clinic is told, and to whom it goes. Guard: none of its rungs was told before.
+    PutLetter(Box<NewLetter>),
+    /// Counts a try before it is made; `next` is when it is made again if nothing more is heard of it. Guard: it waits, and this is its next try.
+    TryDelivery { id: String, attempt: u32, next: Timestamp },
+    /// Notes what became of a try. Guard: it has not ended.
+    EndTry { id: String, outcome: Outcome, at: Timestamp },
+    /// A webhook's requests are signed with this key from now on. Guard: its generation is exactly one above the stored one.
+    UseWebhookKey { clinic: ClinicId, url: String, key: WebhookKeyRow },
 
     /// Keeps an authority. Guard: there is none of that name.
     PutAuthority(AuthorityRow),
@@ -589,6 +599,22 @@ pub trait Store: Send + Sync + 'static {
     async fn applications(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<ApplicationRow>, StoreError>;
     /// How often a PIN was tried on a file of a slot.
     async fn pin_tries(&self, tenant: &TenantName, slot: &SlotId, file: &Sha256) -> Result<u32, StoreError>;
+    /// The newest rung that was told of each of these deadlines; what `asked` says of rungs does not count.
+    async fn told(&self, tenant: &TenantName, asked: &[Told]) -> Result<Vec<Told>, StoreError>;
+    /// What a tenant's clinics were told, newest first, at most `limit`.
+    async fn letters(&self, tenant: &TenantName, clinic: Option<&ClinicName>, limit: u32) -> Result<Vec<LetterRow>, StoreError>;
+    /// A letter by its name.
+    async fn letter(&self, id: &str) -> Result<Option<LetterRow>, StoreError>;
+    /// Who gets these letters.
+    async fn deliveries_of(&self, letters: &[String]) -> Result<Vec<DeliveryRow>, StoreError>;
+    /// Deliveries whose next try is due, longest overdue first, at most `limit`.
+    async fn deliveries_due(&self, now: Timestamp, limit: u32) -> Result<Vec<DeliveryRow>, StoreError>;
+    /// When the next delivery is tried, if any waits.
+    async fn next_delivery(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// Which of a webhook's keys is in use, if one was ever shown.
+    async fn webhook_key(&self, clinic: &ClinicId, url: &str) -> Result<Option<WebhookKeyRow>, StoreError>;
+    /// Certificates on devices that expire, soonest first. What was revoked is not asked for.
+    async fn expiring(&self, asked: &ExpiringQuery) -> Result<Vec<CertificateRow>, StoreError>;
 
     /// A tenant's authorities, or the server's own.
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError>;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::clock::Clock;
+use crate::notify;
 use crate::policy::PolicyError;
 use crate::store::{Batch, Change, StoreError};
 
@@ -111,7 +112,12 @@ async fn turn_by(policy: Arc<Tenant>, ledger: &Ledger, bells: &Bells, clinic: &C
     let plan = tegata_core::plan::plan(&scene.desired, &scene.observed, now);
     let decided = announce::announce(ledger, clinic, &scene, &plan, now).await?;
     // Whatever is carried out changes what the next plan is made from.
-    let wake_at = if decided.get().is_empty() { plan.wake_at } else { Some(now) };
+    let wake_at = if decided.get().is_empty() {
+        let tell_at = notify::tell(ledger, bells, clinic, &scene, &plan, now).await?;
+        plan.wake_at.into_iter().chain(tell_at).min()
+    } else {
+        Some(now)
+    };
     carry_out::carry_out(ledger, bells, clinic, scene, decided, wake_at, now).await?;
     Ok(plan)
 }

@@ -1,14 +1,17 @@
 //! The written form of closed enums: one word each, in kebab case, in the database as on the wire.
 
-use tegata_api::v1::fleet;
+use tegata_api::v1::{fleet, notice};
 use tegata_core::application::Urgency;
 use tegata_core::calendar::Stretch;
 use tegata_core::name::{ClinicName, Serial};
+use tegata_core::notice::{Acts, Kind, Rung};
 use tegata_core::plan::{Action, Obstacle, Pressure, Reason, Useless};
 use tegata_core::policy::{Counting, Folder, KeyAlgorithm, KeyOrigin, Platform, Quota, Store};
 use tegata_core::revocation::Cause;
+use tegata_core::time::{DAY, HOUR, MINUTE};
 
 use crate::store::Closed;
+use crate::store::notices::Channel;
 
 /// A reason.
 pub fn reason(reason: Reason) -> &'static str {
@@ -172,6 +175,56 @@ pub fn stretch(stretch: Stretch) -> &'static str {
         Stretch::GoldenWeek => "golden-week",
         Stretch::Obon => "obon",
         Stretch::Closed => "closed",
+    }
+}
+
+/// What has a deadline.
+pub fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Certificate => "certificate",
+        Kind::Found => "found",
+        Kind::Application => "application",
+    }
+}
+
+/// Reads what [`kind`] wrote.
+pub fn read_kind(word: &str) -> Option<Kind> {
+    [Kind::Certificate, Kind::Found, Kind::Application].into_iter().find(|candidate| kind(*candidate) == word)
+}
+
+/// How somebody is told.
+pub fn channel(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Mail => "mail",
+        Channel::Webhook => "webhook",
+    }
+}
+
+/// Reads what [`channel`] wrote.
+pub fn read_channel(word: &str) -> Option<Channel> {
+    [Channel::Mail, Channel::Webhook].into_iter().find(|candidate| channel(*candidate) == word)
+}
+
+/// A rung of a ladder: `30d`, `36h`, `90s`, `expired`, `expired+3d`.
+pub fn rung(rung: Rung) -> String {
+    match rung {
+        Rung::Ahead(span) => {
+            let seconds = span.0.as_secs();
+            let units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "min")];
+            let unit = units.into_iter().find(|(unit, _)| seconds.is_multiple_of(unit.as_secs()));
+            unit.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit.as_secs()))
+        }
+        Rung::Expired => "expired".to_owned(),
+        Rung::After(days) => format!("expired+{days}d"),
+    }
+}
+
+/// Who has to act.
+pub fn acts(acts: Acts) -> notice::Acts {
+    match acts {
+        Acts::Itself => notice::Acts::Itself,
+        Acts::Person => notice::Acts::Person,
+        Acts::Nobody => notice::Acts::Nobody,
     }
 }
 

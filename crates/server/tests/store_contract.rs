@@ -14,10 +14,14 @@ use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::{Facts, FileHash, InstallerSeen, Manifest, Report};
 use tegata_core::fleet::Template;
 use tegata_core::name::{ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId, TenantName};
+use tegata_core::notice::{Kind, Rung};
 use tegata_core::plan::Reason;
 use tegata_core::policy::{KeyAlgorithm, KeyOrigin};
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
+use tegata_server::store::notices::{
+    Channel, DeliveryRow, DeliveryState, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow,
+};
 use tegata_server::store::revocation::{RevokedRow, Selection, Verdict};
 use tegata_server::store::sqlite::Sqlite;
 use tegata_server::store::{
@@ -93,6 +97,10 @@ contract! {
     a_snapshot_keeps_what_is_gone_and_was_never_revoked_until_it_expires,
     a_slot_has_one_open_application,
     a_pin_is_tried_no_more_often_than_allowed,
+    a_rung_is_told_once_and_its_letter_goes_to_everybody,
+    a_delivery_is_tried_until_it_ends,
+    what_expires_is_found_soonest_first,
+    a_webhooks_keys_count_up_by_one,
     authorities_are_kept_once,
     tokens_are_kept,
     a_refused_guard_leaves_nothing_of_its_batch,
@@ -746,6 +754,96 @@ async fn a_pin_is_tried_no_more_often_than_allowed(backend: &dyn Backend) {
     assert_eq!((spent(1).await, spent(2).await), (3, 1));
 }
 
+async fn a_rung_is_told_once_and_its_letter_goes_to_everybody(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let rung = |days: u64| Rung::ahead(Duration::from_secs(days * 86_400));
+    let first = letter("a", vec![told("1", rung(14)), told("2", rung(7))]);
+    store.commit(changes([Change::PutLetter(first.clone().into())])).await.unwrap();
+    conflict(store.commit(changes([Change::PutLetter(letter("b", vec![told("3", rung(7)), told("2", rung(7))]).into())])).await);
+    assert_eq!(store.letters(&aozora(), None, 9).await.unwrap(), slice::from_ref(&first.letter), "nothing of the refused one is left");
+    assert!(store.told(&aozora(), &[told("3", rung(7))]).await.unwrap().is_empty());
+
+    let second = letter("c", vec![told("1", rung(7)), told("3", Rung::Expired)]);
+    store.commit(changes([Change::PutLetter(second.clone().into())])).await.unwrap();
+    let elsewhere = Told { deadline: at(1), ..told("2", rung(7)) };
+    let newest = store.told(&aozora(), &[told("1", rung(90)), told("3", rung(90)), told("4", rung(90)), elsewhere]).await.unwrap();
+    assert_eq!(newest, [told("1", rung(7)), told("3", Rung::Expired)], "another deadline is another story");
+    assert_eq!(store.letters(&aozora(), Some(&clinic("sakura").clinic), 1).await.unwrap(), slice::from_ref(&second.letter), "newest first");
+    assert!(store.letters(&aozora(), Some(&clinic("momiji").clinic), 9).await.unwrap().is_empty());
+    assert_eq!(store.letter("a").await.unwrap(), Some(first.letter));
+    let to = store.deliveries_of(&["a".into()]).await.unwrap();
+    let to: Vec<_> = to.iter().map(|row| (&row.id[..], row.channel, &row.target[..], row.attempts, row.at)).collect();
+    assert_eq!(to, [("a-1", Channel::Mail, "a@example.jp", 0, at(70)), ("a-2", Channel::Webhook, "https://x.example.jp/", 0, at(70))]);
+    let other: TenantName = "momiji".parse().unwrap();
+    assert!(store.letters(&other, None, 9).await.unwrap().is_empty());
+    assert!(store.told(&other, &[told("1", rung(90))]).await.unwrap().is_empty());
+}
+
+async fn a_delivery_is_tried_until_it_ends(backend: &dyn Backend) {
+    let store = backend.open().await;
+    assert_eq!(store.next_delivery().await.unwrap(), None);
+    store.commit(changes([Change::PutLetter(letter("a", vec![told("1", Rung::Expired)]).into())])).await.unwrap();
+    let due = async |now| store.deliveries_due(at(now), 9).await.unwrap().into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!((due(69).await, due(70).await), (vec![], vec!["a-1".to_owned(), "a-2".to_owned()]));
+    let attempt = |attempt, next| Change::TryDelivery { id: "a-1".into(), attempt, next: at(next) };
+    let end = |outcome| Change::EndTry { id: "a-1".into(), outcome, at: at(95) };
+    conflict(store.commit(changes([attempt(2, 90)])).await);
+    store.commit(changes([attempt(1, 90)])).await.unwrap();
+    conflict(store.commit(changes([attempt(1, 90)])).await);
+    assert_eq!(due(89).await, ["a-2"], "it is under way");
+    store.commit(changes([end(Outcome::Later("busy".into()))])).await.unwrap();
+    let row = async || store.deliveries_of(&["a".into()]).await.unwrap().remove(0);
+    let told = |row: DeliveryRow| (row.state, row.attempts, row.at, row.problem);
+    assert_eq!(told(row().await), (DeliveryState::Waiting, 1, at(90), Some("busy".into())));
+    store.commit(changes([attempt(2, 200), end(Outcome::Done)])).await.unwrap();
+    assert_eq!(told(row().await), (DeliveryState::Done, 2, at(95), None));
+    conflict(store.commit(changes([attempt(3, 300)])).await);
+    conflict(store.commit(changes([end(Outcome::Failed("no".into()))])).await);
+    assert_eq!((due(999).await, store.next_delivery().await.unwrap()), (vec!["a-2".to_owned()], Some(at(70))));
+}
+
+async fn what_expires_is_found_soonest_first(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let lives = [("sakura/pc-1/karte", 5_000), ("sakura/pc-2/karte", 3_000), ("momiji/pc-1/karte", 4_000)];
+    for ((name, ends), n) in lives.into_iter().zip(1..) {
+        store.commit(changes([Change::OpenOrder(order(n, name))])).await.unwrap();
+        store.commit(changes([Change::PutDraft { id: order_id(n), draft: draft(n) }])).await.unwrap();
+        store.commit(changes([Change::Fulfil(Issued { not_after: at(ends), ..issued(n) })])).await.unwrap();
+    }
+    let asked = |clinic: Option<&str>, since, until, limit| ExpiringQuery {
+        tenant: aozora(),
+        clinic: clinic.map(|name| name.parse().unwrap()),
+        since: at(since),
+        until: at(until),
+        limit,
+    };
+    let found =
+        async |asked: ExpiringQuery| store.expiring(&asked).await.unwrap().into_iter().map(|row| row.serial.0[15]).collect::<Vec<_>>();
+    assert_eq!(found(asked(None, 0, 9_000, 9)).await, [2, 3, 1]);
+    assert_eq!(found(asked(None, 3_000, 4_000, 9)).await, [2, 3], "both ends count");
+    assert_eq!(found(asked(None, 3_001, 4_999, 9)).await, [3]);
+    assert_eq!(found(asked(None, 0, 9_000, 2)).await, [2, 3]);
+    assert_eq!(found(asked(Some("sakura"), 0, 9_000, 1)).await, [2]);
+    assert!(found(ExpiringQuery { tenant: "momiji".parse().unwrap(), ..asked(None, 0, 9_000, 9) }).await.is_empty());
+    let gone = Change::Retired { serial: serial(2), at: at(900) };
+    let revoked = Change::Revoke { serial: serial(3), at: at(900), because: Cause::Unspecified };
+    store.commit(changes([gone, revoked])).await.unwrap();
+    assert_eq!(found(asked(None, 0, 9_000, 9)).await, [1]);
+}
+
+async fn a_webhooks_keys_count_up_by_one(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let key = |generation| WebhookKeyRow { generation, shown_at: at(80) };
+    let take = |url: &str, generation| Change::UseWebhookKey { clinic: clinic("sakura"), url: url.into(), key: key(generation) };
+    conflict(store.commit(changes([take("a", 2)])).await);
+    store.commit(changes([take("a", 1), take("b", 1)])).await.unwrap();
+    conflict(store.commit(changes([take("a", 1)])).await);
+    store.commit(changes([take("a", 2)])).await.unwrap();
+    assert_eq!(store.webhook_key(&clinic("sakura"), "a").await.unwrap(), Some(key(2)));
+    assert_eq!(store.webhook_key(&clinic("sakura"), "b").await.unwrap(), Some(key(1)));
+    assert_eq!(store.webhook_key(&clinic("momiji"), "a").await.unwrap(), None);
+}
+
 async fn authorities_are_kept_once(backend: &dyn Backend) {
     let store = backend.open().await;
     let row =
@@ -1065,6 +1163,15 @@ fn code() -> CodeRow {
         expires_at: at(600),
         used_by: None,
     }
+}
+
+fn told(object: &str, rung: Rung) -> Told {
+    Told { kind: Kind::Certificate, object: object.into(), deadline: at(9_000), rung }
+}
+
+fn letter(id: &str, told: Vec<Told>) -> NewLetter {
+    let to = vec![(Channel::Mail, "a@example.jp".into()), (Channel::Webhook, "https://x.example.jp/".into())];
+    NewLetter { letter: LetterRow { id: id.into(), clinic: clinic("sakura"), at: at(70), body: json!({ "n": id }) }, told, to }
 }
 
 fn document(kind: &str, name: &str, n: i64) -> Change {

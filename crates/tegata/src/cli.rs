@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Format};
 use crate::{
     adopt, application, apply, audit, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, reference, renew,
-    revoke, schema, serve,
+    revoke, schema, serve, webhook,
 };
 
 /// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.
@@ -81,6 +81,7 @@ enum Verb {
     Revoke(revoke::Revoke),
     Installers(installers::Installers),
     Application(application::Application),
+    Webhook(webhook::Webhook),
     Audit(audit::Audit),
     Schema(schema::Schema),
     Completion(completion::Completion),
@@ -109,6 +110,7 @@ impl Cli {
             Verb::Revoke(verb) => verb.run(global).await,
             Verb::Application(verb) => verb.run(global).await,
             Verb::Installers(verb) => verb.run(global).await,
+            Verb::Webhook(verb) => verb.run(global).await,
             Verb::Audit(verb) => verb.run(global).await,
             Verb::Schema(verb) => verb.run(),
             Verb::Completion(verb) => verb.run(),

@@ -161,6 +161,9 @@ pub enum Failure {
     /// A clinic's policy names nobody to whom a secret could be sealed.
     #[error("clinic {0} has no backup target with a recipient, so nobody could open what is sealed for it")]
     NoRecipient(ClinicName),
+    /// A span of time was named for a list that has none.
+    #[error("--within is only for `tegata get expiring`")]
+    Timeless,
     /// Standard output cannot be written to.
     #[error("cannot write the answer")]
     Write(#[source] std::io::Error),
@@ -195,7 +198,7 @@ impl Failure {
             Self::Documents { .. } | Self::NoDocuments(_) => Exit::Documents,
             Self::LockOut { .. } => Exit::LockOut,
             Self::OverQuota { .. } => Exit::OverQuota,
-            Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) => Exit::Usage,
+            Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) | Self::Timeless => Exit::Usage,
             Self::NoSuch { .. } => Exit::Denied,
             Self::Bundle { .. } => Exit::Bundle,
             Self::NotPin { .. } | Self::NoPassword => Exit::Usage,

@@ -1,7 +1,11 @@
 //! `tegata get`: lists.
 
 mod documents;
+mod expiring;
 mod named;
+mod notices;
+
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -21,9 +25,10 @@ use crate::{application, preview, quotas};
 use self::named::Named;
 
 /// List clinics, devices, slots, certificates, quotas, planned actions, or the documents in force
+/// List clinics, devices, slots, certificates, what expires, what was told, planned actions, or the documents in force
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  $ tegata get slots\n  $ tegata get devices sakura-naika/uketsuke-1 sakura-naika/incho-mac\n  $ tegata get certificates --clinic sakura-naika -o json\n  $ tegata get documents -o yaml > group.yaml"
+    after_help = "Examples:\n  $ tegata get slots\n  $ tegata get devices sakura-naika/uketsuke-1 sakura-naika/incho-mac\n  $ tegata get certificates --clinic sakura-naika -o json\n  $ tegata get expiring --within 30d\n  $ tegata get documents -o yaml > group.yaml"
 )]
 pub struct Get {
     /// What to list
@@ -34,6 +39,9 @@ pub struct Get {
     /// Only those of one clinic
     #[arg(long, value_name = "CLINIC")]
     clinic: Option<ClinicName>,
+    /// Only what expires in this time (only `expiring`), such as 30d [default: 90d]
+    #[arg(long, value_name = "SPAN", value_parser = expiring::span)]
+    within: Option<Duration>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -52,6 +60,10 @@ enum What {
     Applications,
     /// What is planned next, and what knowingly waits
     Actions,
+    /// Every certificate that expires soon, who has to act, and what its renewal waits for
+    Expiring,
+    /// What was told of what is about to expire: when, to whom, and what failed; newest first
+    Notices,
     /// Every document in force, who applied it and when; with -o yaml, as files that can be applied again
     Documents,
 }
@@ -59,6 +71,9 @@ enum What {
 impl Get {
     /// Lists them.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        if self.within.is_some() && !matches!(self.what, What::Expiring) {
+            return Err(Failure::Timeless);
+        }
         let session = Session::open(global)?;
         let list = List { global, session: &session, names: &self.names, clinic: self.clinic.as_ref() };
         match self.what {
@@ -69,6 +84,8 @@ impl Get {
             What::Quotas => list.show("quotas", quotas::table).await,
             What::Applications => list.show("applications", application::table).await,
             What::Actions => list.actions().await,
+            What::Expiring => list.expiring(self.within).await,
+            What::Notices => list.show("notices", notices::table).await,
             What::Documents => list.documents().await,
         }
     }
@@ -99,6 +116,14 @@ impl List<'_> {
         self.print(&list, preview::actions).await
     }
 
+    async fn expiring(&self, within: Option<Duration>) -> Result<Exit, Failure> {
+        let within = match within {
+            Some(within) => within,
+            None => expiring::span(expiring::WITHIN).expect("the default is a span"),
+        };
+        self.show(&format!("expiring?within={}", within.as_secs()), expiring::table).await
+    }
+
     async fn documents(&self) -> Result<Exit, Failure> {
         if self.clinic.is_some() {
             return Err(Failure::Clinicless("documents"));
@@ -113,7 +138,7 @@ impl List<'_> {
 
     async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Failure> {
         let Some(clinic) = self.clinic else { return self.session.get(path).await };
-        let answer = self.session.get(&format!("{path}?clinic={clinic}")).await;
+        let answer = self.session.get(&format!("{path}{}clinic={clinic}", if path.contains('?') { '&' } else { '?' })).await;
         answer.map_err(|failure| match failure {
             Failure::Server(ClientError::Refused(problem)) if problem.code == Code::NotFound => {
                 self.session.no_such(Clinic::WHAT, vec![clinic.to_string()])

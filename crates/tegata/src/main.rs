@@ -34,6 +34,7 @@ mod schema;
 mod serve;
 mod session;
 mod table;
+mod webhook;
 
 fn main() -> ExitCode {
     if std::env::args_os().len() < 2 {

@@ -1,5 +1,7 @@
 //! `tegata serve`: runs the server until it is told to stop.
 
+pub mod mail;
+
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
+use crate::serve::mail::MailOptions;
 use crate::{output, session};
 
 /// Run the server: one process, one folder
@@ -33,6 +36,8 @@ pub struct Serve {
     /// A folder of policy files that is applied to the tenant whenever it changes
     #[arg(long, value_name = "DIR")]
     watch: Option<PathBuf>,
+    #[command(flatten)]
+    mail: MailOptions,
 }
 
 impl Serve {
@@ -41,8 +46,9 @@ impl Serve {
         log();
         let state = self.state.unwrap_or_else(session::default_state);
         let access_file = state.join("admin.json");
+        let mail = self.mail.read()?;
         let policies = self.watch.map(|folder| (global.tenant(), folder));
-        let server = serve::start(Config { state, listen: self.listen, names: self.names, plain: self.revocation_listen, policies })
+        let server = serve::start(Config { state, listen: self.listen, names: self.names, plain: self.revocation_listen, policies, mail })
             .await
             .map_err(Failure::Serve)?;
         output::print(&format!(

@@ -14,6 +14,7 @@ fn clinic(name: &str, slug: &str) -> ClinicNetwork {
         vendor_tenant: None,
         facility_slug: slug.parse().unwrap(),
         contacts: Vec::new(),
+        notify: crate::policy::Notify::default(),
         hours: Default::default(),
         accounts: BTreeMap::new(),
         devices: BTreeMap::new(),

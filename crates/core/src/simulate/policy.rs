@@ -93,6 +93,7 @@ fn empty_clinic(name: &ClinicName) -> Result<ClinicNetwork, String> {
         vendor_tenant: None,
         facility_slug: read(&name.as_str().replace('-', ""))?,
         contacts: Vec::new(),
+        notify: crate::policy::Notify::default(),
         hours: Calendar::default(),
         accounts: BTreeMap::new(),
         devices: BTreeMap::new(),

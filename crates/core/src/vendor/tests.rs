@@ -13,6 +13,7 @@ const BELOW: Thumbprints = Thumbprints { sha1: Sha1([3; 20]), sha256: Sha256([4;
 
 fn clinic() -> ClinicNetwork {
     ClinicNetwork {
+        notify: Default::default(),
         name: "sakura".parse().unwrap(),
         display_name: "さくら内科".parse().unwrap(),
         institution_number: Some("1312345678".parse().unwrap()),

@@ -21,7 +21,7 @@ use tegata_api::v1::fleet::{
     RecordInstaller, RevokeRequest, Slot,
 };
 use tegata_api::v1::revocation::{Blast, RevokeMany, RevokedMany, Selection};
-use tegata_core::name::{ClinicName, DeviceId, Serial, SlotId, TenantName};
+use tegata_core::name::{ClinicId, ClinicName, DeviceId, Serial, SlotId, TenantName};
 
 use crate::accounts;
 use crate::applications;
@@ -101,6 +101,21 @@ where
 }
 
 impl Caller {
+    /// For which tenant.
+    pub fn tenant(&self) -> &TenantName {
+        &self.tenant
+    }
+
+    /// Who, as the log calls it.
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// The clinic that the path names.
+    pub fn clinic(&self) -> Result<ClinicId, Refusal> {
+        Ok(ClinicId { tenant: self.tenant.clone(), clinic: named(&self.path, "clinic")? })
+    }
+
     fn device(&self) -> Result<DeviceId, Refusal> {
         Ok(DeviceId { clinic: named(&self.path, "clinic")?, device: named(&self.path, "device")? })
     }
@@ -138,7 +153,7 @@ struct Narrow {
 }
 
 /// `?clinic=`, if it is there.
-struct Only(Option<ClinicName>);
+pub struct Only(Option<ClinicName>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Only {
     type Rejection = Refusal;
@@ -152,7 +167,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Only {
 
 impl Only {
     /// The clinic that is meant, if one is. One that was never there is answered like any other name that nothing has.
-    async fn known(self, ledger: &Ledger, tenant: &TenantName) -> Result<Option<ClinicName>, Refusal> {
+    pub async fn known(self, ledger: &Ledger, tenant: &TenantName) -> Result<Option<ClinicName>, Refusal> {
         match self.0 {
             Some(clinic) if !fleet::knows(ledger, tenant, &clinic).await? => Err(Refusal::not_found()),
             clinic => Ok(clinic),

@@ -15,6 +15,7 @@ use crate::asks::AskError;
 use crate::enroll::{CodeError, EnrollError};
 use crate::issuers::authorities::AuthorityError;
 use crate::issuers::order::IssueError;
+use crate::notify::keys::SecretError;
 use crate::policy::{ApplyError, PolicyError};
 use crate::receipts::ReceiptError;
 use crate::store::StoreError;
@@ -175,6 +176,17 @@ impl From<TurnError> for Refusal {
         match error {
             TurnError::Store(error) => error.into(),
             TurnError::Policy(error) => error.into(),
+        }
+    }
+}
+
+impl From<SecretError> for Refusal {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::NotFound => Self::not_found(),
+            SecretError::Shown(_) => Self::new(Code::Conflict, "the key of a webhook is shown once").detail(error.to_string()),
+            SecretError::Store(error) => error.into(),
+            SecretError::Policy(error) => error.into(),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! What differs between two policies: which documents, where in them, and for which clinics that matters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::Value;
 use tegata_api::v1::fleet::{Change, DocumentChange};
 use tegata_api::yaml::Document;
 use tegata_core::desire::desire;
 use tegata_core::fleet::Desired;
-use tegata_core::name::ClinicName;
+use tegata_core::name::{ClinicName, ProfileName};
 use tegata_core::policy::{Issuer, Tenant};
 
 use crate::store::DocumentRow;
@@ -92,7 +93,7 @@ pub(super) struct Affected {
     pub after: Desired,
 }
 
-/// Every clinic whose slots, devices or issuers differ.
+/// Every clinic whose slots, devices, issuers or notices differ.
 pub(super) fn affected(before: &Tenant, after: &Tenant) -> Vec<Affected> {
     let names: BTreeSet<&ClinicName> = before.clinics.keys().chain(after.clinics.keys()).collect();
     let compare = |clinic: &ClinicName| Affected { clinic: clinic.clone(), before: desire(before, clinic), after: desire(after, clinic) };
@@ -100,6 +101,7 @@ pub(super) fn affected(before: &Tenant, after: &Tenant) -> Vec<Affected> {
         affected.before != affected.after
             || before.clinics.get(&affected.clinic) != after.clinics.get(&affected.clinic)
             || issuers(before, &affected.before) != issuers(after, &affected.after)
+            || ladders(before, &affected.before) != ladders(after, &affected.after)
     };
     names.into_iter().map(compare).filter(differs).collect()
 }
@@ -107,6 +109,12 @@ pub(super) fn affected(before: &Tenant, after: &Tenant) -> Vec<Affected> {
 fn issuers<'a>(policy: &'a Tenant, desired: &Desired) -> BTreeMap<&'a str, &'a Issuer> {
     let used = desired.slots.values().filter_map(|slot| policy.issuers.get(&slot.template.issuer));
     used.map(|issuer| (issuer.name.as_str(), issuer)).collect()
+}
+
+/// When people are told, for each profile that is used.
+fn ladders<'a>(policy: &'a Tenant, desired: &'a Desired) -> BTreeMap<&'a ProfileName, &'a [Duration]> {
+    let used = desired.slots.keys().filter_map(|slot| policy.profiles.get(&slot.profile));
+    used.map(|profile| (&profile.name, &profile.notices[..])).collect()
 }
 
 #[cfg(test)]

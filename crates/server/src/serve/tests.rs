@@ -3,6 +3,7 @@
 mod enrolment;
 mod issuance;
 mod lifecycle;
+mod notices;
 mod relying;
 mod revocation;
 mod tenants;

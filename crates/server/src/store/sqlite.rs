@@ -4,6 +4,7 @@ mod applications;
 mod changes;
 mod crowd;
 mod lookup;
+mod notices;
 mod revocation;
 mod rows;
 mod settings;
@@ -31,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::lookup::Question;
 use self::rows::{Columns, number};
 use self::writer::{Failure, Request, Writer};
+use crate::store::notices::{DeliveryRow, ExpiringQuery, LetterRow, Told, WebhookKeyRow};
 use crate::store::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 use crate::store::{
     ApplicationRow, AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Claim, CodeRow, DeviceRow, DocumentRow,
@@ -277,6 +279,38 @@ impl Store for Sqlite {
     async fn pin_tries(&self, tenant: &TenantName, slot: &SlotId, file: &Sha256) -> Result<u32, StoreError> {
         let spent = self.one("pin_tries", applications::tries(tenant, slot, file), |row| row.count("spent")).await?;
         Ok(spent.map_or(0, |spent| u32::try_from(spent).unwrap_or(u32::MAX)))
+    }
+
+    async fn told(&self, tenant: &TenantName, asked: &[Told]) -> Result<Vec<Told>, StoreError> {
+        notices::told(&self.readers, tenant, asked).await
+    }
+
+    async fn letters(&self, tenant: &TenantName, clinic: Option<&ClinicName>, limit: u32) -> Result<Vec<LetterRow>, StoreError> {
+        notices::letters(&self.readers, tenant, clinic, limit).await
+    }
+
+    async fn letter(&self, id: &str) -> Result<Option<LetterRow>, StoreError> {
+        notices::letter(&self.readers, id).await
+    }
+
+    async fn deliveries_of(&self, letters: &[String]) -> Result<Vec<DeliveryRow>, StoreError> {
+        notices::deliveries_of(&self.readers, letters).await
+    }
+
+    async fn deliveries_due(&self, now: Timestamp, limit: u32) -> Result<Vec<DeliveryRow>, StoreError> {
+        notices::deliveries_due(&self.readers, now, limit).await
+    }
+
+    async fn next_delivery(&self) -> Result<Option<Timestamp>, StoreError> {
+        notices::next_delivery(&self.readers).await
+    }
+
+    async fn webhook_key(&self, clinic: &ClinicId, url: &str) -> Result<Option<WebhookKeyRow>, StoreError> {
+        notices::webhook_key(&self.readers, clinic, url).await
+    }
+
+    async fn expiring(&self, asked: &ExpiringQuery) -> Result<Vec<CertificateRow>, StoreError> {
+        notices::expiring(&self.readers, asked).await
     }
 
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError> {

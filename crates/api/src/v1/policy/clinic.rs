@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ClosedDays, DeviceReference, FacilitySlug, InstitutionNumber, Mail, Name, OpenHours, Span, Text};
+use super::{ClosedDays, DeviceReference, FacilitySlug, InstitutionNumber, Mail, Name, OpenHours, Span, Text, WebhookUrl};
 
 /// One clinic: its people, its PCs, and which certificate goes where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,10 +21,14 @@ pub struct ClinicNetworkSpec {
     pub vendor_tenant: Option<Text>,
     /// The label that its certificates and host names carry: half-width letters and digits. No two clinics of a tenant may share one.
     pub facility_slug: FacilitySlug,
-    /// Mail addresses of the people who are told when something needs a person. Noted; no mail is sent yet.
+    /// Mail addresses of the people who are told what is about to expire. Each gets at most one letter a day, if the server knows a mail
+    /// server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub contacts: Vec<Mail>,
+    /// How else people are told of what is about to expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
     /// When the clinic is open. Left out: around the clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hours: Option<Hours>,
@@ -72,6 +76,40 @@ pub struct Hours {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub closed: Vec<ClosedDays>,
+}
+
+/// How people are told of what is about to expire, besides mail to the contacts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Notify {
+    /// Programs that are told too, by signed HTTP requests (Standard Webhooks). `tegata webhook secret` shows the key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub webhooks: Vec<Webhook>,
+    /// The language of letters. Left out: Japanese, and below it English.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+}
+
+/// A program that is told of what is about to expire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Webhook {
+    /// Where it listens. Redirects are not followed.
+    pub url: WebhookUrl,
+    /// Whether it may be in a private network (and then also without TLS). Left out: only public addresses are connected to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_private: bool,
+}
+
+/// A language that letters are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Language {
+    /// Japanese.
+    Ja,
+    /// English.
+    En,
 }
 
 /// A staff account.

@@ -28,7 +28,8 @@ pub struct CertificateProfileSpec {
     /// When a certificate is replaced. Left out: in the last third of its life, early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal: Option<Renewal>,
-    /// How long before expiry people are told, longest first. Noted; nobody is told yet.
+    /// How long before expiry people are told of a certificate that was not replaced by then, longest first. They are told once more after it
+    /// has expired, and every morning if the last one is `daily`. Left out: nobody is told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub notices: Vec<Notice>,

@@ -43,6 +43,8 @@ written!(/// How long before expiry people are told: a span such as `30d`; `dail
     Notice, r"^([1-9][0-9]{0,5}(min|h|d|y)|daily)$");
 written!(/// The address of a site, `https://host` or `https://host:port/path`; `{facilitySlug}` and `{clinic}` are filled in for each clinic.
     Url, r"^https://.+$");
+written!(/// The address of a program that is told: `https://host/path`; `http://` only in a private network.
+    WebhookUrl, r"^https?://.+$");
 written!(/// A device: its name, or `clinic/device` for a guest from a sister clinic.
     DeviceReference, r"^[a-z0-9-]+(/[a-z0-9-]+)?$");
 written!(/// Opening hours of a day: `"09:00-18:00"`, or several with commas between: `"09:00-12:30, 15:00-18:00"`.

@@ -1,5 +1,7 @@
 //! Reads a clinic.
 
+mod notify;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use tegata_core::calendar::{self, Calendar, Weekday};
@@ -28,6 +30,7 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
     let vendor_tenant = optional(spec.vendor_tenant.as_ref(), |tenant| gather.name(&at.key("vendorTenant"), &tenant.0));
     let facility_slug = gather.name(&at.key("facilitySlug"), &spec.facility_slug.0);
     let contacts = set(&spec.contacts, &at.key("contacts"), gather, |mail, at, gather| gather.name(at, &mail.0), |mail| mail.0.clone());
+    let notify = spec.notify.as_ref().map(|notify| notify::notify(notify, &at.key("notify"), gather)).unwrap_or_default();
     let hours = spec.hours.as_ref().map(|hours| calendar(hours, &at.key("hours"), gather)).unwrap_or_default();
     let accounts = accounts(&spec.accounts, &at.key("accounts"), gather);
     let devices = devices(&spec.devices, &at.key("devices"), gather);
@@ -55,6 +58,7 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
         vendor_tenant: vendor_tenant?,
         facility_slug: facility_slug?,
         contacts: contacts.into_iter().collect(),
+        notify,
         hours,
         accounts,
         devices,

@@ -21,7 +21,7 @@ use crate::issuers::authorities::Authorities;
 fn body() -> serde_json::Value {
     json!({
         "files": [], "kind": "typed", "note": "", "sha256": "00".repeat(32), "size": 1, "name": "client.pfx",
-        "applied": "2026-10-01", "requestId": "1", "sealedReference": "",
+        "applied": "2026-10-01", "requestId": "1", "sealedReference": "", "url": "https://hooks.example.jp/",
         "handle": "AAAAAA", "secret": "000000", "csr": "", "facts": {},
         "slot": "nowhere/nothing/karte", "chain": "", "fileName": "client.pfx", "file": { "sha256": "00".repeat(32), "size": 1 },
         "sealed": "", "recipients": [], "fingerprint": "00000000",
@@ -100,6 +100,9 @@ fn the_routes_are_those_of_the_wire() {
         Person POST /v1/tenants/{tenant}/bundles
         Person POST /v1/tenants/{tenant}/adopt
         Person POST /v1/tenants/{tenant}/certificates/{serial}/confirm
+        Person GET /v1/tenants/{tenant}/expiring
+        Person GET /v1/tenants/{tenant}/notices
+        Person POST /v1/tenants/{tenant}/webhooks/{clinic}/secret
         Anyone GET /healthz
         Anyone GET /ca/{tenant}/{file}
         Anyone GET /crl/{tenant}/{file}
@@ -133,7 +136,7 @@ async fn f4_another_tenants_objects_answer_like_made_up_ones_on_every_route() {
             assert_eq!(unknown, foreign, "{}", route.path);
         }
     }
-    assert_eq!(with_objects, 9, "every route that names an object");
+    assert_eq!(with_objects, 10, "every route that names an object");
     // Nothing of all this has touched the other tenant.
     assert!(world.records("aozora", "certificate.revoke").await.is_empty());
     pc.client.post::<_, ReportAnswer>("/v1/agent/report", &Report::default()).await.unwrap();
@@ -270,7 +273,7 @@ async fn the_log_is_read_from_its_end_and_by_what_it_is_about() {
 async fn f4_a_clinic_of_another_tenant_answers_like_one_that_was_made_up() {
     let world = World::start().await;
     let person = world.person("a", "aozora").await;
-    for what in ["clinics", "devices", "slots", "certificates", "actions", "quotas", "applications"] {
+    for what in ["clinics", "devices", "slots", "certificates", "actions", "quotas", "applications", "expiring", "notices"] {
         for clinic in ["kaede", "nosuch"] {
             let asked = person.get::<serde_json::Value>(&format!("/v1/tenants/aozora/{what}?clinic={clinic}")).await;
             assert_eq!(code_of(asked), Code::NotFound, "{what} of {clinic}");

@@ -144,7 +144,14 @@ impl World {
 }
 
 pub fn config(place: &TempDir) -> Config {
-    Config { state: place.path().join("state"), listen: "127.0.0.1:0".parse().unwrap(), names: vec![], plain: None, policies: None }
+    Config {
+        state: place.path().join("state"),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        names: vec![],
+        plain: None,
+        policies: None,
+        mail: None,
+    }
 }
 
 pub fn clock(offset: &Arc<AtomicI64>) -> Clock {

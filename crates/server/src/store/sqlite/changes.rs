@@ -13,6 +13,7 @@ use tegata_core::time::Timestamp;
 
 use self::issuance::Gathered;
 use super::applications;
+use super::notices;
 use super::revocation;
 use super::rows::{number, state_number};
 use crate::store::{AuthorityRow, Change, CodeRow, DeviceRow, OrderRow, OrderState, TokenRow};
@@ -96,6 +97,10 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::RecordApplication(row) => applications::record(db, row).await,
         Change::CloseApplication { tenant, slot, because, at } => applications::close(db, tenant, slot, *because, *at).await,
         Change::SpendPinTry { tenant, slot, file, below } => applications::spend_pin_try(db, tenant, slot, file, *below).await,
+        Change::PutLetter(letter) => notices::put_letter(db, letter).await,
+        Change::TryDelivery { id, attempt, next } => notices::try_delivery(db, id, *attempt, *next).await,
+        Change::EndTry { id, outcome, at } => notices::end_try(db, id, outcome, *at).await,
+        Change::UseWebhookKey { clinic, url, key } => notices::use_webhook_key(db, clinic, url, *key).await,
 
         Change::PutAuthority(authority) => put_authority(db, authority).await,
         Change::PutToken(token) => put_token(db, token).await,

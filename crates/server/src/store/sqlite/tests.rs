@@ -113,6 +113,20 @@ async fn who_is_due_is_found_by_index() {
         "EXPLAIN QUERY PLAN SELECT tenant, clinic FROM clinics WHERE wake_at IS NOT NULL AND wake_at <= 5 ORDER BY wake_at LIMIT 9",
         "EXPLAIN QUERY PLAN SELECT min(wake_at) AS wake_at FROM clinics WHERE wake_at IS NOT NULL",
     ];
+    let of_notices = [
+        ("deliveries_due", "EXPLAIN QUERY PLAN SELECT * FROM deliveries WHERE state = 0 AND at <= 5 ORDER BY at, id LIMIT 9"),
+        ("deliveries_due", "EXPLAIN QUERY PLAN SELECT min(at) AS at FROM deliveries WHERE state = 0"),
+        ("letters_of_clinic", "EXPLAIN QUERY PLAN SELECT * FROM letters WHERE tenant = 'a' AND clinic = 'b' ORDER BY number DESC LIMIT 1"),
+        (
+            "certificates_expiring",
+            "EXPLAIN QUERY PLAN SELECT * FROM certificates WHERE tenant = 'a' AND not_after >= 1 AND not_after <= 2 AND (NULL IS NULL OR clinic = NULL)
+                AND retired_at IS NULL AND revoked_at IS NULL ORDER BY not_after, rowid LIMIT 9",
+        ),
+    ];
+    for (index, question) in of_notices {
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(question).fetch_all(&store.readers).await.unwrap();
+        assert!(steps.iter().all(|(.., step)| step.contains(&format!("INDEX {index}"))), "{index}: {steps:?}");
+    }
     for question in questions {
         let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(question).fetch_all(&store.readers).await.unwrap();
         assert!(steps.iter().any(|(.., step)| step.contains("INDEX clinics_due")), "{steps:?}");
