@@ -231,6 +231,11 @@ impl OpenHours<'_> {
         self.hours_on(local.date()).iter().any(|hours| (hours.from..hours.to).contains(&minute))
     }
 
+    /// True if every moment is open.
+    pub fn never_closes(&self) -> bool {
+        self.days.is_empty() && self.closed.is_empty()
+    }
+
     /// The open time that ends last at or before `moment`, cut off there, if it ends at most `back` earlier.
     pub fn session_before(&self, moment: Timestamp, back: Duration) -> Option<Session> {
         let floor = moment.before(back);

@@ -25,6 +25,9 @@ const SIGNATURES_MAX: usize = 64;
 /// The longest file name and password, in bytes.
 const TEXT_MAX: usize = 1024;
 
+/// The longest name that file systems keep, in bytes.
+const NAME_ON_DISK_MAX: usize = 255;
+
 /// What sealed contents begin with: a word that nothing else begins with, and the version.
 const MAGIC: &[u8] = b"tegata-bundle\x01";
 
@@ -148,6 +151,15 @@ impl Content {
     /// SHA-256 of the file.
     pub fn digest(&self) -> Sha256 {
         sha256(&self.file)
+    }
+
+    /// What to call the file on a disk: as the vendor did, unless that could mean another place or another kind of file.
+    pub fn name_on_disk(&self) -> &str {
+        let name = self.file_name.as_str();
+        let is_plain = |c: char| !c.is_control() && !matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
+        let is_bundle = [".p12", ".pfx"].iter().any(|ending| name.to_ascii_lowercase().ends_with(ending));
+        let fits = is_bundle && name.len() <= NAME_ON_DISK_MAX && !name.starts_with('.') && name.chars().all(is_plain);
+        if fits { name } else { "bundle.p12" }
     }
 
     /// Opens the bundle.

@@ -8,3 +8,4 @@ pub mod csr;
 pub mod key;
 pub mod ocsp;
 pub mod pkcs12;
+pub mod sealed;

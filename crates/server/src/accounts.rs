@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tegata_api::v1::account::{Account, AccountDetail, Bound, ExpiresWhileClosed, Leaving, Move, Short, SlotDetail, Spare};
+use tegata_api::v1::account::{Account, AccountDetail, Bound, ExpiresWhileClosed, Leaving, Move, Short, SlotDetail, Spare, Tight};
 use tegata_core::desire::desire;
 use tegata_core::name::{AccountName, ClinicName, SlotId, TenantName};
 use tegata_core::plan::{self, Outlook, Standing, Statement};
@@ -93,6 +93,11 @@ fn glance(view: &View, name: &AccountName, statement: &Statement) -> Account {
         short: statement.short.iter().map(|found| short(&view.name, name, found, &statement.spares)).collect(),
         spares: statement.spares.iter().map(spare).collect(),
     }
+}
+
+/// A bound that gets close to its limit.
+pub(crate) fn tight(clinic: &ClinicName, account: &AccountName, standing: &Standing) -> Tight {
+    Tight { account: format!("{clinic}/{account}"), bound: bound(standing) }
 }
 
 fn bound(standing: &Standing) -> Bound {

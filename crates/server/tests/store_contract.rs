@@ -727,11 +727,8 @@ async fn a_slot_has_one_open_application(backend: &dyn Backend) {
     assert_eq!(store.applications(&aozora(), None).await.unwrap(), [first.clone(), other]);
     let close = |tenant, because| Change::CloseApplication { tenant, slot: slot("sakura/pc-1/karte"), because, at: at(90) };
     store.commit(changes([close(midori(), Closed::Withdrawn)])).await.unwrap();
-    assert_eq!(
-        store.applications(&aozora(), Some(&clinic("sakura").clinic)).await.unwrap(),
-        [first.clone()],
-        "another tenant's closes nothing"
-    );
+    let of_sakura = store.applications(&aozora(), Some(&clinic("sakura").clinic)).await.unwrap();
+    assert_eq!(of_sakura, slice::from_ref(&first), "another tenant's closes nothing");
     store.commit(changes([close(aozora(), Closed::Imported), close(aozora(), Closed::Withdrawn)])).await.unwrap();
     store.commit(changes([Change::RecordApplication(second.clone())])).await.unwrap();
     let closed = ApplicationRow { closed: Some((at(90), Closed::Imported)), ..first };

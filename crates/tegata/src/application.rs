@@ -4,16 +4,16 @@
 //! the clinic's backups: the server never has it in clear.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::PathBuf;
 
-use age::armor::{ArmoredWriter, Format};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use tegata_api::v1::application::{Application as Listed, RecordApplication};
 use tegata_api::v1::fleet::DocumentInForce;
 use tegata_core::calendar::Date;
 use tegata_core::name::{ClinicName, SlotId};
+use tegata_pki::sealed::seal_to;
 use zeroize::Zeroizing;
 
 use crate::cli::Global;
@@ -69,7 +69,8 @@ impl Application {
                 let reference = reference(&reference_id_file)?;
                 let documents: Vec<DocumentInForce> = session.get("documents").await?;
                 let recipients = recipients(&documents, &slot.clinic);
-                let sealed_reference = sealed(&reference, &recipients).ok_or_else(|| Failure::NoRecipient(slot.clinic.clone()))?;
+                let sealed_reference = seal_to(reference.as_bytes(), &recipients)
+                    .map_err(|source| Failure::NotSealed { clinic: slot.clinic.clone(), source })?;
                 let asked = RecordApplication { slot: slot.to_string(), applied: applied.to_string(), request_id, sealed_reference };
                 session.tell("applications", &asked).await?;
                 let keys = if recipients.len() == 1 { "1 key".into() } else { format!("{} keys", recipients.len()) };
@@ -137,20 +138,8 @@ fn recipients(documents: &[DocumentInForce], clinic: &ClinicName) -> Vec<String>
     keys
 }
 
-/// Seals a text to all of these keys; `None` if there is none, or one that is no key.
-fn sealed(text: &str, recipients: &[String]) -> Option<String> {
-    let keys: Vec<age::x25519::Recipient> = recipients.iter().map(|key| key.parse().ok()).collect::<Option<_>>()?;
-    let encryptor = age::Encryptor::with_recipients(keys.iter().map(|key| key as &dyn age::Recipient)).ok()?;
-    let mut armored = Vec::new();
-    let mut writer = encryptor.wrap_output(ArmoredWriter::wrap_output(&mut armored, Format::AsciiArmor).ok()?).ok()?;
-    writer.write_all(text.as_bytes()).ok()?;
-    writer.finish().and_then(ArmoredWriter::finish).ok()?;
-    String::from_utf8(armored).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use age::armor::ArmoredReader;
     use expect_test::expect;
     use serde_json::json;
 
@@ -163,32 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_is_sealed_to_every_backup_key_of_the_clinic_and_to_no_other() {
-        let keys: Vec<age::x25519::Identity> = (0..3).map(|_| age::x25519::Identity::generate()).collect();
-        let public: Vec<String> = keys.iter().map(|key| key.to_public().to_string()).collect();
+    fn the_reference_goes_to_every_backup_key_of_the_clinic_and_to_no_other() {
         let documents = [
             document("ClinicNetwork", "sakura", json!({ "backup": { "targets": ["nas", "office"] } })),
             document("ClinicNetwork", "momiji", json!({})),
-            document("BackupTarget", "nas", json!({ "recipients": [public[0]] })),
-            document("BackupTarget", "office", json!({ "recipients": [public[1], public[0]] })),
-            document("BackupTarget", "other", json!({ "recipients": [public[2]] })),
+            document("BackupTarget", "nas", json!({ "recipients": ["age1a"] })),
+            document("BackupTarget", "office", json!({ "recipients": ["age1b", "age1a"] })),
+            document("BackupTarget", "other", json!({ "recipients": ["age1c"] })),
         ];
-        let found = recipients(&documents, &"sakura".parse().unwrap());
-        assert_eq!(found, public[..2]);
-        let sealed = sealed("R-99887766", &found).unwrap();
-        assert!(sealed.starts_with("-----BEGIN AGE ENCRYPTED FILE-----") && !sealed.contains("99887766"));
-        let opened = |key: &age::x25519::Identity| {
-            let decryptor = age::Decryptor::new(ArmoredReader::new(sealed.as_bytes())).unwrap();
-            let mut text = String::new();
-            let mut reader = decryptor.decrypt(std::iter::once(key as &dyn age::Identity)).ok()?;
-            reader.read_to_string(&mut text).ok()?;
-            Some(text)
-        };
-        assert_eq!(
-            [opened(&keys[0]).as_deref(), opened(&keys[1]).as_deref(), opened(&keys[2]).as_deref()],
-            [Some("R-99887766"), Some("R-99887766"), None]
-        );
-        assert!(super::sealed("R", &recipients(&documents, &"momiji".parse().unwrap())).is_none(), "nobody could open it");
+        assert_eq!(recipients(&documents, &"sakura".parse().unwrap()), ["age1a", "age1b"]);
+        assert_eq!(recipients(&documents, &"momiji".parse().unwrap()), [""; 0], "nobody could open it");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::SealError;
 
 use crate::language::is_japanese;
+use tegata_pki::sealed::SealedError;
 
 use crate::quotas;
 
@@ -158,12 +159,18 @@ pub enum Failure {
     /// The file cannot be sealed.
     #[error("the file cannot be sealed")]
     Seal(#[source] SealError),
-    /// A clinic's policy names nobody to whom a secret could be sealed.
-    #[error("clinic {0} has no backup target with a recipient, so nobody could open what is sealed for it")]
-    NoRecipient(ClinicName),
     /// A span of time was named for a list that has none.
     #[error("--within is only for `tegata get expiring`")]
     Timeless,
+    /// A secret cannot be sealed to the keys that a clinic's policy names for its backups.
+    #[error("nothing can be sealed for clinic {clinic}")]
+    NotSealed {
+        /// Whose keys.
+        clinic: ClinicName,
+        /// Why not.
+        #[source]
+        source: SealedError,
+    },
     /// Standard output cannot be written to.
     #[error("cannot write the answer")]
     Write(#[source] std::io::Error),
@@ -264,7 +271,7 @@ impl Failure {
             }
             Self::NoPassword => Some("run it on a terminal, or say --password-file FILE (`-` is standard input)".into()),
             Self::Nameless(_) => Some("narrow them with --clinic".into()),
-            Self::NoRecipient(_) => {
+            Self::NotSealed { .. } => {
                 Some("make a key with age-keygen, write its public half into a BackupTarget, and name that under backup".into())
             }
             Self::Clinicless(_) => Some("narrow them with names instead of --clinic".into()),

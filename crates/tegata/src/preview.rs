@@ -46,7 +46,8 @@ fn told(preview: &Preview, look: &Look, nothing: &str, verb: &str) -> String {
     for left in &preview.leaving {
         let _ = writeln!(text, "account {} leaves: {}", left.account, quotas::leaving(left));
     }
-    text + &locked_out(&preview.locked_out) + &over_quota(&preview.over_quota) + &quotas::while_closed(&preview.expires_while_closed)
+    let warnings = quotas::tight(&preview.tight) + &quotas::while_closed(&preview.expires_while_closed);
+    text + &locked_out(&preview.locked_out) + &over_quota(&preview.over_quota) + &warnings
 }
 
 fn over_quota(short: &[Short]) -> String {
@@ -136,6 +137,7 @@ mod tests {
             actions: vec![issue, hold],
             locked_out: vec!["sakura/uketsuke-2".into()],
             over_quota: vec![quotas::test_short()],
+            tight: vec![quotas::test_tight()],
             ..Preview::default()
         };
         expect![[r#"
@@ -151,7 +153,8 @@ mod tests {
             1 device could no longer sign in tomorrow:
               sakura/uketsuke-2
             1 slot finds no place under the quota of an account:
-              sakura/pc-51/karte would be number 51 of 50 of account sakura/reception; revoking 4f1c0ddee1a2b3c4d5e6f708192a3b4c (sakura/pc-3/karte, duplicate) frees a place"#]]
+              sakura/pc-51/karte would be number 51 of 50 of account sakura/reception; revoking 4f1c0ddee1a2b3c4d5e6f708192a3b4c (sakura/pc-3/karte, duplicate) frees a place
+            warning: account sakura/reception has 41 of 50 places (alive) taken, 3 of them reserved"#]]
         .assert_eq(&planned(&preview, &test_look()));
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use tegata_api::hint::visible;
-use tegata_api::v1::account::{Account, AccountDetail, Bound, ExpiresWhileClosed, Leaving, Short, SlotDetail, Spare};
+use tegata_api::v1::account::{Account, AccountDetail, Bound, ExpiresWhileClosed, Leaving, Short, SlotDetail, Spare, Tight};
 
 use crate::output::Look;
 use crate::table::{Field, Table};
@@ -90,6 +90,17 @@ pub fn sentences(short: &[Short]) -> Vec<String> {
         visible(&format!("{slot} would be number {number} of {limit}{per} of account {account}{frees}")).into_owned()
     };
     short.iter().map(line).collect()
+}
+
+/// What gets close to its limit, one line for each bound: empty if nothing does.
+pub fn tight(list: &[Tight]) -> String {
+    let line = |Tight { account, bound }: &Tight| {
+        let taken = u64::from(bound.used) + u64::from(bound.reserved);
+        let reserved = if bound.reserved > 0 { format!(", {} of them reserved", bound.reserved) } else { String::new() };
+        visible(&format!("warning: account {account} has {taken} of {} places ({}) taken{reserved}", bound.limit, counted(bound)))
+            .into_owned()
+    };
+    list.iter().map(|found| format!("\n{}", line(found))).collect()
 }
 
 /// What goes with an account, in sentences.
@@ -180,6 +191,14 @@ pub fn test_short() -> Short {
         until: None,
         spares: vec![spare],
     }
+}
+
+/// A bound that gets close to its limit, for tests.
+#[cfg(test)]
+pub fn test_tight() -> Tight {
+    let (counting, pressure) = ("alive".into(), "tight".into());
+    let bound = Bound { limit: 50, per_seconds: None, counting, used: 38, reserved: 3, pressure, exhausted_at: None };
+    Tight { account: "sakura/reception".into(), bound }
 }
 
 #[cfg(test)]

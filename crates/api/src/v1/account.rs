@@ -34,7 +34,7 @@ pub struct Account {
 }
 
 /// One bound of an account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bound {
     /// The most that are allowed.
@@ -53,6 +53,17 @@ pub struct Bound {
     /// When there is no place left, seconds since the Unix epoch; nothing if that is not foreseen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exhausted_at: Option<i64>,
+}
+
+/// A bound that gets close to its limit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tight {
+    /// The account, `clinic/account`.
+    pub account: String,
+    /// Where the bound stands.
+    #[serde(flatten)]
+    pub bound: Bound,
 }
 
 /// A slot that finds no place under its account.

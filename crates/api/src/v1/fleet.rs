@@ -20,7 +20,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{ExpiresWhileClosed, Leaving, Short};
+use super::account::{ExpiresWhileClosed, Leaving, Short, Tight};
 use super::device::{Facts, InstallerSeen, Note, SlotReport};
 
 /// Policy files as written.
@@ -72,6 +72,9 @@ pub struct Preview {
     /// Slots that find no place under the quota of their account, and would not be in want of one without the difference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub over_quota: Vec<Short>,
+    /// Bounds of accounts that get close to their limit by the difference: from 80 percent on, reservations included. A warning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tight: Vec<Tight>,
     /// Accounts that are over from now on, and what goes with them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaving: Vec<Leaving>,

@@ -55,7 +55,10 @@ impl Window {
 
     /// True if the clinic does not open again before expiry: whoever waits until then finds the PC switched off.
     fn is_closed_from(self, moment: Timestamp, hours: &OpenHours<'_>) -> bool {
-        self.session_before(self.closes, hours).is_none_or(|session| session.last < moment)
+        // Asked of every slot in every plan: the usual answers come first.
+        !hours.never_closes()
+            && !hours.is_open(moment)
+            && self.session_before(self.closes, hours).is_none_or(|session| session.last < moment)
     }
 
     /// The moment itself if the clinic is open then; else one within the open hours before it, not all at closing time.

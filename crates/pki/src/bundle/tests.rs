@@ -162,6 +162,23 @@ fn other_contents_are_told_apart() {
 }
 
 #[test]
+fn a_name_that_would_lead_elsewhere_is_not_used_on_disk() {
+    let on_disk = |name: &str| {
+        let mut content = content();
+        content.file_name = name.to_owned();
+        content.name_on_disk().to_owned()
+    };
+    for name in ["202101010000777.p12", "client_cert (1).pfx", "証明書.P12"] {
+        assert_eq!(on_disk(name), name);
+    }
+    for name in ["", ".", "..", ".p12", "../a.p12", r"..\a.p12", "C:a.p12", "a\0.p12", "a.p12:stream.p12", "run.exe", "a.p12.lnk"] {
+        assert_eq!(on_disk(name), "bundle.p12", "{name:?}");
+    }
+    assert_eq!(on_disk(&format!("{}.p12", "a".repeat(252))), "bundle.p12");
+    assert_eq!(Content::new("../../etc/a.p12", "", b"").file_name, "a.p12");
+}
+
+#[test]
 fn nobody_and_strangers_to_age_are_no_recipients() {
     assert!(matches!(seal(&content(), &[]), Err(SealError::NoRecipient)));
     let key = DeviceKey::generate();

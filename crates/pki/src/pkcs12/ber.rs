@@ -3,6 +3,7 @@
 //! Java tools and NSS write PKCS#12 with lengths left open and byte strings in pieces, which readers of DER refuse.
 
 use x509_parser::asn1_rs::{Class, FromBer as _, Header, Length, Oid, Tag, ToDer as _};
+use zeroize::Zeroize as _;
 
 /// How deep objects may be nested. A bundle needs about 12.
 const DEPTH_MAX: usize = 32;
@@ -115,6 +116,14 @@ impl Node {
 
     pub(super) fn is(&self, tag: Tag) -> bool {
         self.class == Class::Universal && self.tag == tag
+    }
+
+    /// Overwrites what it holds, for what was encrypted before.
+    pub(super) fn wipe(&mut self) {
+        match &mut self.content {
+            Content::Bytes(bytes) => bytes.zeroize(),
+            Content::Parts(parts) => parts.iter_mut().for_each(Node::wipe),
+        }
     }
 
     /// Writes it as DER. The order inside of a SET stays: readers sort for themselves.

@@ -39,9 +39,11 @@ impl Envelope {
     pub(super) fn look_inside(&self, password: &str) -> Result<(), BundleError> {
         let Some(strict) = ber::read(&self.strict_safe) else { return Ok(()) };
         let mut iterations = self.iterations;
-        for hidden in strict.parts().iter().filter_map(|content| inside::contents(content, password)) {
+        for mut hidden in strict.parts().iter().filter_map(|content| inside::contents(content, password)) {
             iterations = iterations.saturating_add(work(&hidden));
-            acceptable(unsupported_scheme(&hidden).as_deref(), iterations)?;
+            let unsupported = unsupported_scheme(&hidden);
+            hidden.wipe();
+            acceptable(unsupported.as_deref(), iterations)?;
         }
         Ok(())
     }

@@ -29,6 +29,12 @@ async fn an_account_says_what_it_may_still_have() {
         account.bounds.iter().map(|b| (b.limit, b.per_seconds, &b.counting[..], b.used, b.reserved, &b.pressure[..])).collect();
     assert_eq!(told, [(2, None, "alive", 1, 1, "full"), (20, Some(31_536_000), "unrevoked", 1, 2, "ample")]);
     assert_eq!(quotas(&world.ledger, &tenant(), Some(&sakura_name()), world.now).await.unwrap(), accounts);
+    let wider = |limit: u32| format!("    - {{ name: reception, quota: {{ certificates: {limit} }} }}\n");
+    let world = World::with(&[&sakura(&["pc-1"], &wider(5))]).await;
+    let preview = world.preview(&[&sakura(&["pc-1", "pc-2", "pc-3", "pc-4"], &wider(5))]).await.unwrap();
+    let told: Vec<_> = preview.tight.iter().map(|tight| (&tight.account[..], &tight.bound.pressure[..], tight.bound.reserved)).collect();
+    assert_eq!((told, preview.over_quota.len()), (vec![("sakura/reception", "tight", 4)], 0));
+    assert!(world.preview(&[&sakura(&["pc-1", "pc-2", "pc-3"], &wider(5))]).await.unwrap().tight.is_empty());
 }
 
 /// The policy is possible, and was until two PCs were set up again and again: number 3 is refused, and named, before anybody is asked.

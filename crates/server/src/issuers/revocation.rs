@@ -129,26 +129,38 @@ impl Lists {
     /// A certificate stays on its list past its own end until every list without it has run out (RFC 5280, section 3.3, asks for one
     /// more list).
     async fn content(&self, (tenant, issuer, part): &Name, now: Timestamp) -> Result<Content, StoreError> {
-        let revoked = async |shard, limit| self.ledger.store().revoked(tenant, issuer, shard, now.before(LIST_LIFE), limit).await;
         match part {
             Part::Root => Ok(Content { url: None, revoked: vec![] }),
             Part::Shard(shard) => {
-                let url = self.ledger.store().shard(tenant, issuer, Some(*shard)).await?.map(|row| row.url);
-                Ok(Content { url, revoked: revoked(Some(*shard), u32::MAX).await? })
+                let store = self.ledger.store();
+                let url = store.shard(tenant, issuer, Some(*shard)).await?.map(|row| row.url);
+                Ok(Content { url, revoked: store.revoked(tenant, issuer, Some(*shard), now.before(LIST_LIFE), u32::MAX).await? })
             }
-            Part::Whole => {
-                let most = u32::try_from(SHARD_SIZE).unwrap_or(u32::MAX);
-                let all = revoked(None, most + 1).await?;
-                if all.len() as u64 <= SHARD_SIZE {
-                    return Ok(Content { url: None, revoked: all });
-                }
-                // From now on it says, critically, that it is a part: whoever relied on the whole is told, and lets nobody in by mistake.
-                // It says what its certificates say, wherever the server was when they were issued.
-                let named = self.ledger.store().sample(tenant, issuer, 0, now, 1).await?;
-                let url = named.last().and_then(|(_, der)| relying::list_of(der));
-                let url = url.unwrap_or_else(|| self.publication.list(tenant, issuer, Part::Whole));
-                Ok(Content { url: Some(url), revoked: revoked(Some(0), u32::MAX).await? })
-            }
+            Part::Whole => self.whole(tenant, issuer, now).await,
+        }
+    }
+
+    /// Everything that is revoked, as long as that is no more than fits into a shard. From then on it says, critically, that it is a
+    /// part, so that whoever relied on it lets nobody in by mistake: of what has no shard, at the address that those certificates name.
+    async fn whole(&self, tenant: &TenantName, issuer: &IssuerName, now: Timestamp) -> Result<Content, StoreError> {
+        let (store, alive_at) = (self.ledger.store(), now.before(LIST_LIFE));
+        let most = u32::try_from(SHARD_SIZE).unwrap_or(u32::MAX);
+        let revoked = store.revoked(tenant, issuer, None, alive_at, most + 1).await?;
+        if revoked.len() as u64 <= SHARD_SIZE {
+            return Ok(Content { url: None, revoked });
+        }
+        let named = store.sample(tenant, issuer, 0, now, 1).await?;
+        let url = named.last().and_then(|(_, der)| relying::list_of(der));
+        let url = url.unwrap_or_else(|| self.publication.list(tenant, issuer, Part::Whole));
+        Ok(Content { url: Some(url), revoked: store.revoked(tenant, issuer, Some(0), alive_at, u32::MAX).await? })
+    }
+
+    /// Some of the certificates that a list is for. Those that have a shard find nothing in the whole list, once it is too long for it.
+    async fn sample(&self, (tenant, issuer, part): &Name, now: Timestamp) -> Result<Vec<(Serial, Vec<u8>)>, StoreError> {
+        match part {
+            Part::Root => Ok(vec![]),
+            Part::Whole => self.ledger.store().sample(tenant, issuer, 0, now, SAMPLED).await,
+            Part::Shard(shard) => self.ledger.store().sample(tenant, issuer, *shard, now, SAMPLED).await,
         }
     }
 
@@ -187,24 +199,6 @@ impl Lists {
             }
         }
         Ok(Kept { number, made_at: now, looked_at: now, says: fingerprint(content), list: list.into() })
-    }
-}
-
-impl Lists {
-    /// Some of the certificates that a list is for.
-    async fn sample(&self, (tenant, issuer, part): &Name, now: Timestamp) -> Result<Vec<(Serial, Vec<u8>)>, StoreError> {
-        let store = self.ledger.store();
-        let shards = match part {
-            Part::Root => vec![],
-            Part::Shard(shard) => vec![*shard],
-            // What has a shard finds nothing in it any more, once it is too long for everything.
-            Part::Whole => vec![0],
-        };
-        let mut sample = vec![];
-        for shard in shards {
-            sample.extend(store.sample(tenant, issuer, shard, now, SAMPLED).await?);
-        }
-        Ok(sample)
     }
 }
 

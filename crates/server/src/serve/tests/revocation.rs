@@ -157,7 +157,7 @@ async fn r2_a_revoked_certificate_is_not_taken_for_good_again_because_the_databa
     let mut before = vec![];
     for path in paths {
         before.push(list(&world, path).await);
-        assert_eq!(before.last().unwrap().serials, [issued.serial.clone()]);
+        assert_eq!(before.last().unwrap().serials, std::slice::from_ref(&issued.serial));
     }
     forget_revocations(&world.place.path().join("state/tegata.db")).await;
     for (path, before) in paths.iter().zip(&before) {
