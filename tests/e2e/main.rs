@@ -6,4 +6,5 @@ mod journey;
 mod kill;
 mod notices;
 mod plan;
+mod portal;
 mod revoke;

@@ -21,13 +21,15 @@ pub struct World {
     folder: TempDir,
     port: u16,
     server: Option<Process>,
+    /// What the server is told beside where it lives.
+    options: Vec<String>,
 }
 
 impl World {
     /// Starts a server with a fresh state.
     pub fn start() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("tegata-e2e-").tempdir()?;
-        let mut world = Self { folder, port: free_port()?, server: None };
+        let mut world = Self { folder, port: free_port()?, server: None, options: Vec::new() };
         world.start_server()?;
         Ok(world)
     }
@@ -57,9 +59,18 @@ impl World {
     pub fn launch_server_with(&mut self, more: &[&str]) -> Result<()> {
         let (state, listen) = (self.path("server"), format!("127.0.0.1:{}", self.port));
         let arguments = ["serve".into(), "--state".into(), state.into_os_string(), "--listen".into(), listen.into()];
-        let arguments = arguments.into_iter().chain(more.iter().map(Into::into));
+        let arguments = arguments.into_iter().chain(self.options.iter().map(Into::into)).chain(more.iter().map(Into::into));
         self.server = Some(Process::start(&binary("tegata"), arguments, &self.path("server.log"))?);
         Ok(())
+    }
+
+    /// Starts the server anew, with further options.
+    pub fn restart_server_with(&mut self, options: &[&str]) -> Result<()> {
+        if let Some(server) = &mut self.server {
+            server.stop(PATIENCE)?;
+        }
+        self.options = options.iter().map(ToString::to_string).collect();
+        self.start_server()
     }
 
     /// Waits until the server answers a question.

@@ -13,6 +13,10 @@ use crate::name::{
 };
 use crate::vendor::Expectation;
 
+mod portal;
+
+pub use portal::*;
+
 /// Everything that one tenant declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
@@ -61,6 +65,8 @@ pub struct ClinicNetwork {
     pub backup: BackupRule,
     /// How many certificates that still work may be replaced at the same time.
     pub replace_at_once: u32,
+    /// The issuer from whose portal its staff get certificates for PCs without an agent.
+    pub portal: Option<IssuerName>,
 }
 
 /// How people are told of what is due.
@@ -401,6 +407,8 @@ pub struct Issuer {
     pub name: IssuerName,
     /// How.
     pub kind: IssuerKind,
+    /// What its portal hands out; only Tegata's own authorities have one.
+    pub portal: Option<Portal>,
 }
 
 /// How an issuer comes to a certificate.

@@ -13,6 +13,7 @@ use tegata_core::time::Timestamp;
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::policy::PolicyError;
+use crate::store::portal::PortalChange;
 use crate::store::{Batch, CertificateFilter, CertificateRow, Change, DeviceRow, NewRecord, StoreError};
 use crate::turn::observe;
 use crate::words;
@@ -81,13 +82,34 @@ async fn try_revoke_certificate(
     serial: &Serial,
     why: &RevokeRequest,
 ) -> Result<(), AskError> {
-    let row = certificate(ledger, ask.tenant, serial).await?;
+    let row = match certificate(ledger, ask.tenant, serial).await {
+        Err(AskError::NotFound(_)) => return revoke_from_portal(ledger, bells, ask, serial, why).await,
+        row => row?,
+    };
     if row.revoked_at.is_some() {
         return Ok(());
     }
     let mut batch = Batch { records: vec![], changes: vec![ask.nudge(row.slot.clinic.clone())] };
     ask.revoke(&row, why.reason.into(), json!({ "serial": serial.to_string(), "note": why.note }), &mut batch);
     ledger.record((), batch).await?;
+    bells.ring_turn();
+    Ok(())
+}
+
+/// A certificate that a person has got from the portal is on no device that would have to be looked at.
+async fn revoke_from_portal(ledger: &Ledger, bells: &Bells, ask: Ask<'_>, serial: &Serial, why: &RevokeRequest) -> Result<(), AskError> {
+    let row = ledger.store().portal_certificate(serial).await?.filter(|row| row.draft.account.tenant == *ask.tenant);
+    let row = row.ok_or(AskError::NotFound("certificate"))?;
+    if row.revoked_at.is_some() {
+        return Ok(());
+    }
+    let because = why.reason.into();
+    let details = json!({ "serial": serial.to_string(), "memo": row.draft.memo, "because": words::cause(because), "note": why.note });
+    let object = crate::portal::object(&row.draft.account);
+    let records = [Stage::Intended, Stage::Done].map(|stage| ask.record(stage, "portal.revoke", &object, details.clone()));
+    let revoke = Change::Portal(PortalChange::Revoke { serial: *serial, at: ask.now, because });
+    let changes = vec![revoke, ask.nudge(row.draft.account.clinic.clone())];
+    ledger.record((), Batch { records: records.into(), changes }).await?;
     bells.ring_turn();
     Ok(())
 }

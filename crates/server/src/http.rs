@@ -1,12 +1,12 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`agent`] answers devices, [`people`], [`vendor`] and [`notices`] answer bearer tokens, [`public`] and [`revocation`] answer anyone. How
-//! the server says no is made in
-//! [`refuse`] alone.
+//! [`agent`] answers devices, [`people`], [`vendor`] and [`notices`] answer bearer tokens, [`public`] and [`revocation`] answer anyone,
+//! [`portal`] answers browsers. How the server says no is made in [`refuse`] alone.
 
 pub mod agent;
 pub mod notices;
 pub mod people;
+pub mod portal;
 pub mod public;
 pub mod refuse;
 pub mod revocation;
@@ -37,6 +37,7 @@ use crate::issuers::order::Issuance;
 use crate::issuers::revocation::Lists;
 use crate::mail::Mailer;
 use crate::notify::keys::WebhookKeys;
+use crate::portal::Desk;
 use crate::tls::Peer;
 
 /// How long an ordinary request may take, its body included.
@@ -71,6 +72,8 @@ pub struct App {
     pub mailer: Option<Mailer>,
     /// Makes the keys of webhooks.
     pub webhook_keys: Arc<WebhookKeys>,
+    /// Serves staff whose PC has no agent.
+    pub desk: Desk,
 }
 
 /// Who may use a route.
@@ -130,7 +133,8 @@ impl Route {
 /// Every route that there is.
 pub fn routes() -> Vec<Route> {
     let people = [people::routes(), vendor::routes(), notices::routes()].into_iter().flatten();
-    agent::routes().into_iter().chain(people).chain(public::routes()).chain(revocation::routes()).collect()
+    let anyone = [public::routes(), revocation::routes(), portal::routes()].into_iter().flatten();
+    agent::routes().into_iter().chain(people).chain(anyone).collect()
 }
 
 /// Puts the routes together.

@@ -14,6 +14,7 @@ pub mod mail;
 mod manifest;
 pub mod notify;
 pub mod policy;
+pub mod portal;
 #[cfg(test)]
 mod pretend;
 pub mod receipts;

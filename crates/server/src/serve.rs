@@ -15,7 +15,6 @@ use tegata_api::v1::fleet::Access;
 use tegata_core::name::TenantName;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +33,7 @@ use crate::mail::{MailError, MailSettings, Mailer};
 use crate::notify::keys::WebhookKeys;
 use crate::notify::post::Post;
 use crate::notify::webhook::Hooks;
+use crate::portal::{Desk, PortalKey};
 use crate::serve::certificate::{CertificateError, ServerCertificate};
 use crate::serve::folder::{Folder, FolderError};
 use crate::store::StoreError;
@@ -153,7 +153,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
         None => None,
     };
     let seal = folder.seal()?;
-    let code_key = CodeKey::of(&seal);
+    let (code_key, portal_key) = (CodeKey::of(&seal), PortalKey::of(&seal));
     let webhook_keys = Arc::new(WebhookKeys::of(&seal));
     folder.keep_database_private()?;
     let ledger = Ledger::new(Arc::new(Sqlite::open(&folder.database()).await?));
@@ -168,8 +168,10 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let certificate = base.certificate(server.clone(), certificate_names(&config, address)).await?;
     let tls = tls::config(&devices, certificate)?;
     let published_at = plain.as_ref().map_or(access.server.clone(), |(_, address)| host_and_port("http", &config, *address));
-    let app = base.app(authorities, devices.clone(), server, code_key, &published_at);
+    let desk = base.desk(authorities.clone(), portal_key, (&access.server, &published_at));
+    let app = base.app(authorities, devices.clone(), server, code_key, &published_at, desk);
     app.issuance.finish_drafts().await?;
+    app.desk.forget_drafts().await?;
 
     base.take_turns();
     base.send_post();
@@ -239,8 +241,31 @@ impl Base {
         Ok(certificate)
     }
 
+    /// Where staff without an agent are served.
+    fn desk(&self, authorities: Arc<Authorities>, key: PortalKey, (address, published_at): (&str, &str)) -> Desk {
+        Desk {
+            ledger: self.ledger.clone(),
+            bells: self.bells.clone(),
+            clock: self.clock.clone(),
+            authorities,
+            address: address.into(),
+            publication: Publication::at(published_at),
+            mailer: self.mailer.clone(),
+            key: key.into(),
+            tasks: self.running.tasks.clone(),
+        }
+    }
+
     /// What the routes are answered from.
-    fn app(&self, authorities: Arc<Authorities>, devices: Arc<Signer>, server: Arc<Signer>, code_key: CodeKey, address: &str) -> App {
+    fn app(
+        &self,
+        authorities: Arc<Authorities>,
+        devices: Arc<Signer>,
+        server: Arc<Signer>,
+        code_key: CodeKey,
+        address: &str,
+        desk: Desk,
+    ) -> App {
         let (ledger, bells, clock) = (self.ledger.clone(), self.bells.clone(), self.clock.clone());
         let publication = Publication::at(address);
         let enrolment = Enrolment::new(ledger.clone(), bells.clone(), clock.clone(), devices, server, code_key);
@@ -267,6 +292,7 @@ impl Base {
             stopping,
             mailer: self.mailer.clone(),
             webhook_keys: self.webhook_keys.clone(),
+            desk,
         }
     }
 
@@ -287,9 +313,9 @@ impl Base {
         self.running.until_stopping(watch::Folder { tenant, path, ledger, bells, clock }.watch());
     }
 
-    fn open_door(&self, listener: TcpListener, tls: rustls::ServerConfig, devices: &Signer, app: App) {
+    fn open_door(&self, listener: TcpListener, tls: tls::Handshakes, devices: &Signer, app: App) {
         let Running { stopping, ending, tasks } = self.running.clone();
-        let (tls, device_authority) = (Some(TlsAcceptor::from(Arc::new(tls))), devices.common_name().to_owned());
+        let (tls, device_authority) = (Some(tls), devices.common_name().to_owned());
         let door = Door { tls, device_authority, app: http::router(app), stopping, ending, tasks };
         self.running.tasks.spawn(door.open(listener));
     }

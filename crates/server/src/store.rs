@@ -4,6 +4,7 @@
 //! them, in one durable transaction. Nothing else writes. Many batches may share one `fsync`.
 
 pub mod notices;
+pub mod portal;
 pub mod revocation;
 pub mod sqlite;
 
@@ -171,6 +172,9 @@ pub enum Change {
     PutAuthority(AuthorityRow),
     /// Keeps a token. An earlier one of the same name and tenant is gone.
     PutToken(TokenRow),
+
+    /// What the portal does.
+    Portal(portal::PortalChange),
 }
 
 /// A policy document as it is kept: parsed, canonical, without comments.
@@ -495,6 +499,8 @@ pub struct Snapshot {
     pub devices: BTreeMap<DeviceId, DeviceRow>,
     /// Installer files on record that lie on these devices, and whether they were ordered away.
     pub installers: Vec<(DeviceId, FileHash, bool)>,
+    /// What the clinic's accounts hold from the portal.
+    pub portal: Vec<portal::PortalSeat>,
 }
 
 /// Which certificates are meant.
@@ -510,7 +516,7 @@ pub struct CertificateFilter {
 
 /// What the server needs from a database.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: portal::PortalQueries + Send + Sync + 'static {
     /// Applies a batch. When this returns `Ok`, it survives a power cut; when it returns `Conflict`, nothing has changed.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
 

@@ -29,6 +29,11 @@ use tegata_server::store::{
     Draft, Holder, Issued, NewRecord, OrderRow, OrderState, Part, Store, StoreError, TakenIn, TokenRow,
 };
 
+#[path = "store_contract/portal.rs"]
+mod portal;
+
+use portal::*;
+
 /// A database that can be closed and opened again.
 #[async_trait]
 trait Backend: Send + Sync {
@@ -102,6 +107,11 @@ contract! {
     what_expires_is_found_soonest_first,
     a_webhooks_keys_count_up_by_one,
     authorities_are_kept_once,
+    a_portal_code_is_tried_a_few_times_and_used_once,
+    i1_a_portal_draft_is_signed_once_or_forgotten,
+    a_memo_is_one_living_certificates_and_room_is_kept,
+    portal_certificates_follow_each_other_and_are_revoked_in_the_issuers_list,
+    a_renewed_file_is_delivered_once,
     tokens_are_kept,
     a_refused_guard_leaves_nothing_of_its_batch,
     a2_records_and_changes_live_and_die_together,

@@ -12,11 +12,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod clinic;
+mod portal;
 mod profile;
 mod target;
 mod written;
 
 pub use clinic::*;
+pub use portal::*;
 pub use profile::*;
 pub use target::*;
 pub use written::*;

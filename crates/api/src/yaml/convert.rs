@@ -8,10 +8,11 @@ use tegata_core::policy;
 use super::gather::{At, Gather, Wrong};
 use super::written;
 use crate::hint::quote;
-use crate::v1::policy::{BackupTargetSpec, IssuerSpec, IssuerType, S3, Sftp};
+use crate::v1::policy::{BackupTargetSpec, IssuerSpec, IssuerType, PortalSpec, S3, Sftp};
 
 mod clinic;
 mod expect;
+mod portal;
 mod profile;
 
 pub(super) use clinic::clinic;
@@ -65,7 +66,16 @@ pub(super) fn issuer(name: Option<IssuerName>, spec: &IssuerSpec, gather: &mut G
         gather.say_of_key(&at.key("url"), Wrong::new("only an issuer of type orcamo has a url", "delete it, or write type: orcamo"));
         return None;
     }
-    Some(policy::Issuer { name: name?, kind: kind? })
+    let portal = spec.portal.as_ref().map(|written| portal_of(spec.kind, written, &at.key("portal"), gather));
+    Some(policy::Issuer { name: name?, kind: kind?, portal: portal.map_or(Some(None), |read| read.map(Some))? })
+}
+
+fn portal_of(kind: IssuerType, written: &PortalSpec, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::Portal> {
+    if kind == IssuerType::Ca {
+        return portal::portal(written, at, gather);
+    }
+    gather.say_of_key(at, Wrong::new("only an issuer of type ca has a portal", "delete it; a vendor has a portal of its own"));
+    None
 }
 
 fn orcamo(spec: &IssuerSpec, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::IssuerKind> {

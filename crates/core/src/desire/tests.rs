@@ -23,6 +23,7 @@ fn clinic(name: &str, slug: &str) -> ClinicNetwork {
         installers: InstallerRule { remove: RemoveInstallers::AfterProof, folders: BTreeSet::new() },
         backup: BackupRule::default(),
         replace_at_once: 3,
+        portal: None,
     }
 }
 
@@ -57,8 +58,8 @@ fn group() -> Tenant {
     sakura.guests = ["momiji/note-1", "momiji/gone"].map(|guest| guest.parse().unwrap()).into();
     let mut momiji = clinic("momiji", "momiji");
     momiji.devices.insert("note-1".parse().unwrap(), device(&[("room", "reception")]));
-    let ca = Issuer { name: "portal".parse().unwrap(), kind: IssuerKind::Ca { common_name: "Portal CA".parse().unwrap() } };
-    let vendor = Issuer { name: "orca".parse().unwrap(), kind: IssuerKind::Vendor };
+    let ca = Issuer { name: "portal".parse().unwrap(), kind: IssuerKind::Ca { common_name: "Portal CA".parse().unwrap() }, portal: None };
+    let vendor = Issuer { name: "orca".parse().unwrap(), kind: IssuerKind::Vendor, portal: None };
     let own = KeyOrigin::Device(KeyAlgorithm::EcdsaP256);
     let profiles = [profile("karte", "portal", own), profile("weborca", "orca", KeyOrigin::Vendor), profile("odd", "orca", own)];
     Tenant {

@@ -18,7 +18,7 @@ pub fn empty_tenant() -> Result<Tenant, String> {
     let portal = IssuerKind::Ca { common_name: read("Portal CA")? };
     let renewing = IssuerKind::Orcamo { url: "https://auth.example.jp".to_owned() };
     let issuers = [("portal", portal), ("vendor", IssuerKind::Vendor), (RENEWING, renewing)];
-    let issuers = issuers.into_iter().map(|(name, kind)| Ok(Issuer { name: read(name)?, kind }));
+    let issuers = issuers.into_iter().map(|(name, kind)| Ok(Issuer { name: read(name)?, kind, portal: None }));
     Ok(Tenant {
         name: read("pretend")?,
         clinics: BTreeMap::new(),
@@ -102,6 +102,7 @@ fn empty_clinic(name: &ClinicName) -> Result<ClinicNetwork, String> {
         installers: InstallerRule { remove: RemoveInstallers::AfterProof, folders: BTreeSet::new() },
         backup: BackupRule::default(),
         replace_at_once: 0,
+        portal: None,
     })
 }
 

@@ -28,6 +28,7 @@ fn clinic() -> ClinicNetwork {
         installers: InstallerRule { remove: RemoveInstallers::Never, folders: BTreeSet::new() },
         backup: BackupRule::default(),
         replace_at_once: 1,
+        portal: None,
     }
 }
 

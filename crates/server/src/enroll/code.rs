@@ -109,7 +109,7 @@ fn canonical(text: &str) -> Option<Zeroizing<String>> {
 }
 
 /// Full-width forms of ASCII (U+FF01 to U+FF5E) lie in the same order as ASCII itself.
-fn half_width(character: char) -> char {
+pub(crate) fn half_width(character: char) -> char {
     match character {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(character) - 0xfee0).unwrap_or(character),
         other => other,

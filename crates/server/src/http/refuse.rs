@@ -17,6 +17,9 @@ use crate::issuers::authorities::AuthorityError;
 use crate::issuers::order::IssueError;
 use crate::notify::keys::SecretError;
 use crate::policy::{ApplyError, PolicyError};
+use crate::portal::PortalError;
+use crate::portal::renewal::Denial;
+use crate::portal::words;
 use crate::receipts::ReceiptError;
 use crate::store::StoreError;
 use crate::turn::TurnError;
@@ -94,10 +97,48 @@ impl Refusal {
         Self::malformed("this path does not take this method").status(StatusCode::METHOD_NOT_ALLOWED)
     }
 
+    /// A page asks for something that it was not given.
+    pub fn broken_page() -> Self {
+        Self::new(Code::Internal, "the server has failed").detail("the cause is in the server's log")
+    }
+
     /// The request took too long.
     pub fn too_slow() -> Self {
         Self::new(Code::Busy, "the request took too long").detail("send it again").retry_after(5)
     }
+}
+
+/// The HTTP status of a page that says what went wrong.
+pub fn page_status(error: &PortalError) -> StatusCode {
+    match error {
+        PortalError::Unknown | PortalError::NoCertificate => StatusCode::NOT_FOUND,
+        PortalError::SignedOut => StatusCode::UNAUTHORIZED,
+        PortalError::Forged | PortalError::WrongCode(_) | PortalError::SpentCode | PortalError::ExpiredCode => StatusCode::FORBIDDEN,
+        PortalError::MemoTaken | PortalError::Full { .. } | PortalError::Revoked | PortalError::Followed => StatusCode::CONFLICT,
+        PortalError::ClockOff(_)
+        | PortalError::NotAnAddress
+        | PortalError::NotACode
+        | PortalError::NoMemo
+        | PortalError::UnreadableMemo
+        | PortalError::BadLabel => StatusCode::UNPROCESSABLE_ENTITY,
+        PortalError::NoMail | PortalError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        PortalError::Authority(_) | PortalError::Key(_) | PortalError::Policy(_) | PortalError::Store(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+/// The certificate that was shown is not renewed, in the words that ORCAMO's clients know.
+pub fn not_permitted(denial: Denial) -> axum::response::Response {
+    (StatusCode::FORBIDDEN, [(CONTENT_TYPE, "text/plain; charset=utf-8")], words::denial(denial)).into_response()
+}
+
+/// Nothing is renewed for the moment, in the words that ORCAMO's clients know.
+pub fn maintenance() -> axum::response::Response {
+    let text =
+        "MAINTENANCE\n今は更新できません。しばらくしてからお試しください。\nNothing can be renewed now. Please try again in a while.\n";
+    let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (RETRY_AFTER, "60")];
+    (StatusCode::SERVICE_UNAVAILABLE, headers, text).into_response()
 }
 
 /// The HTTP status of each code, where nothing more particular is known.

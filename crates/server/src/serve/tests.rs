@@ -4,6 +4,7 @@ mod enrolment;
 mod issuance;
 mod lifecycle;
 mod notices;
+mod portal;
 mod relying;
 mod revocation;
 mod tenants;

@@ -5,6 +5,7 @@ mod changes;
 mod crowd;
 mod lookup;
 mod notices;
+mod portal;
 mod revocation;
 mod rows;
 mod settings;

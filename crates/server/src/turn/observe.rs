@@ -93,6 +93,11 @@ fn observed(snapshot: &Snapshot, now: Timestamp, since: Timestamp) -> Observed {
             count(observed.accounts.entry(account.clone()).or_default(), row, now, since);
         }
     }
+    for seat in &snapshot.portal {
+        let account = observed.accounts.entry(seat.account.clone()).or_default();
+        account.alive += u32::from(seat.takes_a_place_until >= now);
+        account.issued_at.extend(Some(seat.applied_at).filter(|at| *at >= since));
+    }
     for order in snapshot.orders.iter().filter(|order| order.state == OrderState::Open) {
         observed.slots.entry(order.slot.clone()).or_default().order = Some(open(order));
     }

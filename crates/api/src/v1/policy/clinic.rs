@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ClosedDays, DeviceReference, FacilitySlug, InstitutionNumber, Mail, Name, OpenHours, Span, Text, WebhookUrl};
+use super::{ClinicPortal, ClosedDays, DeviceReference, FacilitySlug, InstitutionNumber, Mail, Name, OpenHours, Span, Text, WebhookUrl};
 
 /// One clinic: its people, its PCs, and which certificate goes where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +57,9 @@ pub struct ClinicNetworkSpec {
     /// How fast changes go through the clinic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+    /// Where its staff get certificates for PCs without an agent: web pages for whoever reads an account's mail. Left out: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portal: Option<ClinicPortal>,
 }
 
 /// When a clinic is open.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Anchor, FileName, Name, Notice, Span, Text, Thumbprint, Url};
+use super::{Anchor, FileName, Name, Notice, PortalSpec, Span, Text, Thumbprint, Url};
 
 /// How certificates for one system are made, installed, used and renewed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -292,6 +292,9 @@ pub struct IssuerSpec {
     /// For `orcamo`: whom devices ask for a successor, with the certificate that they hold: `https://host`, perhaps with a port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<Url>,
+    /// For `ca`: what staff whose PC has no agent get from web pages. Left out: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portal: Option<PortalSpec>,
 }
 
 /// How certificates come about.

@@ -23,10 +23,25 @@ pub(super) fn check(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, declare
     let at = root.key("spec");
     guests(written, clinic, declared, &at.key("guests"), gather);
     certificates(written, clinic, declared, &at.key("certificates"), gather);
+    portal(written, declared, &at.key("portal"), gather);
     let at_backup = at.key("backup");
     let at_targets = at_backup.key("targets");
     for (index, target) in written.backup.iter().flat_map(|backup| &backup.targets).enumerate() {
         referred(&declared.targets, declared.is_broken, Kind::BackupTarget, &target.0, &at_targets.item(index), gather);
+    }
+}
+
+fn portal(written: &ClinicNetworkSpec, declared: &Declared<'_>, at: &At<'_>, gather: &mut Gather<'_>) {
+    let Some(portal) = &written.portal else { return };
+    let at_issuer = at.key("issuer");
+    let issuer = referred(&declared.issuers, declared.is_broken, Kind::Issuer, &portal.issuer.0, &at_issuer, gather);
+    if issuer.is_some_and(|issuer| issuer.portal.is_none()) {
+        let message = format!("the issuer {} has no portal", quote(&portal.issuer.0));
+        gather.say(&at_issuer, Wrong::new(message, "write portal: { validity: 3y } into the issuer's spec, or name another"));
+    }
+    if !written.accounts.iter().any(|account| account.mail.is_some()) {
+        let wrong = Wrong::new("nobody could sign in: no account of this clinic has a mail address", "write mail: into an account");
+        gather.say_of_key(at, wrong);
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
         let at = at_backup.key("targets");
         set(&backup.targets, &at, gather, |name, at, gather| gather.name(at, &name.0), |name| name.0.clone())
     });
+    let portal = optional(spec.portal.as_ref(), |portal| gather.name(&at.key("portal").key("issuer"), &portal.issuer.0));
     let installers = installers(spec.installers.as_ref(), &at.key("installers"), gather);
     Some(policy::ClinicNetwork {
         name: name?,
@@ -67,6 +68,7 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
         installers,
         backup: policy::BackupRule { targets: targets.unwrap_or_default() },
         replace_at_once: spec.rollout.as_ref().map_or(REPLACE_AT_ONCE, |rollout| rollout.replace_at_once),
+        portal: portal?,
     })
 }
 

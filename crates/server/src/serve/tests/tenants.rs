@@ -109,6 +109,23 @@ fn the_routes_are_those_of_the_wire() {
         Anyone GET /crl/{tenant}/{issuer}/{file}
         Anyone POST /ocsp/{tenant}/{issuer}
         Anyone GET /ocsp/{tenant}/{issuer}/{*request}
+        Anyone GET /portal/{tenant}/{clinic}
+        Anyone POST /portal/{tenant}/{clinic}/apply
+        Anyone GET /portal/{tenant}/{clinic}/code
+        Anyone POST /portal/{tenant}/{clinic}/code
+        Anyone POST /portal/{tenant}/{clinic}/sign-out
+        Anyone GET /portal/{tenant}/{clinic}/certificates
+        Anyone GET /portal/{tenant}/{clinic}/certificates.zip
+        Anyone GET /portal/{tenant}/{clinic}/new
+        Anyone POST /portal/{tenant}/{clinic}/new
+        Anyone GET /portal/{tenant}/{clinic}/certificates/{serial}/file
+        Anyone POST /portal/{tenant}/{clinic}/certificates/{serial}/remarks
+        Anyone POST /portal/{tenant}/{clinic}/certificates/{serial}/renew
+        Anyone GET /portal/{tenant}/{clinic}/certificates/{serial}/revoke
+        Anyone POST /portal/{tenant}/{clinic}/certificates/{serial}/revoke
+        Anyone GET /portal-assets/{file}
+        Anyone POST /api/cert
+        Anyone GET /api/cert/file
     "#]]
     .assert_eq(&table);
 }

@@ -104,6 +104,8 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
 
         Change::PutAuthority(authority) => put_authority(db, authority).await,
         Change::PutToken(token) => put_token(db, token).await,
+
+        Change::Portal(change) => super::portal::apply(db, change).await,
     }
 }
 

@@ -49,7 +49,8 @@ pub(super) async fn revoked(
 
 const REVOKED_IN_SHARD: &str = "SELECT serial, revoked_at, revoked_because FROM serials
     WHERE tenant = ?1 AND issuer = ?2 AND shard = ?5 AND revoked_at IS NOT NULL AND not_after >= ?3 ORDER BY serial LIMIT ?4";
-const REVOKED: &str = "SELECT serial, revoked_at, revoked_because FROM serials
+/// The shard is asked for because rows of several tables come in order only by what they give.
+const REVOKED: &str = "SELECT serial, revoked_at, revoked_because, shard FROM serials
     WHERE tenant = ?1 AND issuer = ?2 AND revoked_at IS NOT NULL AND not_after >= ?3 ORDER BY shard, serial LIMIT ?4";
 
 fn revoked_row(row: &Columns) -> Result<RevokedRow, StoreError> {

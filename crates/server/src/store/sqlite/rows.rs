@@ -41,14 +41,14 @@ impl Columns {
         self.row.try_get(column).map_err(|error| self.corrupt(error))
     }
 
-    fn text<T: FromStr>(&self, column: &'static str) -> Result<T, StoreError>
+    pub(super) fn text<T: FromStr>(&self, column: &'static str) -> Result<T, StoreError>
     where
         T::Err: Error + Send + Sync + 'static,
     {
         self.raw::<&str>(column)?.parse().map_err(|error: T::Err| self.corrupt(Unreadable(format!("{column}: {error}"))))
     }
 
-    fn optional_text<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, StoreError>
+    pub(super) fn optional_text<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, StoreError>
     where
         T::Err: Error + Send + Sync + 'static,
     {
@@ -60,7 +60,7 @@ impl Columns {
         bytes.try_into().map_err(|_| self.corrupt(Unreadable(format!("{column}: expected {N} bytes, found {}", bytes.len()))))
     }
 
-    fn optional_bytes<const N: usize>(&self, column: &'static str) -> Result<Option<[u8; N]>, StoreError> {
+    pub(super) fn optional_bytes<const N: usize>(&self, column: &'static str) -> Result<Option<[u8; N]>, StoreError> {
         if self.raw::<Option<&[u8]>>(column)?.is_some() { self.bytes(column).map(Some) } else { Ok(None) }
     }
 

@@ -24,6 +24,7 @@ pub(super) async fn read(pool: &SqlitePool, clinic: &ClinicId, history_since: Ti
     let confirmed = all(&mut *db, "confirmations", of(CONFIRMATIONS, clinic), Columns::confirmation).await?;
     let renewals_asked = all(&mut *db, "renewals_asked", of(RENEWALS, clinic), Columns::slot).await?;
     let devices = all(&mut *db, "devices", of(DEVICES, clinic), Columns::device).await?;
+    let portal = all(&mut *db, "portal_certificates", of(super::portal::SEATS, clinic), super::portal::seat).await?;
     let installers = all(&mut *db, "installers_seen", of(INSTALLERS, clinic), installer_seen).await?;
     transaction.commit().await.map_err(database)?;
     let devices = devices.into_iter().map(|row| (row.device.clone(), row)).collect();
@@ -31,7 +32,7 @@ pub(super) async fn read(pool: &SqlitePool, clinic: &ClinicId, history_since: Ti
     for (serial, dependant) in confirmed {
         confirmations.entry(serial).or_default().insert(dependant);
     }
-    Ok(Snapshot { nudges, orders, certificates, confirmations, renewals_asked, devices, installers })
+    Ok(Snapshot { nudges, orders, certificates, confirmations, renewals_asked, devices, installers, portal })
 }
 
 fn installer_seen(row: &Columns) -> Result<(DeviceId, FileHash, bool), StoreError> {

@@ -146,7 +146,7 @@ async fn r1_revocation_is_answered_by_index_however_much_is_revoked() {
             "COVERING INDEX certificates_revoked_in_shard (tenant=? AND issuer=? AND shard=?)",
         ),
         (
-            "SELECT serial, revoked_at, revoked_because FROM serials
+            "SELECT serial, revoked_at, revoked_because, shard FROM serials
              WHERE tenant = 'a' AND issuer = 'b' AND revoked_at IS NOT NULL AND not_after >= 5 ORDER BY shard, serial LIMIT 9",
             "COVERING INDEX certificates_revoked_in_shard (tenant=? AND issuer=?)",
         ),
