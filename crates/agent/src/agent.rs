@@ -11,6 +11,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::backoff::Backoff;
 use crate::browser;
+use crate::bundle_key;
 use crate::chance;
 use crate::converge::{Device, Retries};
 use crate::disk::{self, DiskError};
@@ -27,6 +28,7 @@ use crate::server::{Online, retry_after};
 use crate::settings::Settings;
 use crate::state::State;
 use crate::sweep::{SweepError, Sweeper};
+use crate::vendor;
 
 /// How often everything is looked at and reported although nothing has happened, give or take a quarter.
 const LOOK_EVERY: Duration = Duration::from_secs(3_600);
@@ -119,6 +121,8 @@ impl Agent {
             browser: browser::of_this_pc(state, &settings),
             prober: Box::new(probe::Online::new(state, &settings.resolve)),
             server: Rc::new(Online::new(&settings.server, &identity)?),
+            bundle_key: Rc::new(bundle_key::of(state)?),
+            vendor: Rc::new(vendor::Online::new(state, &settings.resolve)),
         };
         Self::with(settings, identity, device)
     }
@@ -130,7 +134,7 @@ impl Agent {
         Ok(Self {
             link: Link::open(&device.state, name)?,
             installer_limit: Limit::open(&device.state.installer_removals())?,
-            facts: facts::gather(device.keystores.names()),
+            facts: facts::gather(device.keystores.names(), device.bundle_key.recipient()),
             telling: Telling { last: None, due: true, backoff: Backoff::default(), at: now },
             retries: Retries::default(),
             seen: Seen::default(),

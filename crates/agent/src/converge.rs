@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use tegata_api::v1::device::BrowserRule;
 use tegata_core::install::{self, Event, Stage, Step};
-use tegata_core::name::{Sha256, SlotId};
-use tokio::time::{Duration, Instant};
+use tegata_core::name::{OrderId, Sha256, SlotId};
+use tegata_pki::bundle::DeviceKey;
+use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::browser::Browser;
@@ -16,12 +17,14 @@ use crate::inventory::Inventory;
 use crate::journal::{Entry, Journal};
 use crate::keystore::Keystores;
 use crate::limit::Limit;
-use crate::manifest::{Manifest, Slot};
+use crate::manifest::{Manifest, Slot, Source};
 use crate::probe::Prober;
 use crate::receipts::Receipts;
 use crate::server::{self, Server};
 use crate::state::State;
+use crate::vendor::Vendor;
 
+mod sources;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -51,34 +54,53 @@ pub struct Device {
     pub prober: Box<dyn Prober>,
     /// The server.
     pub server: Rc<dyn Server>,
+    /// Opens vendors' files that were sealed for this PC.
+    pub bundle_key: Rc<DeviceKey>,
+    /// Vendors whose certificates renew themselves.
+    pub vendor: Rc<dyn Vendor>,
 }
 
 /// When things that failed are tried again. In memory only: a restarted agent tries at once.
 #[derive(Default)]
 pub struct Retries {
-    slots: BTreeMap<SlotId, (Backoff, Instant)>,
+    slots: BTreeMap<SlotId, Waiting>,
     rest: Backoff,
     rest_at: Option<Instant>,
+}
+
+/// One slot that waits for its next try.
+struct Waiting {
+    backoff: Backoff,
+    at: Instant,
+    /// What is the matter will not pass by itself soon: another manifest is no reason to try, unless it says something else here.
+    on: Option<(OrderId, Source)>,
 }
 
 impl Retries {
     /// When the next try is due, if anything failed.
     pub fn next(&self) -> Option<Instant> {
-        self.slots.values().map(|(_, at)| *at).chain(self.rest_at).min()
+        self.slots.values().map(|waiting| waiting.at).chain(self.rest_at).min()
     }
 
-    /// Forgets all failures: a new manifest deserves a fresh try.
+    /// Forgets failures: a new manifest deserves a fresh try. What only a person can help waits on, as long as it asks for the same.
     pub fn forget(&mut self) {
-        *self = Self::default();
+        self.slots.retain(|_, waiting| waiting.on.is_some());
+        self.rest_ended(true);
     }
 
-    fn is_due(&self, slot: &SlotId) -> bool {
-        self.slots.get(slot).is_none_or(|(_, at)| *at <= Instant::now())
+    fn is_due(&self, slot: &Slot) -> bool {
+        let Some(waiting) = self.slots.get(&slot.id) else { return true };
+        let asks_for_another = waiting.on.as_ref().is_some_and(|(order, source)| slot.order != Some(*order) || slot.source != *source);
+        asks_for_another || waiting.at <= Instant::now()
     }
 
-    fn slot_failed(&mut self, slot: &SlotId, at_least: Option<Duration>) {
-        let (backoff, at) = self.slots.entry(slot.clone()).or_insert((Backoff::default(), Instant::now()));
-        *at = Instant::now() + backoff.failed(chance::number(), at_least);
+    fn slot_failed(&mut self, slot: &Slot, problem: &StepError) {
+        let fresh = || Waiting { backoff: Backoff::default(), at: Instant::now(), on: None };
+        let waiting = self.slots.entry(slot.id.clone()).or_insert_with(fresh);
+        let wait = waiting.backoff.failed(chance::number(), problem.server().and_then(server::retry_after));
+        let patience = problem.patience();
+        waiting.at = Instant::now() + wait + patience.unwrap_or_default();
+        waiting.on = slot.order.filter(|_| patience.is_some()).map(|order| (order, slot.source.clone()));
     }
 
     fn slot_succeeded(&mut self, slot: &SlotId) {
@@ -110,7 +132,7 @@ impl Device {
     pub async fn converge(&mut self, manifest: &Manifest, retries: &mut Retries) -> Outcome {
         let mut outcome = Outcome::default();
         for slot in &manifest.slots {
-            if retries.is_due(&slot.id) {
+            if retries.is_due(slot) {
                 self.lead(manifest, slot, retries, &mut outcome).await;
             }
         }
@@ -180,7 +202,7 @@ impl Device {
             Err(problem) => {
                 tracing::warn!(slot = %slot.id, problem = crate::told(problem), "a step failed and will be tried again");
                 outcome.limited |= matches!(problem, StepError::Limited);
-                retries.slot_failed(&slot.id, problem.server().and_then(server::retry_after));
+                retries.slot_failed(slot, problem);
             }
         }
         match result {

@@ -2,15 +2,15 @@
 
 use tegata_api::v1::device::Facts;
 
-/// Gathers them. `keystores` are the names of those that can be used.
-pub fn gather(keystores: Vec<String>) -> Facts {
+/// Gathers them. `keystores` are the names of those that can be used, `recipient` is to whom vendors' files are sealed.
+pub fn gather(keystores: Vec<String>, recipient: String) -> Facts {
     Facts {
         hostname: hostname(),
         platform: std::env::consts::OS.into(),
         os_version: os_version(),
         agent_version: env!("CARGO_PKG_VERSION").into(),
         keystores,
-        recipient: String::new(),
+        recipient,
     }
 }
 
@@ -31,8 +31,8 @@ fn os_version() -> String {
 mod tests {
     #[test]
     fn a_pc_knows_its_name_and_system() {
-        let facts = super::gather(vec!["file".into()]);
+        let facts = super::gather(vec!["file".into()], "age1x".into());
         assert!(!facts.hostname.is_empty() && !facts.os_version.is_empty());
-        assert_eq!(facts.keystores, ["file"]);
+        assert_eq!((facts.keystores.as_slice(), facts.recipient.as_str()), (["file".to_owned()].as_slice(), "age1x"));
     }
 }

@@ -18,6 +18,9 @@ pub struct Item {
     pub slot: String,
     /// The stores it was put into.
     pub stores: Vec<String>,
+    /// The stores in which somebody else had put it before it was taken over; empty for what this agent installed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adopted: Vec<String>,
 }
 
 /// Fingerprints in hexadecimal, as in the file.
@@ -85,6 +88,13 @@ impl Inventory {
         })
     }
 
+    /// Takes a certificate that is not ours after all off the list. It stays where it is.
+    pub fn give_back(&mut self, fingerprint: Sha256) -> Result<(), DiskError> {
+        self.change(|written| {
+            written.installed.remove(&fingerprint.to_string());
+        })
+    }
+
     /// True if it was already said that this certificate is gone.
     pub fn was_said_gone(&self, fingerprint: Sha256) -> bool {
         self.written.gone.contains(&fingerprint.to_string())
@@ -133,7 +143,7 @@ mod tests {
     const OURS: Sha256 = Sha256([7; 32]);
 
     fn item() -> Item {
-        Item { slot: "sakura/uketsuke-1/karte".into(), stores: vec!["file".into()] }
+        Item { slot: "sakura/uketsuke-1/karte".into(), stores: vec!["file".into()], adopted: vec![] }
     }
 
     /// Has a change fail on the disk, then succeed, and gives what a restarted agent finds.

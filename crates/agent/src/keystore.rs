@@ -122,10 +122,21 @@ impl Keystores {
         other.into_iter().chain([&self.file]).map(|store| &**store)
     }
 
+    /// Every store, each once, by the name that profiles know it by.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &dyn Keystore)> {
+        let browser = Some(&self.browser).filter(|browser| browser.name() != self.file.name());
+        browser.map(|store| ("browser", &**store)).into_iter().chain([("file", &*self.file)])
+    }
+
     /// What those are called that can be used.
     pub fn names(&self) -> Vec<String> {
         self.all().filter(|store| store.is_ready()).map(|store| store.name().to_owned()).collect()
     }
+}
+
+/// The time on this PC's wall, as monsiaj writes it into names of files: `yyyyMMddHHmmss`.
+pub fn now_in_digits() -> String {
+    crate::words::local_digits(crate::wall_clock(), &jiff::tz::TimeZone::system())
 }
 
 /// Finds the stores that this PC has.

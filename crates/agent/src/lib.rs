@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod backoff;
 pub mod browser;
+pub mod bundle_key;
 pub mod chance;
 pub mod cli;
 pub mod command;
@@ -32,6 +33,7 @@ pub mod settings;
 pub mod state;
 pub mod status;
 pub mod sweep;
+pub mod vendor;
 pub mod words;
 
 /// Tells an error with everything below it, on one line.

@@ -30,6 +30,8 @@ pub struct Slot {
     pub id: SlotId,
     /// The newest order for it.
     pub order: Option<OrderId>,
+    /// Where the order's certificate comes from.
+    pub source: Source,
     /// The kind of key to make; `None` if this agent does not know the kind.
     pub key: Option<KeyAlgorithm>,
     /// What people see as the certificate's name.
@@ -49,6 +51,30 @@ impl Slot {
     pub fn is_for_browser(&self) -> bool {
         self.stores.iter().any(|store| store == "browser")
     }
+}
+
+/// Where an order's certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A key is made here, and a request sent for it.
+    Request,
+    /// A vendor's file waits at the server, sealed to this PC.
+    Bundle(Sha256),
+    /// The vendor is asked for the successor of a certificate that this PC holds.
+    Renewal(Renewal),
+    /// It lies in a store of this PC already.
+    Found(Sha256),
+}
+
+/// Whom to ask for a successor, and with what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// `https://host`, perhaps with a port.
+    pub url: String,
+    /// The certificate to show.
+    pub current: Sha256,
+    /// To whom what comes is sealed too.
+    pub backup: Vec<String>,
 }
 
 /// A manifest that makes no sense. The last good one stays in force.
@@ -92,12 +118,28 @@ impl TryFrom<&wire::SlotManifest> for Slot {
         Ok(Self {
             id: read("slot", &said.slot)?,
             order: said.order.as_deref().map(|text| read("order", text)).transpose()?,
+            source: Source::try_from(&said.source)?,
             key: algorithm(&said.key),
             label: said.label.clone(),
             stores: said.stores.clone(),
             select: said.select.iter().cloned().collect(),
             probe: said.probe.clone(),
             replaces: said.replaces.iter().map(|text| read("fingerprint", text)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl TryFrom<&wire::Source> for Source {
+    type Error = Unreadable;
+
+    fn try_from(said: &wire::Source) -> Result<Self, Unreadable> {
+        Ok(match said {
+            wire::Source::Request => Self::Request,
+            wire::Source::Bundle { fingerprint } => Self::Bundle(read("fingerprint", fingerprint)?),
+            wire::Source::Found { fingerprint } => Self::Found(read("fingerprint", fingerprint)?),
+            wire::Source::Renewal { url, current, backup } => {
+                Self::Renewal(Renewal { url: url.clone(), current: read("fingerprint", current)?, backup: backup.clone() })
+            }
         })
     }
 }

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use data_encoding::BASE64;
 use tegata_api::client::ClientError;
 use tegata_api::v1::device::{
-    BrowserRule, Deed, HOLD_SECONDS, IssuedCertificate, Manifest, Receipt, ReceiptsAnswer, Report, ReportAnswer, SignedReceipt,
+    BrowserRule, Deed, HOLD_SECONDS, IssuedCertificate, Manifest, Receipt, ReceiptsAnswer, Report, ReportAnswer, SealedBundle,
+    SignedReceipt, TakenCertificate,
 };
 use tegata_api::v1::problem::{Code, Problem};
 use tegata_core::install::Stage;
@@ -37,6 +38,8 @@ use crate::receipts::Receipts;
 use crate::server::Server;
 use crate::settings::{KeystoreChoice, Settings};
 use crate::state::State;
+use crate::vendor::Vendor;
+use crate::vendor::tests::PretendVendor;
 
 /// One enrolled PC and its server.
 pub(crate) struct World {
@@ -47,6 +50,7 @@ pub(crate) struct World {
     pub server: Rc<PretendServer>,
     pub site: Rc<PretendSite>,
     pub browser: Rc<PretendBrowser>,
+    pub vendor: Rc<PretendVendor>,
 }
 
 impl World {
@@ -71,7 +75,7 @@ impl World {
         disk::write(&state.identity_chain(), own.certificate.as_bytes(), Readers::Owner).unwrap();
         disk::write(&state.authorities(), to_pem(server.authority.certificate()).as_bytes(), Readers::Owner).unwrap();
         let identity = Identity::load(&state).unwrap();
-        Self { root, state, settings, identity, server, site: Rc::default(), browser: Rc::default() }
+        Self { root, state, settings, identity, server, site: Rc::default(), browser: Rc::default(), vendor: Rc::default() }
     }
 
     pub fn home(&self) -> PathBuf {
@@ -105,6 +109,8 @@ impl World {
             browser: Box::new(Rc::clone(&self.browser)),
             prober: Box::new(Rc::clone(&self.site)),
             server: Rc::clone(&self.server) as Rc<dyn Server>,
+            bundle_key: Rc::new(crate::bundle_key::of(&self.state).unwrap()),
+            vendor: Rc::clone(&self.vendor) as Rc<dyn Vendor>,
         }
     }
 }
@@ -129,6 +135,10 @@ pub(crate) struct PretendServer {
     pub manifest: RefCell<Manifest>,
     issued: RefCell<BTreeMap<OrderId, (Vec<u8>, IssuedCertificate)>>,
     pub closed: RefCell<BTreeSet<OrderId>>,
+    pub bundles: RefCell<BTreeMap<OrderId, SealedBundle>>,
+    /// What devices told of, order by order; the first word counts.
+    pub taken: RefCell<BTreeMap<OrderId, TakenCertificate>>,
+    pub takes_nothing: RefCell<Option<Problem>>,
     pub wrong_certificates: Cell<u32>,
     pub watched: Watched,
     pub receipts: RefCell<BTreeMap<u64, SignedReceipt>>,
@@ -153,6 +163,9 @@ impl PretendServer {
             manifest: RefCell::new(Manifest { device: "sakura/uketsuke-1".into(), ..Manifest::default() }),
             issued: RefCell::default(),
             closed: RefCell::default(),
+            bundles: RefCell::default(),
+            taken: RefCell::default(),
+            takes_nothing: RefCell::default(),
             wrong_certificates: Cell::new(0),
             watched: Watched::default(),
             receipts: RefCell::default(),
@@ -267,6 +280,25 @@ impl Server for PretendServer {
         let issued = self.issue(order, key);
         crash::point();
         issued
+    }
+
+    async fn bundle(&self, order: OrderId) -> Result<SealedBundle, ClientError> {
+        crash::point();
+        self.up()?;
+        let bundle = self.bundles.borrow().get(&order).cloned();
+        crash::point();
+        bundle.ok_or_else(|| ClientError::Refused(Box::new(problem(Code::NotFound))))
+    }
+
+    async fn taken(&self, order: OrderId, certificate: &TakenCertificate) -> Result<(), ClientError> {
+        crash::point();
+        self.up()?;
+        if let Some(problem) = self.takes_nothing.borrow().clone() {
+            return Err(ClientError::Refused(Box::new(problem)));
+        }
+        let first = self.taken.borrow_mut().entry(order).or_insert_with(|| certificate.clone()).clone();
+        crash::point();
+        if first.chain == certificate.chain { Ok(()) } else { Err(ClientError::Refused(Box::new(problem(Code::Conflict)))) }
     }
 
     async fn identity(&self, request: String) -> Result<IssuedCertificate, ClientError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::HOST;
-use reqwest::{RequestBuilder, Url};
+use reqwest::{ClientBuilder, RequestBuilder, Url};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 
@@ -99,17 +99,7 @@ impl Online {
     fn config(&self, witness: &Arc<Witness>) -> Result<ClientConfig, ProbeError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(unusable)?;
-        Ok(config.with_root_certificates(self.roots()?).with_client_cert_resolver(Arc::clone(witness) as _))
-    }
-
-    /// Loaded for each probe: probes are rare, and the roots would be a large part of an idle agent's memory.
-    fn roots(&self) -> Result<RootCertStore, ProbeError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let further = disk::read_text(&self.state.probe_roots())?.unwrap_or_default();
-        let further = tegata_pki::certificate::read_pem(&further).unwrap_or_default();
-        roots.add_parsable_certificates(further.into_iter().map(|root| CertificateDer::from(root.der)));
-        Ok(roots)
+        Ok(config.with_root_certificates(roots(&self.state)?).with_client_cert_resolver(Arc::clone(witness) as _))
     }
 
     /// The question, at whichever address the site is reached.
@@ -117,17 +107,13 @@ impl Online {
         let wrong = || ProbeError::Address(url.to_owned());
         let mut page = Url::parse(url).map_err(|_| wrong())?;
         let site = page.host_str().filter(|_| page.scheme() == "https").map(str::to_owned).ok_or_else(wrong)?;
-        let port = page.port_or_known_default().ok_or_else(wrong)?;
         let host = page.port().map_or_else(|| site.clone(), |port| format!("{site}:{port}"));
-        let mut client = reqwest::Client::builder()
+        let client = reqwest::Client::builder()
             .tls_backend_preconfigured(self.config(witness)?)
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .https_only(true);
-        if let Some(elsewhere) = self.resolve.iter().find(|resolve| resolve.host == site && resolve.port == port) {
-            client = client.resolve(&site, elsewhere.address);
-            page.set_port(Some(elsewhere.address.port())).map_err(|()| wrong())?;
-        }
+        let client = reached(client, &mut page, &self.resolve).ok_or_else(wrong)?;
         Ok(client.build().map_err(unanswered(url))?.get(page).header(HOST, host))
     }
 }
@@ -149,6 +135,25 @@ impl Prober for Online {
             },
         }
     }
+}
+
+/// The roots that sites are checked with. Loaded for each question: questions are rare, and the roots would be a large part of an idle
+/// agent's memory.
+pub(crate) fn roots(state: &State) -> Result<RootCertStore, DiskError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let further = disk::read_text(&state.probe_roots())?.unwrap_or_default();
+    let further = tegata_pki::certificate::read_pem(&further).unwrap_or_default();
+    roots.add_parsable_certificates(further.into_iter().map(|root| CertificateDer::from(root.der)));
+    Ok(roots)
+}
+
+/// Turns a client, and the page it is to ask for, to wherever this PC reaches the page's host.
+pub(crate) fn reached(client: ClientBuilder, page: &mut Url, resolve: &[Resolve]) -> Option<ClientBuilder> {
+    let (host, port) = (page.host_str()?.to_owned(), page.port_or_known_default()?);
+    let Some(elsewhere) = resolve.iter().find(|resolve| resolve.host == host && resolve.port == port) else { return Some(client) };
+    page.set_port(Some(elsewhere.address.port())).ok()?;
+    Some(client.resolve(&host, elsewhere.address))
 }
 
 fn unusable(problem: rustls::Error) -> ProbeError {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tegata_api::client::{Client, ClientError, Credentials};
 use tegata_api::v1::device::{
-    CertificateRequest, HOLD_SECONDS, IssuedCertificate, Manifest, ReceiptsAnswer, Report, ReportAnswer, SignedReceipt,
+    CertificateRequest, HOLD_SECONDS, IssuedCertificate, Manifest, ReceiptsAnswer, Report, ReportAnswer, SealedBundle, SignedReceipt,
+    TakenCertificate,
 };
 use tegata_core::name::OrderId;
 
@@ -22,6 +23,10 @@ pub trait Server {
     async fn manifest(&self, after: u64) -> Result<Option<Manifest>, ClientError>;
     /// Asks for the certificate of an order.
     async fn certificate(&self, order: OrderId, csr: String) -> Result<IssuedCertificate, ClientError>;
+    /// Fetches the vendor's file for an order.
+    async fn bundle(&self, order: OrderId) -> Result<SealedBundle, ClientError>;
+    /// Tells of a certificate that this device came to by itself for an order.
+    async fn taken(&self, order: OrderId, certificate: &TakenCertificate) -> Result<(), ClientError>;
     /// Asks for a fresh identity certificate for the same key.
     async fn identity(&self, csr: String) -> Result<IssuedCertificate, ClientError>;
     /// Says what the agent sees.
@@ -62,6 +67,14 @@ impl Server for Online {
 
     async fn certificate(&self, order: OrderId, csr: String) -> Result<IssuedCertificate, ClientError> {
         self.client().post(&format!("/v1/agent/orders/{order}/certificate"), &CertificateRequest { csr }).await
+    }
+
+    async fn bundle(&self, order: OrderId) -> Result<SealedBundle, ClientError> {
+        self.client().get(&format!("/v1/agent/orders/{order}/bundle")).await
+    }
+
+    async fn taken(&self, order: OrderId, certificate: &TakenCertificate) -> Result<(), ClientError> {
+        self.client().tell(&format!("/v1/agent/orders/{order}/taken"), certificate).await
     }
 
     async fn identity(&self, csr: String) -> Result<IssuedCertificate, ClientError> {

@@ -103,6 +103,11 @@ impl State {
         self.root.join("authorities.pem")
     }
 
+    /// The key that vendors' files are sealed to, age's own text.
+    pub fn bundle_key(&self) -> PathBuf {
+        self.root.join("bundle.key")
+    }
+
     /// Further roots for probing.
     pub fn probe_roots(&self) -> PathBuf {
         self.root.join("probe-roots.pem")

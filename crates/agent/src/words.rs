@@ -140,6 +140,12 @@ pub fn local_time(seconds: i64, zone: &TimeZone) -> String {
     moment.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
+/// The same in digits only: `yyyyMMddHHmmss`.
+pub fn local_digits(seconds: i64, zone: &TimeZone) -> String {
+    let moment = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    moment.to_zoned(zone.clone()).strftime("%Y%m%d%H%M%S").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,15 @@
 //! The steps themselves. Each can be repeated: a crash may come before, within or after any of them.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use tegata_api::client::ClientError;
 use tegata_api::v1::device::Deed;
 use tegata_api::v1::problem::Code;
 use tegata_core::install::{Event, Step};
 use tegata_core::name::Sha256;
+use tegata_core::vendor::BundleFault;
+use tegata_pki::bundle::SealError;
 use tegata_pki::certificate::{self, Certificate, CertificateError};
 use tegata_pki::csr;
 use tegata_pki::key::{KeyError, PrivateKey};
@@ -16,14 +21,18 @@ use crate::disk::{self, DiskError, Readers};
 use crate::inventory::Item;
 use crate::journal::Entry;
 use crate::keystore::{KeystoreError, Pair};
-use crate::manifest::{Manifest, Slot};
+use crate::manifest::{Manifest, Slot, Source};
 use crate::probe::ProbeError;
 use crate::receipts::ReceiptError;
+use crate::vendor::Refusal;
 
 /// The staged private key, PKCS#8.
-const KEY: &str = "key.der";
+pub(super) const KEY: &str = "key.der";
 /// The staged certificate and its intermediates.
-const CHAIN: &str = "chain.pem";
+pub(super) const CHAIN: &str = "chain.pem";
+
+/// How long what only a person can help is left alone.
+const LONG: Duration = Duration::from_secs(6 * 3_600);
 
 /// Why a step was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +85,33 @@ pub enum StepError {
     /// The certificate that is to replace others is among those to be replaced.
     #[error("certificate {0} is the one that was just installed and is left alone")]
     Newest(Sha256),
+    /// A vendor's file cannot be opened, or is not what it should be.
+    #[error("{} / {}", said(.0).ja, said(.0).en)]
+    Bundle(BundleFault),
+    /// A vendor's file was sealed to another key than this PC's.
+    #[error(
+        "届いたファイルをこの端末の鍵で開けません。もう一度取り込んでください。 / what waits for this device was not sealed to it, or is damaged; bring the file again"
+    )]
+    Sealed(#[source] SealError),
+    /// There is another certificate in a vendor's file than the one that was announced.
+    #[error(
+        "届いたファイルの証明書が、登録された証明書と違います。もう一度取り込んでください。 / the file holds certificate {0}, not the one that was announced; bring the file again"
+    )]
+    OtherCertificate(Sha256),
+    /// A certificate is in no store of this PC.
+    #[error("証明書がこの端末に見つかりません。 / certificate {0} is in no store of this device")]
+    NowhereFound(Sha256),
+    /// Its key is not with it, or cannot be taken out.
+    #[error(
+        "証明書の秘密鍵を取り出せないため、引き継げません。新しい証明書のファイルを取り込んでください。 / the key of certificate {0} cannot be taken out of its store; bring a new file"
+    )]
+    KeyStays(Sha256),
+    /// The vendor gave nothing.
+    #[error(transparent)]
+    Vendor(#[from] Refusal),
+    /// The server does not take what this PC came to.
+    #[error("{}", refused(.0))]
+    NotTaken(#[source] ClientError),
     /// The steps do not come to an end.
     #[error("the steps for this order go round in a circle")]
     Circle,
@@ -92,10 +128,20 @@ impl StepError {
         }
     }
 
+    /// For how long it is no use to try again; `None` if it may pass by itself within minutes.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Vendor(refusal) => Some(refusal.patience()),
+            Self::Bundle(_) | Self::Sealed(_) | Self::OtherCertificate(_) | Self::KeyStays(_) => Some(LONG),
+            Self::NotTaken(ClientError::Refused(problem)) if problem.code != Code::Busy => Some(LONG),
+            _ => None,
+        }
+    }
+
     /// The server's refusal, if it was one.
     pub(super) fn server(&self) -> Option<&ClientError> {
         match self {
-            Self::Server(problem) => Some(problem),
+            Self::Server(problem) | Self::NotTaken(problem) => Some(problem),
             _ => None,
         }
     }
@@ -105,7 +151,7 @@ impl Device {
     pub(super) async fn take(&mut self, step: Step, manifest: &Manifest, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
         match step {
             Step::MakeKey => self.make_key(slot, entry),
-            Step::Request => self.request(entry).await,
+            Step::Request => self.fetch(slot, entry).await,
             Step::Install => self.install(manifest, slot, entry).await,
             Step::Prove => self.prove(slot, entry).await,
             Step::RetireOld => self.retire_old(slot, entry).await,
@@ -116,6 +162,9 @@ impl Device {
 
     fn make_key(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
         entry.fingerprint = None;
+        if slot.source != Source::Request {
+            return Ok(());
+        }
         let key = PrivateKey::generate(slot.key.ok_or(StepError::UnknownKey)?)?;
         let folder = self.state.staged_of(entry.order);
         disk::make_folder(&folder)?;
@@ -124,7 +173,7 @@ impl Device {
         Ok(())
     }
 
-    async fn request(&mut self, entry: &mut Entry) -> Result<(), StepError> {
+    pub(super) async fn request(&mut self, entry: &mut Entry) -> Result<(), StepError> {
         let key = PrivateKey::from_pkcs8(&self.staged_key(entry)?)?;
         let issued = self.server.certificate(entry.order, csr::create(&key)?).await.map_err(StepError::Server)?;
         let pem = format!("{}\n{}", issued.certificate.trim_end(), issued.chain);
@@ -141,7 +190,8 @@ impl Device {
         let pair = self.staged_pair(entry)?;
         let fingerprint = pair.fingerprint().ok_or(StepError::NothingStaged)?;
         entry.fingerprint = Some(fingerprint);
-        self.inventory.claim(fingerprint, Item { slot: slot.id.to_string(), stores: slot.stores.clone() })?;
+        let adopted = self.inventory.item(fingerprint).map(|item| item.adopted.clone()).unwrap_or_default();
+        self.inventory.claim(fingerprint, Item { slot: slot.id.to_string(), stores: slot.stores.clone(), adopted })?;
         for store in &slot.stores {
             self.keystores.of(store)?.install(&slot.id, &pair, &slot.label).await?;
         }
@@ -216,8 +266,12 @@ impl Device {
     async fn discard(&mut self, entry: &mut Entry) -> Result<(), StepError> {
         disk::wipe_folder(&self.state.staged_of(entry.order))?;
         match entry.fingerprint {
-            Some(fingerprint) if self.inventory.item(fingerprint).is_some() => self.retire(fingerprint).await,
-            _ => Ok(()),
+            Some(fingerprint) => match self.inventory.item(fingerprint).cloned() {
+                Some(item) if !item.adopted.is_empty() => self.give_back(fingerprint, &item).await,
+                Some(_) => self.retire(fingerprint).await,
+                None => Ok(()),
+            },
+            None => Ok(()),
         }
     }
 
@@ -244,10 +298,18 @@ impl Device {
         if !allowed {
             return Err(StepError::Limited);
         }
-        for store in &item.stores {
+        for store in item.stores.iter().chain(&item.adopted).collect::<BTreeSet<_>>() {
             self.keystores.of(store)?.remove(fingerprint).await?;
         }
         Ok(())
+    }
+
+    /// Leaves a certificate that was not ours where it was found, and takes it out of where we put it.
+    async fn give_back(&mut self, fingerprint: Sha256, item: &Item) -> Result<(), StepError> {
+        for store in item.stores.iter().filter(|store| !item.adopted.contains(store)) {
+            self.keystores.of(store)?.remove(fingerprint).await?;
+        }
+        Ok(self.inventory.give_back(fingerprint)?)
     }
 
     /// A certificate that was issued but never came to be installed is gone already, and the server may know.
@@ -268,7 +330,7 @@ impl Device {
         disk::read_secret(&self.state.staged_of(entry.order).join(KEY))?.ok_or(StepError::NothingStaged)
     }
 
-    fn staged_pair(&self, entry: &Entry) -> Result<Pair, StepError> {
+    pub(super) fn staged_pair(&self, entry: &Entry) -> Result<Pair, StepError> {
         let key = self.staged_key(entry)?;
         let path = self.state.staged_of(entry.order).join(CHAIN);
         let pem = disk::read_text(&path)?.ok_or(StepError::NothingStaged)?;
@@ -276,6 +338,20 @@ impl Device {
         let pair = Pair { chain: chain.into_iter().map(|one| one.der).collect(), key };
         if pair.can_sign()? { Ok(pair) } else { Err(StepError::OtherKey) }
     }
+}
+
+/// What the server says of a certificate that it does not take.
+fn refused(problem: &ClientError) -> String {
+    match problem {
+        ClientError::Refused(problem) if !problem.faults.is_empty() => {
+            problem.faults.iter().map(|fault| format!("{} / {}", fault.ja, fault.en)).collect::<Vec<_>>().join(" ")
+        }
+        _ => "証明書をサーバーに登録できません。 / the server could not be told of the certificate".into(),
+    }
+}
+
+fn said(fault: &BundleFault) -> tegata_api::v1::bundle::BundleFault {
+    fault.into()
 }
 
 fn first(chain: Vec<Certificate>) -> Result<Certificate, StepError> {

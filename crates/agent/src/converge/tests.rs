@@ -10,6 +10,9 @@ use crate::crash::{self, Unplugged};
 use crate::keystore::{Keystore, KeystoreError, Pair};
 use crate::limit::REMOVALS_MAX;
 use crate::pretend::World;
+use tokio::time::Duration;
+
+mod sources;
 
 const SLOT: &str = "sakura/uketsuke-1/karte";
 
@@ -482,9 +485,13 @@ async fn whole_life(world: &World) {
 
 /// Runs until the plug is pulled at the `n`-th point; false if it never was.
 fn unplugged_at(world: &World, n: u32) -> bool {
+    unplugged(whole_life(world), n)
+}
+
+fn unplugged(life: impl Future<Output = ()>, n: u32) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     crash::after(Some(n));
-    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(whole_life(world))));
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(life)));
     crash::after(None);
     match ended {
         Ok(()) => false,
@@ -493,13 +500,18 @@ fn unplugged_at(world: &World, n: u32) -> bool {
     }
 }
 
-#[test]
-fn the_plug_can_be_pulled_between_any_two_effects() {
+/// Panics that stand for a power cut are not worth a word.
+fn quietly() {
     std::panic::set_hook(Box::new(|info| {
         if !info.payload().is::<Unplugged>() {
             eprintln!("{info}");
         }
     }));
+}
+
+#[test]
+fn the_plug_can_be_pulled_between_any_two_effects() {
+    quietly();
     let mut points = 0;
     loop {
         let world = World::new();

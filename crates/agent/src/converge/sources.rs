@@ -1,0 +1,209 @@
+//! Where the certificate of an order comes from: a request of this PC's own, a vendor's file, a vendor's answer, or one of the stores.
+//!
+//! Whatever comes is staged before anything else is done with it. What a vendor made on request is staged first of all, sealed to this PC in
+//! one write: asked again, the vendor may refuse, or make another.
+
+use std::path::PathBuf;
+
+use data_encoding::BASE64;
+use tegata_api::v1::device::TakenCertificate;
+use tegata_core::name::Sha256;
+use tegata_core::vendor::BundleFault;
+use tegata_pki::bundle::{self, Content};
+use tegata_pki::certificate;
+use tegata_pki::pkcs12::SIZE_MAX;
+
+use super::steps::{CHAIN, KEY};
+use super::{Device, StepError};
+use crate::disk::{self, Readers};
+use crate::inventory::Item;
+use crate::journal::Entry;
+use crate::keystore::{KeystoreError, Pair};
+use crate::manifest::{Renewal, Slot, Source};
+use crate::vendor::{Offer, Refusal};
+
+/// Where a vendor has put what it made, and the password, sealed to this PC.
+const OFFER: &str = "offer.age";
+/// What the vendor made, and the password, sealed to this PC and to the clinic's backup recipients.
+const BUNDLE: &str = "bundle.age";
+/// The longest file name that the server takes, in characters.
+const NAME_MAX: usize = 64;
+
+impl Device {
+    /// Gets the order's certificate and its key into the staging folder.
+    pub(super) async fn fetch(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
+        if slot.source == Source::Request {
+            return self.request(entry).await;
+        }
+        let folder = self.staging(entry);
+        disk::make_folder(&folder)?;
+        disk::clear_temporary(&folder)?;
+        match &slot.source {
+            Source::Request => Ok(()),
+            Source::Bundle(fingerprint) => self.fetch_bundle(slot, entry, *fingerprint).await,
+            Source::Found(fingerprint) => self.fetch_found(slot, entry, *fingerprint).await,
+            Source::Renewal(renewal) => self.fetch_renewed(entry, renewal).await,
+        }
+    }
+
+    fn staging(&self, entry: &Entry) -> PathBuf {
+        self.state.staged_of(entry.order)
+    }
+
+    /// An order that is answered names its certificate from then on, wherever it came from. What is here already is not asked for again.
+    async fn fetch_bundle(&mut self, slot: &Slot, entry: &mut Entry, fingerprint: Sha256) -> Result<(), StepError> {
+        if self.staged_pair(entry).is_ok_and(|pair| pair.fingerprint() == Some(fingerprint)) {
+            entry.fingerprint = Some(fingerprint);
+            return Ok(());
+        }
+        if let Ok((pair, places)) = self.look_for(fingerprint).await {
+            self.stage(entry, &pair)?;
+            return self.adopt(slot, fingerprint, places);
+        }
+        let sent = self.server.bundle(entry.order).await.map_err(StepError::Server)?;
+        let damaged = || StepError::Bundle(BundleFault::Unreadable);
+        if sent.sealed.len() > 2 * SIZE_MAX {
+            return Err(damaged());
+        }
+        let sealed = BASE64.decode(sent.sealed.as_bytes()).map_err(|_| damaged())?;
+        let content = bundle::unseal(&sealed, &self.bundle_key).map_err(StepError::Sealed)?;
+        self.stage_content(entry, &content, Some(fingerprint))
+    }
+
+    /// Told to the server first: until it has agreed, the certificate is somebody else's.
+    async fn fetch_found(&mut self, slot: &Slot, entry: &mut Entry, fingerprint: Sha256) -> Result<(), StepError> {
+        let (pair, places) = self.look_for(fingerprint).await?;
+        self.stage(entry, &pair)?;
+        let taken = TakenCertificate { chain: pem(&pair), file_name: String::new(), sealed: String::new() };
+        self.server.taken(entry.order, &taken).await.map_err(StepError::NotTaken)?;
+        self.adopt(slot, fingerprint, places)
+    }
+
+    async fn fetch_renewed(&mut self, entry: &mut Entry, renewal: &Renewal) -> Result<(), StepError> {
+        let path = self.staging(entry).join(BUNDLE);
+        let sealed = match disk::read(&path)? {
+            Some(sealed) => sealed,
+            None => self.renew(entry, renewal).await?,
+        };
+        let content = match bundle::unseal(&sealed, &self.bundle_key) {
+            Ok(content) => content,
+            Err(problem) => {
+                disk::remove(&path)?;
+                return Err(StepError::Sealed(problem));
+            }
+        };
+        if let Err(problem) = self.stage_content(entry, &content, None) {
+            // It will not get better by being looked at again.
+            disk::remove(&path)?;
+            return Err(problem);
+        }
+        let chain = pem(&self.staged_pair(entry)?);
+        let sealed = if renewal.backup.is_empty() { String::new() } else { BASE64.encode(&sealed) };
+        let taken = TakenCertificate { chain, file_name: content.file_name.clone(), sealed };
+        self.server.taken(entry.order, &taken).await.map_err(StepError::NotTaken)
+    }
+
+    /// Has the vendor make a successor. What it offers, and then what it gives, is on disk before anything else happens.
+    async fn renew(&self, entry: &Entry, renewal: &Renewal) -> Result<Vec<u8>, StepError> {
+        let (current, _) = self.look_for(renewal.current).await?;
+        let offer_path = self.staging(entry).join(OFFER);
+        let offer = match self.offered(&offer_path)? {
+            Some(offer) => offer,
+            None => {
+                let offer = self.vendor.offer(&renewal.url, &current).await?;
+                let noted = Content::new("", &offer.password, offer.uri.as_bytes());
+                let sealed = bundle::seal(&noted, &[self.bundle_key.recipient()]).map_err(|_| Refusal::Nonsense)?;
+                disk::write(&offer_path, &sealed, Readers::Owner)?;
+                offer
+            }
+        };
+        let file = match self.vendor.fetch(&renewal.url, &offer.uri, &current).await {
+            Ok(file) => file,
+            Err(refusal) => {
+                if matches!(refusal, Refusal::OfferOver | Refusal::OtherHost | Refusal::Nonsense) {
+                    disk::remove(&offer_path)?;
+                }
+                return Err(refusal.into());
+            }
+        };
+        let content = Content::new(&file_name(&offer.uri), &offer.password, &file);
+        let mut recipients = renewal.backup.clone();
+        recipients.push(self.bundle_key.recipient());
+        let sealed = bundle::seal(&content, &recipients).map_err(StepError::Sealed)?;
+        disk::write(&self.staging(entry).join(BUNDLE), &sealed, Readers::Owner)?;
+        disk::remove(&offer_path)?;
+        Ok(sealed)
+    }
+
+    /// What the vendor offered before a crash; nothing if it cannot be read any more.
+    fn offered(&self, path: &std::path::Path) -> Result<Option<Offer>, StepError> {
+        let Some(sealed) = disk::read(path)? else { return Ok(None) };
+        let noted = bundle::unseal(&sealed, &self.bundle_key).ok();
+        Ok(noted.and_then(|noted| Some(Offer { uri: std::str::from_utf8(&noted.file).ok()?.to_owned(), password: noted.password.clone() })))
+    }
+
+    /// Opens a vendor's file in memory, with one try, and stages what is in it.
+    fn stage_content(&self, entry: &mut Entry, content: &Content, expected: Option<Sha256>) -> Result<(), StepError> {
+        let (opened, facts) = content.open().map_err(StepError::Bundle)?;
+        if expected.is_some_and(|expected| expected != facts.fingerprint) {
+            return Err(StepError::OtherCertificate(facts.fingerprint));
+        }
+        let pair = Pair { chain: opened.chain, key: opened.key };
+        if !pair.can_sign()? {
+            return Err(StepError::Bundle(BundleFault::OtherKey));
+        }
+        self.stage(entry, &pair)
+    }
+
+    /// The key first: a chain that is there means that all is there.
+    pub(super) fn stage(&self, entry: &mut Entry, pair: &Pair) -> Result<(), StepError> {
+        let folder = self.staging(entry);
+        disk::remove(&folder.join(CHAIN))?;
+        disk::write(&folder.join(KEY), &pair.key, Readers::Owner)?;
+        disk::write(&folder.join(CHAIN), pem(pair).as_bytes(), Readers::Owner)?;
+        entry.fingerprint = pair.fingerprint();
+        Ok(())
+    }
+
+    /// Takes a pair out of whichever store has it, and says which stores have the certificate.
+    async fn look_for(&self, fingerprint: Sha256) -> Result<(Pair, Vec<String>), StepError> {
+        let (mut pair, mut places) = (None, Vec::new());
+        for (word, store) in self.keystores.named() {
+            if !store.list().await?.contains(&fingerprint) {
+                continue;
+            }
+            places.push(word.to_owned());
+            match store.open(fingerprint).await {
+                Ok(found) if found.can_sign()? => drop(pair.get_or_insert(found)),
+                Ok(_) | Err(KeystoreError::Absent(..) | KeystoreError::Unreadable(..) | KeystoreError::Command(_)) => {}
+                Err(problem) => return Err(problem.into()),
+            }
+        }
+        match pair {
+            Some(pair) => Ok((pair, places)),
+            None if places.is_empty() => Err(StepError::NowhereFound(fingerprint)),
+            None => Err(StepError::KeyStays(fingerprint)),
+        }
+    }
+
+    /// From now on the certificate is ours, and so is its removal one day.
+    fn adopt(&mut self, slot: &Slot, fingerprint: Sha256, places: Vec<String>) -> Result<(), StepError> {
+        if self.inventory.item(fingerprint).is_some() {
+            return Ok(());
+        }
+        Ok(self.inventory.claim(fingerprint, Item { slot: slot.id.to_string(), stores: vec![], adopted: places })?)
+    }
+}
+
+fn pem(pair: &Pair) -> String {
+    pair.chain.iter().map(|der| certificate::to_pem(der)).collect()
+}
+
+/// What the file is called at the vendor's; if that is no name of a bundle, what monsiaj would call it: `<yyyyMMddHHmmss>.p12`.
+fn file_name(uri: &str) -> String {
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let is_plain = last.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')) && last.len() <= NAME_MAX;
+    let is_bundle = [".p12", ".pfx"].iter().any(|end| last.to_ascii_lowercase().ends_with(end) && last.len() > end.len());
+    if is_plain && is_bundle { last.to_owned() } else { format!("{}.p12", crate::keystore::now_in_digits()) }
+}
