@@ -99,11 +99,21 @@ impl<'a> Ladder<'a> {
             return Outlook { due: None, next: Some(begins) };
         }
         let days = Days { hours: hours.open_hours(), deadline };
-        let moments: Vec<(Rung, Timestamp)> = self.rungs().map(|rung| (rung, days.moment(rung))).collect();
-        let newest = moments.iter().filter(|(_, moment)| *moment <= now).map(|(rung, _)| *rung).max();
-        let ahead_of = newest.max(told);
-        let later = moments.iter().filter(|(rung, moment)| Some(*rung) > ahead_of && *moment > now);
-        Outlook { due: newest.filter(|newest| Some(*newest) > told), next: later.map(|(_, moment)| *moment).min() }
+        let (mut newest, mut later) = (None, Vec::new());
+        for rung in self.rungs() {
+            // Whatever follows comes due after what is known to come: no need to reckon it out.
+            if later.iter().any(|(_, moment)| days.earliest(rung) > *moment) {
+                break;
+            }
+            let moment = days.moment(rung);
+            if moment <= now {
+                newest = newest.max(Some(rung));
+            } else if Some(rung) > told {
+                later.push((rung, moment));
+            }
+        }
+        let next = later.into_iter().filter(|(rung, _)| Some(*rung) > newest).map(|(_, moment)| moment).min();
+        Outlook { due: newest.filter(|newest| Some(*newest) > told), next }
     }
 
     fn rungs(self) -> impl Iterator<Item = Rung> {
@@ -183,6 +193,16 @@ impl Days<'_> {
             Rung::Expired => self.deadline,
             Rung::After(days) => self.deadline.after(DAY * days),
         })
+    }
+
+    /// A moment before which a rung is never told; found without a calendar.
+    fn earliest(&self, rung: Rung) -> Timestamp {
+        match rung {
+            Rung::Ahead(span) => self.deadline.before(span.0.saturating_add(DAY * (EARLY_MAX as u32 + 1))),
+            Rung::Expired => self.deadline,
+            // A day may have 23 hours.
+            Rung::After(days) => self.deadline.after(DAY * days.saturating_sub(1)),
+        }
     }
 
     /// The morning of that day, of the next open day as long as it is before the day of the deadline, or else of the last open day before.

@@ -7,6 +7,7 @@ pub mod notices;
 pub mod portal;
 pub mod revocation;
 pub mod sqlite;
+pub mod vendor;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
 use self::notices::{DeliveryRow, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow};
+pub use self::vendor::{ApplicationRow, Bundle, Closed, TakenIn};
+
 use self::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 
 /// Why the database did not do what it was asked.
@@ -159,6 +162,8 @@ pub enum Change {
     CloseApplication { tenant: TenantName, slot: SlotId, because: Closed, at: Timestamp },
     /// Counts a try of a PIN on a file of a slot before it is made. Guard: fewer than `below` were counted before.
     SpendPinTry { tenant: TenantName, slot: SlotId, file: Sha256, below: u32 },
+    /// Forgets the tries of a PIN that turned out right.
+    ForgetPinTries { tenant: TenantName, slot: SlotId, file: Sha256 },
     /// Keeps what a clinic is told, and to whom it goes. Guard: none of its rungs was told before.
     PutLetter(Box<NewLetter>),
     /// Counts a try before it is made; `next` is when it is made again if nothing more is heard of it. Guard: it waits, and this is its next try.
@@ -352,42 +357,6 @@ pub struct Issued {
     pub at: Timestamp,
 }
 
-/// A certificate that somebody else signed. Whose it is and where it goes are those of its order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakenIn {
-    /// The decision that it answers.
-    pub order: OrderId,
-    /// What it is known by: [`Serial::of_vendor`].
-    pub serial: Serial,
-    /// Subject CN, as the vendor wrote it; empty if there is none.
-    pub common_name: String,
-    /// Subject O, likewise.
-    pub organization: String,
-    /// The certificate, DER.
-    pub der: Vec<u8>,
-    /// SHA-256 of `der`.
-    pub fingerprint: Sha256,
-    /// SHA-256 of its public key.
-    pub public_key: Sha256,
-    /// First moment of validity. Taken as the moment of issuance, unless it lies ahead.
-    pub not_before: Timestamp,
-    /// Last moment of validity.
-    pub not_after: Timestamp,
-    /// When it was taken in.
-    pub at: Timestamp,
-    /// The file, unless the certificate lay on the device already.
-    pub bundle: Option<Bundle>,
-}
-
-/// A vendor's file that the server cannot open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bundle {
-    /// The name that it came with.
-    pub file_name: String,
-    /// An age file.
-    pub sealed: Vec<u8>,
-}
-
 /// A certificate that was signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateRow {
@@ -425,36 +394,6 @@ pub struct CertificateRow {
     pub retired_at: Option<Timestamp>,
     /// Since when it is invalid.
     pub revoked_at: Option<Timestamp>,
-}
-
-/// An application at a vendor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApplicationRow {
-    /// Whose.
-    pub tenant: TenantName,
-    /// The slot.
-    pub slot: SlotId,
-    /// When the day of the application began.
-    pub applied_at: Timestamp,
-    /// The request ID of the notice.
-    pub request_id: String,
-    /// The reference ID, sealed: an armored age file that the server cannot open.
-    pub sealed_reference: String,
-    /// When it was recorded.
-    pub recorded_at: Timestamp,
-    /// By whom.
-    pub recorded_by: String,
-    /// When it was closed, and why.
-    pub closed: Option<(Timestamp, Closed)>,
-}
-
-/// Why an application is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
-    /// Its certificate was brought in.
-    Imported,
-    /// A person closed it.
-    Withdrawn,
 }
 
 /// One of our certificate authorities.

@@ -6,6 +6,7 @@
 mod adopt;
 mod import;
 mod taken;
+mod tries;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use tegata_pki::key::sha256;
 pub use self::adopt::{adopt, confirm};
 pub use self::import::{import, recipients};
 pub use self::taken::{sealed_bundle, taken};
+pub use self::tries::spend_try;
 
 use crate::audit::Ledger;
 use crate::policy::PolicyError;
@@ -65,6 +67,9 @@ pub enum VendorError {
     /// The device holds the same certificate in another slot.
     #[error("the device holds this certificate already, in {0}")]
     OnThisDevice(SlotId),
+    /// Only the last try of the PIN is left, or none.
+    #[error("so many wrong PINs were tried on this file already that one more would lock it; ask the vendor, or look at the notice again")]
+    LastTry,
     /// It is too late for that.
     #[error("{0}")]
     Gone(&'static str),

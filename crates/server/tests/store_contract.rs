@@ -759,6 +759,8 @@ async fn a_pin_is_tried_no_more_often_than_allowed(backend: &dyn Backend) {
     store.commit(changes([spend(1, 3), spend(2, 2)])).await.unwrap();
     conflict(store.commit(changes([spend(1, 3)])).await);
     assert_eq!((spent(1).await, spent(2).await), (3, 1));
+    store.commit(changes([Change::ForgetPinTries { tenant: aozora(), slot: slot("sakura/pc-1/karte"), file: sha(1) }])).await.unwrap();
+    assert_eq!((spent(1).await, spent(2).await), (0, 1));
 }
 
 async fn a_rung_is_told_once_and_its_letter_goes_to_everybody(backend: &dyn Backend) {

@@ -121,7 +121,7 @@ impl List<'_> {
             Some(within) => within,
             None => expiring::span(expiring::WITHIN).expect("the default is a span"),
         };
-        self.show(&format!("expiring?within={}", within.as_secs()), expiring::table).await
+        self.show(&format!("expiring?within={}&limit={}", within.as_secs(), expiring::ROWS), expiring::table).await
     }
 
     async fn documents(&self) -> Result<Exit, Failure> {

@@ -3,6 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /v1/tenants/{tenant}/bundles/recipients` [`RecipientsRequest`] | [`Recipients`] |
+//! | `POST /v1/tenants/{tenant}/bundles/tries` [`TryRequest`] | 204 |
 //! | `POST /v1/tenants/{tenant}/bundles` [`ImportRequest`] | [`ImportAnswer`] |
 //! | `POST /v1/tenants/{tenant}/adopt` [`AdoptRequest`] | 204 |
 //! | `POST /v1/tenants/{tenant}/certificates/{serial}/confirm` [`ConfirmRequest`] | 204 |
@@ -42,6 +43,19 @@ pub struct Pin {
     pub digits: u8,
     /// After how many wrong tries the vendor locks the certificate.
     pub tries: u8,
+}
+
+/// Counts a try of a PIN before it is made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TryRequest {
+    /// The slot, `clinic/device/profile`.
+    pub slot: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// True if even the last try may be spent, after which the vendor locks the certificate.
+    #[serde(default)]
+    pub last: bool,
 }
 
 /// Takes a vendor's file in.

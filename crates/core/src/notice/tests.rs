@@ -275,6 +275,16 @@ proptest! {
         prop_assert!(around.hours.is_open_day(told) || !open_before, "{} is closed though another day was open", told);
     }
 
+    /// What is not reckoned out would not have mattered.
+    #[test]
+    fn no_rung_is_told_before_the_bound_that_is_found_without_a_calendar(ladder in any_ladder(), hours in any_calendar(),
+            deadline in any_deadline()) {
+        let days = Days { hours: hours.open_hours(), deadline };
+        for rung in Ladder::new(&ladder).rungs() {
+            prop_assert!(days.earliest(rung) <= days.moment(rung), "{:?}", rung);
+        }
+    }
+
     /// A later rung never comes due before an earlier one.
     #[test]
     fn moments_follow_the_order_of_the_rungs(ladder in any_ladder(), hours in any_calendar(), deadline in any_deadline()) {

@@ -258,6 +258,7 @@ impl From<VendorError> for Refusal {
             | VendorError::NoRecipient
             | VendorError::OnThisDevice(_)
             | VendorError::SealedToOthers
+            | VendorError::LastTry
             | VendorError::Gone(_) => Self::new(Code::Conflict, &error.to_string()),
             VendorError::Malformed(what) => Self::malformed(what),
             VendorError::Unreadable(error) => Self::malformed(error.to_string()),

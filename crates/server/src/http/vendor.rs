@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use tegata_api::v1::vendor::{AdoptRequest, ConfirmRequest, ImportAnswer, ImportRequest, Recipients, RecipientsRequest};
+use tegata_api::v1::vendor::{AdoptRequest, ConfirmRequest, ImportAnswer, ImportRequest, Recipients, RecipientsRequest, TryRequest};
 
 use crate::audit::Ledger;
 use crate::bells::Bells;
@@ -18,6 +18,7 @@ pub fn routes() -> Vec<Route> {
     use Audience::Person;
     vec![
         post(Person, "/v1/tenants/{tenant}/bundles/recipients", recipients),
+        post(Person, "/v1/tenants/{tenant}/bundles/tries", spend_try),
         post(Person, "/v1/tenants/{tenant}/bundles", import),
         post(Person, "/v1/tenants/{tenant}/adopt", adopt),
         post(Person, "/v1/tenants/{tenant}/certificates/{serial}/confirm", confirm),
@@ -30,6 +31,16 @@ async fn recipients(
     Body(which): Body<RecipientsRequest>,
 ) -> Result<Json<Recipients>, Refusal> {
     Ok(Json(vendor::recipients(&ledger, &caller.tenant, &which.slot).await?))
+}
+
+async fn spend_try(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    Body(request): Body<TryRequest>,
+) -> Result<StatusCode, Refusal> {
+    vendor::spend_try(&ledger, &caller.tenant, &request, &caller.actor, clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn import(

@@ -105,6 +105,7 @@ async fn nothing_in_a_letter_can_become_a_header_or_another_recipient() {
     mailer.send(&letter).await.unwrap();
     let arrived = sink.letters().unwrap();
     assert_eq!(arrived.len(), 1);
+    assert!(read_with_python(&arrived[0]).starts_with("x  Bcc: thief@example.com"), "{}", read_with_python(&arrived[0]));
     assert!(header(&arrived[0], "Bcc").is_empty(), "{}", arrived[0]);
     assert_eq!(header(&arrived[0], "X-Rcpt: "), ["a@example.jp"]);
     assert_eq!(header(&arrived[0], "Message-ID: ").len(), 1);

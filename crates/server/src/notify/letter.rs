@@ -9,6 +9,9 @@ use tegata_core::policy::Language;
 
 use super::words::{Both, story};
 
+/// How many things are listed of those that need a person, and of those that do not: a letter is to be read.
+const LISTED_MAX: usize = 50;
+
 /// A letter without its recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Written {
@@ -43,6 +46,8 @@ struct Letter<'a> {
     person: Vec<Told>,
     /// What goes on by itself.
     itself: Vec<Told>,
+    /// How many more there are than are listed.
+    more: usize,
 }
 
 /// Something with a deadline, in the words of one language.
@@ -88,12 +93,10 @@ fn part(
         }
     };
     let (person, itself): (Vec<_>, Vec<_>) = bulletin.items.iter().partition(|item| item.acts == Acts::Person);
-    let told = Letter {
-        clinic: &bulletin.display_name,
-        count: bulletin.items.len(),
-        person: person.into_iter().map(told).collect(),
-        itself: itself.into_iter().map(told).collect(),
-    };
+    let list = |items: Vec<&Item>| items.into_iter().take(LISTED_MAX).map(told).collect::<Vec<_>>();
+    let (clinic, count, person, itself) = (&bulletin.display_name, bulletin.items.len(), list(person), list(itself));
+    let more = count - person.len() - itself.len();
+    let told = Letter { clinic, count, person, itself, more };
     let text = environment.get_template(name)?.render(Serde(told))?;
     let (subject, text) = text.split_once('\n').unwrap_or((&text, ""));
     Ok(Written { subject: subject.to_owned(), text: text.trim_start_matches('\n').to_owned() })

@@ -83,6 +83,20 @@ fn hindered(obstacle: &str) -> (Both, Option<Both>) {
             },
             None,
         ),
+        "vendor-file" | "dependants" => by_hand(obstacle),
+        // The device, and whatever a later version may wait for.
+        _ => (
+            Both {
+                ja: "更新を始めました。PCからの返事を待っています。", en: "Its renewal has begun; the PC's answer is awaited."
+            },
+            None,
+        ),
+    }
+}
+
+/// What only a person can do.
+fn by_hand(obstacle: &str) -> (Both, Option<Both>) {
+    match obstacle {
         "vendor-file" => (
             Both {
                 ja: "新しい証明書は発行元でしか発行できません。", en: "Only the vendor can issue the new certificate."
@@ -92,7 +106,7 @@ fn hindered(obstacle: &str) -> (Both, Option<Both>) {
                 en: "Renew it at the vendor's, and give the file to your administrator (tegata certificate import).",
             }),
         ),
-        "dependants" => (
+        _ => (
             Both {
                 ja: "新しい証明書は入りましたが、ほかのソフトにも入れ替える必要があります。",
                 en: "The new certificate is there, but other programs still have the old one.",
@@ -101,13 +115,6 @@ fn hindered(obstacle: &str) -> (Both, Option<Both>) {
                 ja: "連携ツールなどの証明書を入れ替えてから、管理者に知らせてください（tegata confirm）。",
                 en: "Change it in the linkage tool too, then tell your administrator (tegata confirm).",
             }),
-        ),
-        // The device, and whatever a later version may wait for.
-        _ => (
-            Both {
-                ja: "更新を始めました。PCからの返事を待っています。", en: "Its renewal has begun; the PC's answer is awaited."
-            },
-            None,
         ),
     }
 }

@@ -15,7 +15,7 @@ use super::{Checked, Place, VendorError, details, insist, opened, read_chain, re
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::manifest;
-use crate::store::{Batch, Bundle, CertificateRow, Change, OrderRow, OrderState};
+use crate::store::{Batch, Bundle, CertificateRow, Change, Closed, OrderRow, OrderState};
 
 /// The largest sealed file that is kept, in bytes: a bundle of the largest size that is read, and its envelope.
 const SEALED_MAX: usize = 2 << 20;
@@ -84,6 +84,8 @@ impl Brought<'_> {
         let own = self.chain.first().ok_or(VendorError::Malformed("the file holds no certificate"))?;
         let open = place.order(ledger).await?.filter(|order| order.state == OrderState::Open);
         let mut batch = self.installers(tenant, request);
+        let (tenant_of, file) = (tenant.clone(), self.installer);
+        batch.changes.push(Change::ForgetPinTries { tenant: tenant_of, slot: slot.clone(), file });
         batch.changes.push(place.nudge(self.now));
         let again = here.is_some();
         let serial = match here {
@@ -96,7 +98,9 @@ impl Brought<'_> {
                 let taken = taken_in(order.id, own, Some(self.bundle.clone()), self.now);
                 batch.records.push(place.record(Stage::Done, self.actor, "certificate.import", details(&taken, &facts), self.now));
                 let serial = taken.serial;
-                batch.changes.push(Change::TakeIn(taken.into()));
+                let closed =
+                    Change::CloseApplication { tenant: tenant.clone(), slot: slot.clone(), because: Closed::Imported, at: self.now };
+                batch.changes.extend([Change::TakeIn(taken.into()), closed]);
                 serial
             }
         };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use data_encoding::BASE64;
 use tegata_api::v1::device::FileHash;
-use tegata_api::v1::vendor::{ImportAnswer, ImportRequest, Pin, Recipients, RecipientsRequest};
+use tegata_api::v1::vendor::{ImportAnswer, ImportRequest, Pin, Recipients, RecipientsRequest, TryRequest};
 use tegata_core::name::SlotId;
 use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::{self, Content};
@@ -35,6 +35,9 @@ pub struct Import {
     /// Reads the password from the first line of this file; `-` is standard input. Left out: it is asked for
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Spend even the last try of a PIN: if it is wrong, the vendor locks the certificate
+    #[arg(long)]
+    last_try: bool,
 }
 
 impl Import {
@@ -46,6 +49,11 @@ impl Import {
         let recipients: Recipients = session.post("bundles/recipients", &RecipientsRequest { slot: self.slot.to_string() }).await?;
         let password = self.password(recipients.pin)?;
         let name = self.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if recipients.pin.is_some() {
+            // Counted before it is made: a try that nobody remembers is one that locks the certificate.
+            let sha256 = tegata_pki::key::sha256(&file).to_string();
+            session.tell("bundles/tries", &TryRequest { slot: self.slot.to_string(), sha256, last: self.last_try }).await?;
+        }
         let (opened, _) = bundle::open(&file, &password, &name).map_err(|fault| self.fault(vec![fault]))?;
         let request = self.sealed(&opened, Content::new(&name, &password, &file), recipients)?;
         let answer: ImportAnswer = session.post("bundles", &request).await?;

@@ -28,6 +28,9 @@ impl Named for Expiring {
     }
 }
 
+/// How many are asked for: the most that the server gives at once.
+pub const ROWS: usize = 5_000;
+
 /// Certificates that expire as a table.
 pub fn table(rows: &[Expiring], look: &Look) -> String {
     let mut table = Table::new(look, ["EXPIRES", "DAYS", "SLOT", "SUBJECT", "ISSUER", "KIND", "ACTS", "WAITS FOR"]);
@@ -52,7 +55,8 @@ pub fn table(rows: &[Expiring], look: &Look) -> String {
             row.waits_for.clone().or(row.because.clone()).into(),
         ]);
     }
-    table.or("Nothing expires in this time.")
+    let shown = table.or("Nothing expires in this time.");
+    if rows.len() < ROWS { shown } else { format!("{shown}\n\nThere may be more: narrow them with --within or --clinic.") }
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ pub enum Language {
 pub struct Account {
     /// Its name.
     pub name: Name,
-    /// Where its codes are mailed. Noted; no mail is sent yet.
+    /// Where the portal's codes are mailed. Without, nobody signs in there as this account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail: Option<Mail>,
     /// Whether the person is still there.

@@ -122,6 +122,14 @@ fn a_letter_about_what_happens_by_itself_asks_nobody_for_anything() {
     expect!["[For information] さくら内科クリニック: 1 certificate about to expire"].assert_eq(&english.subject);
 }
 
+#[test]
+fn a_letter_about_a_thousand_pcs_can_still_be_read() {
+    let items = (0..1_000).map(|n| item(&format!("sakura/pc-{n}/karte"), Acts::Itself, None)).collect();
+    let written = write(&bulletin(items), Language::English).unwrap();
+    assert!(written.subject.contains("1000 certificates") && written.text.contains("There are 950 more."), "{}", written.text);
+    assert_eq!(written.text.matches("Expires: ").count(), 50);
+}
+
 /// What people wrote into policies is text, never template.
 #[test]
 fn names_are_not_read_as_templates() {

@@ -97,6 +97,7 @@ fn the_routes_are_those_of_the_wire() {
         Person POST /v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/close
         Person GET /v1/tenants/{tenant}/audit
         Person POST /v1/tenants/{tenant}/bundles/recipients
+        Person POST /v1/tenants/{tenant}/bundles/tries
         Person POST /v1/tenants/{tenant}/bundles
         Person POST /v1/tenants/{tenant}/adopt
         Person POST /v1/tenants/{tenant}/certificates/{serial}/confirm

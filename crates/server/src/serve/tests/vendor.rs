@@ -8,7 +8,7 @@ use tegata_api::v1::device::{
 };
 use tegata_api::v1::fleet::{Certificate, Slot};
 use tegata_api::v1::problem::Code;
-use tegata_api::v1::vendor::{AdoptRequest, ConfirmRequest, ImportAnswer, ImportRequest, Recipients, RecipientsRequest};
+use tegata_api::v1::vendor::{AdoptRequest, ConfirmRequest, ImportAnswer, ImportRequest, Recipients, RecipientsRequest, TryRequest};
 use tegata_core::time::{DAY, Timestamp};
 use tegata_pki::authority::{Authority, Purpose, new_serial};
 use tegata_pki::bundle::{self, Content, DeviceKey};
@@ -336,4 +336,24 @@ async fn f4_a_bundle_is_handed_to_its_own_device_only() {
     let taken = TakenCertificate { chain: pem(stage.vendor.certificate()), file_name: String::new(), sealed: String::new() };
     assert_eq!(code_of(other.client.tell(&format!("/v1/agent/orders/{order}/taken"), &taken).await), Code::NotFound);
     stage.fetch(&order).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_try_of_a_pin_is_kept_back_and_a_right_one_gives_them_all_back() {
+    let stage = Scene::set().await;
+    let with_pin = policy(&stage.backup).replace("  renewal: { window", "  pin: { digits: 4, tries: 3 }\n  renewal: { window");
+    stage.world.apply("aozora", &with_pin).await;
+    let content = stage.good();
+    let attempt = async |last| {
+        let request = TryRequest { slot: SLOT.into(), sha256: content.digest().to_string(), last };
+        stage.world.admin().tell("/v1/tenants/aozora/bundles/tries", &request).await
+    };
+    attempt(false).await.unwrap();
+    attempt(false).await.unwrap();
+    assert_eq!(code_of(attempt(false).await), Code::Conflict, "only the last is left");
+    attempt(true).await.unwrap();
+    assert_eq!(code_of(attempt(true).await), Code::Conflict, "none is left");
+    assert_eq!(stage.world.records("aozora", "pin.try").await.len(), 3);
+    stage.import(&content, SLOT).await.unwrap();
+    attempt(false).await.expect("it was right after all");
 }

@@ -47,6 +47,12 @@ pub(super) async fn spend_pin_try(db: &mut SqliteConnection, tenant: &TenantName
     guard(spend.execute(db).await?, "no more tries of this PIN are allowed")
 }
 
+pub(super) async fn forget_pin_tries(db: &mut SqliteConnection, tenant: &TenantName, slot: &SlotId, file: &Sha256) -> Applied {
+    let forget = "DELETE FROM pin_tries WHERE tenant = ? AND clinic = ? AND home = ? AND device = ? AND profile = ? AND sha256 = ?";
+    bind_slot(query(forget), tenant, slot).bind(&file.0[..]).execute(db).await?;
+    Ok(())
+}
+
 impl Columns {
     pub(super) fn application(&self) -> Result<ApplicationRow, StoreError> {
         let closed_at = self.optional_moment("closed_at")?;

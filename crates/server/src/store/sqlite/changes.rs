@@ -97,6 +97,8 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::RecordApplication(row) => applications::record(db, row).await,
         Change::CloseApplication { tenant, slot, because, at } => applications::close(db, tenant, slot, *because, *at).await,
         Change::SpendPinTry { tenant, slot, file, below } => applications::spend_pin_try(db, tenant, slot, file, *below).await,
+        Change::ForgetPinTries { tenant, slot, file } => applications::forget_pin_tries(db, tenant, slot, file).await,
+
         Change::PutLetter(letter) => notices::put_letter(db, letter).await,
         Change::TryDelivery { id, attempt, next } => notices::try_delivery(db, id, *attempt, *next).await,
         Change::EndTry { id, outcome, at } => notices::end_try(db, id, outcome, *at).await,

@@ -160,7 +160,9 @@ async fn r1_revocation_is_answered_by_index_however_much_is_revoked() {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {question}"));
         let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&store.readers).await.unwrap();
         assert!(steps.iter().any(|(.., step)| step.contains(index)), "{question}: {steps:?}");
-        assert!(!steps.iter().any(|(.., step)| step.contains("SCAN") || step.contains("TEMP B-TREE")), "{question}: {steps:?}");
+        // What the view gives is counted one by one; what it is made of has to be found by index.
+        let reads_all = |step: &str| step.contains("TEMP B-TREE") || (step.contains("SCAN") && step != "SCAN serials");
+        assert!(!steps.iter().any(|(.., step)| reads_all(step)), "{question}: {steps:?}");
     }
 }
 
