@@ -8,3 +8,4 @@ mod notices;
 mod plan;
 mod portal;
 mod revoke;
+mod vendor;
