@@ -16,6 +16,7 @@ use crate::settings::KeystoreChoice;
 use crate::state::State;
 
 pub mod file;
+pub mod monsiaj;
 #[cfg(target_os = "linux")]
 pub mod nss;
 
@@ -104,6 +105,8 @@ pub struct Keystores {
     pub browser: Rc<dyn Keystore>,
     /// What `file` means.
     pub file: Rc<dyn Keystore>,
+    /// What `monsiaj` means.
+    pub monsiaj: Rc<dyn Keystore>,
 }
 
 impl Keystores {
@@ -112,6 +115,7 @@ impl Keystores {
         match store {
             "browser" => Ok(&*self.browser),
             "file" => Ok(&*self.file),
+            "monsiaj" => Ok(&*self.monsiaj),
             unknown => Err(KeystoreError::Unknown(unknown.to_owned())),
         }
     }
@@ -119,7 +123,7 @@ impl Keystores {
     /// Every store, each once.
     pub fn all(&self) -> impl Iterator<Item = &dyn Keystore> {
         let other = Some(&self.browser).filter(|browser| browser.name() != self.file.name());
-        other.into_iter().chain([&self.file]).map(|store| &**store)
+        other.into_iter().chain([&self.file, &self.monsiaj]).map(|store| &**store)
     }
 
     /// Every store, each once, by the name that profiles know it by.
@@ -152,7 +156,7 @@ pub fn available(state: &State, home: &Path, choice: KeystoreChoice) -> Result<K
     if choice == KeystoreChoice::Nss && !browser.is_ready() {
         return Err(KeystoreError::ToolMissing("certutil or pk12util"));
     }
-    Ok(Keystores { browser, file })
+    Ok(Keystores { browser, file, monsiaj: Rc::new(monsiaj::Monsiaj::of(home)) })
 }
 
 #[cfg(target_os = "linux")]

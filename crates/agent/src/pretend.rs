@@ -105,7 +105,7 @@ impl World {
             inventory: Inventory::open(&self.state).unwrap(),
             receipts: self.receipts(),
             limit: Limit::open(&self.state.removals()).unwrap(),
-            keystores: Keystores { browser: Rc::clone(&file), file },
+            keystores: Keystores { browser: Rc::clone(&file), file, monsiaj: Rc::new(crate::keystore::monsiaj::Monsiaj::of(&self.home())) },
             browser: Box::new(Rc::clone(&self.browser)),
             prober: Box::new(Rc::clone(&self.site)),
             server: Rc::clone(&self.server) as Rc<dyn Server>,

@@ -9,6 +9,7 @@ use tegata_pki::key::PrivateKey;
 
 use tegata_agent::disk;
 use tegata_agent::keystore::file::FileStore;
+use tegata_agent::keystore::monsiaj::Monsiaj;
 use tegata_agent::keystore::{Keystore, Pair};
 
 #[tokio::test]
@@ -16,6 +17,40 @@ async fn files_keep_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     check(&FileStore::new(folder.path())).await;
     assert!(disk::entries(folder.path()).unwrap().is_empty(), "nothing may be left behind");
+}
+
+#[tokio::test]
+async fn monsiaj_keeps_the_contract() {
+    let home = tempfile::tempdir().unwrap();
+    check(&Monsiaj::of(home.path())).await;
+    assert!(disk::entries(&home.path().join(".monsiaj/certificates")).unwrap().is_empty(), "nothing may be left behind");
+}
+
+#[tokio::test]
+async fn monsiaj_is_switched_only_when_told_and_everything_else_stays() {
+    let home = tempfile::tempdir().unwrap();
+    let (store, properties) = (Monsiaj::of(home.path()), home.path().join(".monsiaj/monsiaj.jsonrpc.properties"));
+    let [old, new] = [pair("old"), pair("new")];
+    store.install(&slot(), &old, "old").await.unwrap();
+    std::fs::write(&properties, "# settings\nmonsiaj.config.0.host=auth.example.jp\nmonsiaj.config.0.clientCertificateFile=gone\n")
+        .unwrap();
+    store.install(&slot(), &new, "new").await.unwrap();
+    assert!(std::fs::read_to_string(&properties).unwrap().contains("File=gone"), "it was only installed");
+    for pair in [&old, &new] {
+        store.prefer(pair.fingerprint().unwrap()).await.unwrap();
+    }
+    let text = std::fs::read_to_string(&properties).unwrap();
+    let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap().to_owned();
+    let file = value("monsiaj.config.0.clientCertificateFile=");
+    assert!(text.starts_with("# settings\nmonsiaj.config.0.host=auth.example.jp\n"), "{text}");
+    let password = value("monsiaj.config.0.clientCertificatePassword=");
+    let opened = tegata_pki::pkcs12::read(&std::fs::read(&file).unwrap(), &password).unwrap();
+    assert_eq!(opened.chain, new.chain, "what the settings name opens with the password that they name");
+    #[cfg(unix)]
+    for secret in [std::path::PathBuf::from(file).with_extension("pass"), properties] {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o077, 0, "{}", secret.display());
+    }
 }
 
 #[cfg(target_os = "linux")]
