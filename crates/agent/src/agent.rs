@@ -4,7 +4,7 @@ use std::fs::File;
 use std::rc::Rc;
 
 use tegata_api::client::ClientError;
-use tegata_api::v1::device::{Facts, InstallerSeen, Note, Report};
+use tegata_api::v1::device::{Facts, FoundCertificate, InstallerSeen, Note, Report};
 use tegata_core::name::DeviceId;
 use tegata_core::time::Timestamp;
 use tokio::time::{Duration, Instant, sleep_until};
@@ -16,6 +16,7 @@ use crate::chance;
 use crate::converge::{Device, Retries};
 use crate::disk::{self, DiskError};
 use crate::facts;
+use crate::found::Finder;
 use crate::identity::{Identity, IdentityError};
 use crate::inventory::Inventory;
 use crate::journal::Journal;
@@ -82,6 +83,7 @@ pub struct Agent {
     installer_limit: Limit,
     facts: Facts,
     seen: Seen,
+    finder: Finder,
     telling: Telling,
     look_at: Instant,
 }
@@ -89,6 +91,8 @@ pub struct Agent {
 /// What the last pass has seen.
 #[derive(Default)]
 struct Seen {
+    /// Client certificates that others installed.
+    found: Vec<FoundCertificate>,
     installers: Vec<InstallerSeen>,
     installers_limited: bool,
     certificates_limited: bool,
@@ -138,6 +142,7 @@ impl Agent {
             telling: Telling { last: None, due: true, backoff: Backoff::default(), at: now },
             retries: Retries::default(),
             seen: Seen::default(),
+            finder: Finder::default(),
             look_at: now,
             settings,
             identity,
@@ -163,6 +168,7 @@ impl Agent {
             }
         }
         if looks {
+            self.seen.found = self.finder.look(&self.device.keystores, &self.device.inventory).await;
             complain("installer files cannot be swept", self.sweep());
             self.look_at = Instant::now() + until_next_look(chance::number());
         }
@@ -272,7 +278,7 @@ impl Agent {
             generation: self.link.generation(),
             slots: self.device.journal.entries().map(crate::journal::Entry::report).collect(),
             installers: self.seen.installers.clone(),
-            found: Vec::new(),
+            found: self.seen.found.clone(),
             notes: notes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect(),
         }
     }

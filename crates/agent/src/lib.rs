@@ -17,6 +17,7 @@ pub(crate) mod crash;
 pub mod disk;
 pub mod enroll;
 pub mod facts;
+pub mod found;
 pub mod identity;
 pub mod inventory;
 pub mod journal;

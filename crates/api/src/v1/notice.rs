@@ -99,7 +99,7 @@ pub enum Acts {
 pub struct Expiring {
     /// Whether a slot knows it (`managed`), or an agent found it.
     pub kind: Origin,
-    /// Its serial number.
+    /// Its serial number; of one that was found, its fingerprint, by which `tegata adopt` takes it over.
     pub serial: String,
     /// The slot, `clinic/device/profile`; the device alone for one that was found.
     pub slot: String,

@@ -6,6 +6,7 @@ use tegata_api::v1::notice::{Delivery, DeliveryState, Expiring, Notice, Origin};
 use tegata_core::name::{ClinicId, ClinicName, TenantName};
 use tegata_core::notice::{self, Acts};
 use tegata_core::plan::{Plan, plan};
+use tegata_core::policy::Tenant;
 use tegata_core::time::{DAY, Timestamp};
 
 use super::{shown, waits_for};
@@ -41,7 +42,40 @@ pub async fn expiring(
         views.insert(clinic, (scene, plan));
     }
     let told = rows.iter().filter_map(|row| views.get(&row.slot.clinic).map(|(scene, plan)| managed(row, scene, plan, now)));
-    Ok(told.filter(|row| row.acts != tegata_api::v1::notice::Acts::Nobody || row.not_after >= now.unix()).collect())
+    let managed = told.filter(|row| row.acts != tegata_api::v1::notice::Acts::Nobody || row.not_after >= now.unix());
+    let mut expiring: Vec<Expiring> = managed.chain(found(ledger, &policy, &asked, now).await?).collect();
+    expiring.sort_by_key(|row| row.not_after);
+    expiring.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(expiring)
+}
+
+/// What agents found and no slot knows: nobody renews it, so a person has to act.
+async fn found(ledger: &Ledger, policy: &Tenant, asked: &ExpiringQuery, now: Timestamp) -> Result<Vec<Expiring>, TurnError> {
+    let span = asked.since.unix()..=asked.until.unix();
+    let mut rows = Vec::new();
+    for device in ledger.store().devices(&asked.tenant).await? {
+        let is_asked = asked.clinic.as_ref().is_none_or(|clinic| device.device.clinic == *clinic);
+        if !is_asked || device.revoked_at.is_some() {
+            continue;
+        }
+        let home = policy.clinics.get(&device.device.clinic);
+        let place = home.and_then(|home| home.devices.get(&device.device.device)).and_then(|device| device.memo.as_ref());
+        let hours = home.map(|home| home.hours.clone()).unwrap_or_default();
+        rows.extend(device.report.found.iter().filter(|one| span.contains(&one.not_after)).map(|one| Expiring {
+            kind: Origin::Found,
+            serial: one.fingerprint.clone(),
+            slot: device.device.to_string(),
+            place: place.map(ToString::to_string),
+            subject: one.subject.clone(),
+            issuer: one.issuer.clone(),
+            not_after: one.not_after,
+            days_left: notice::days_left(&hours, Timestamp::from_unix(one.not_after), now),
+            acts: wire::acts(Acts::Person),
+            because: None,
+            waits_for: None,
+        }));
+    }
+    Ok(rows)
 }
 
 fn managed(row: &CertificateRow, scene: &Scene, plan: &Plan, now: Timestamp) -> Expiring {

@@ -46,7 +46,8 @@ pub struct CertificateProfileSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub trust: Vec<Thumbprint>,
-    /// What else has to change whenever this certificate does. Noted; renewal does not wait for it yet.
+    /// What else has to change whenever this certificate does. Until somebody says that it was changed (`tegata confirm`), the slot is not
+    /// ready, and the certificate before stays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub dependants: Vec<Dependant>,

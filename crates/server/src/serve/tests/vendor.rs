@@ -7,6 +7,7 @@ use tegata_api::v1::device::{
     Deed, Facts, FileHash, FoundCertificate, Manifest, Report, ReportAnswer, SealedBundle, Source, TakenCertificate,
 };
 use tegata_api::v1::fleet::{Certificate, Slot};
+use tegata_api::v1::notice::{Expiring, Origin};
 use tegata_api::v1::problem::Code;
 use tegata_api::v1::vendor::{AdoptRequest, ConfirmRequest, ImportAnswer, ImportRequest, Recipients, RecipientsRequest, TryRequest};
 use tegata_core::time::{DAY, Timestamp};
@@ -303,6 +304,9 @@ async fn a_found_certificate_is_adopted_told_and_proven_in_its_slot() {
         has_key: true,
     };
     stage.report(vec![found]).await;
+    let expiring: Vec<Expiring> = stage.world.admin().get("/v1/tenants/aozora/expiring?within=94608000").await.unwrap();
+    let told: Vec<_> = expiring.iter().map(|row| (row.kind, &row.slot[..], row.serial.clone())).collect();
+    assert_eq!(told, [(Origin::Found, "sakura/pc-1", facts.fingerprint.to_string())]);
     let adopt = |fingerprint: &str| AdoptRequest { slot: SLOT.into(), fingerprint: fingerprint.into() };
     let path = "/v1/tenants/aozora/adopt";
     assert_eq!(code_of(stage.world.admin().tell(path, &adopt("00000000")).await), Code::NotFound);
