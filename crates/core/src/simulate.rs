@@ -27,6 +27,7 @@
 //! The pretend world checks the two promises that must never break, in every run: nothing that works is removed before its
 //! successor is proven, and no slot sees more than three issuances within an hour.
 
+mod letters;
 mod pc;
 mod people;
 mod policy;

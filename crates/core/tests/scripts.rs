@@ -71,3 +71,46 @@ fn a_line_that_means_nothing_is_named() {
     assert_eq!(problem("advance 3w"), "1: '3w' should look like 90s, 10m, 12h, 30d or 10y");
     assert_eq!(problem("clinic Sakura").split_once(" must be").unwrap().0, "1: 'Sakura': a clinic name");
 }
+
+/// What a line of the transcript of the forty months says: when, and what.
+fn lines() -> Vec<(i64, String)> {
+    let text = fs::read_to_string(folder().join("forty-months.txt")).unwrap();
+    let transcript = run(&text).unwrap();
+    let events = transcript.text.lines().filter_map(|line| line.strip_prefix("  ")?.split_once("Z  "));
+    let moment = |text: &str| format!("{text}Z").parse::<jiff::Timestamp>().unwrap().as_second();
+    events.map(|(at, what)| (moment(at), what.to_owned())).collect()
+}
+
+const DAY: i64 = 86_400;
+
+/// Remaining time is not carried over, so that every day too early is a day that was paid for and lost.
+#[test]
+fn eligibility_is_renewed_in_the_last_third_of_its_window() {
+    let (life, window) = (1185 * DAY, 90 * DAY);
+    let brought: Vec<_> =
+        lines().into_iter().filter(|(_, what)| what.starts_with("somebody brings") && what.contains("/eligibility")).collect();
+    assert_eq!(brought.len(), 6, "three terminals, twice");
+    for (at, what) in &brought[3..] {
+        let slot = what.split(':').next().unwrap();
+        let first = brought.iter().find(|(_, what)| what.starts_with(slot)).unwrap().0;
+        let left = first + life - at;
+        assert!(left > 0 && left <= window / 3, "{what}: {} days were left", left / DAY);
+    }
+}
+
+/// Each rung is told once, in the order of the ladder, and no later than it says.
+#[test]
+fn notices_are_exactly_on_their_ladder() {
+    let ladder = [90, 60, 30, 15, 14, 7, 6, 5, 4, 3, 2, 1];
+    let mut told: std::collections::BTreeMap<String, Vec<i64>> = std::collections::BTreeMap::new();
+    for (_, what) in lines() {
+        let Some((about, days)) = what.strip_prefix("tells ").and_then(|rest| rest.split_once(": ")) else { continue };
+        let days = days.strip_suffix(" days").unwrap_or_else(|| panic!("{what}: nothing expires in these months")).parse().unwrap();
+        told.entry(about.to_owned()).or_default().push(days);
+    }
+    assert!(told.len() > 12, "{told:?}");
+    for (about, days) in told {
+        assert!(days.is_sorted_by(|before, after| before > after), "{about}: {days:?}");
+        assert!(days.iter().all(|days| ladder.contains(days)), "{about}: {days:?}");
+    }
+}

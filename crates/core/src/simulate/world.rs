@@ -8,6 +8,7 @@ use crate::fleet::{Held, Observed, Progress};
 use crate::name::{AccountName, ClinicName, DeviceId, Sha256, SlotId};
 use crate::plan::{Action, locked_out, plan};
 use crate::policy::{Quota, Tenant};
+use crate::simulate::letters::Letters;
 use crate::simulate::pc::{Pc, Surroundings};
 use crate::simulate::people::People;
 use crate::simulate::policy::{declare, empty_tenant};
@@ -25,6 +26,7 @@ pub struct World {
     pcs: BTreeMap<DeviceId, Pc>,
     sites_up: bool,
     people: People,
+    letters: Letters,
     /// Slots that have to go on working, once `watch` was said.
     watched: Option<BTreeSet<SlotId>>,
     /// What each clinic's last plan held back, so that only news is said.
@@ -48,6 +50,7 @@ impl World {
             pcs: BTreeMap::new(),
             sites_up: true,
             people: People::default(),
+            letters: Letters::default(),
             watched: None,
             held: BTreeMap::new(),
         })
@@ -139,7 +142,8 @@ impl World {
             let (helped_at, has_helped) = self.people.work(&self.policy, &mut self.server, &mut self.log, self.now);
             if !has_acted && !has_worked && !has_helped {
                 self.watch();
-                return wake_at.into_iter().chain(helped_at).min();
+                let told_at = self.letters.write(&self.policy, &self.server, &mut self.log, self.now);
+                return wake_at.into_iter().chain(helped_at).chain(told_at).min();
             }
         }
         self.log.violated(self.now, "the world does not come to rest".to_owned());
