@@ -24,6 +24,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "certtool", packages: &["gnutls-bin"], purpose: "makes bundles as vendors with GnuTLS do" },
     Tool { program: "age", packages: &["age"], purpose: "opens what was sealed for a backup" },
     Tool { program: "aiosmtpd", packages: &["python3-aiosmtpd"], purpose: "a real mail server that keeps what it is handed" },
+    Tool { program: "curl", packages: &["curl"], purpose: "renews at the portal as any client could" },
     Tool { program: "chromium", packages: &["chromium", "fonts-vlgothic"], purpose: "a real browser that must not ask for a certificate" },
 ];
 
@@ -91,7 +92,7 @@ mod tests {
         let advice = advice(&absent);
         assert!(advice.contains("certutil") && advice.contains("chromium"), "{advice}");
         assert!(!advice.contains("openssl"), "{advice}");
-        let packages = "age chromium fonts-vlgothic gnutls-bin libnss3-tools nginx-light python3-aiosmtpd";
+        let packages = "age chromium curl fonts-vlgothic gnutls-bin libnss3-tools nginx-light python3-aiosmtpd";
         assert!(advice.ends_with(&format!("sudo apt-get install {packages}")), "each package once: {advice}");
     }
 

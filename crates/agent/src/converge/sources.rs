@@ -54,7 +54,9 @@ impl Device {
     async fn fetch_bundle(&mut self, slot: &Slot, entry: &mut Entry, fingerprint: Sha256) -> Result<(), StepError> {
         if self.staged_pair(entry).is_ok_and(|pair| pair.fingerprint() == Some(fingerprint)) {
             entry.fingerprint = Some(fingerprint);
-            return Ok(());
+            // The plug may have been pulled between the server's agreement and the note that a found one is ours.
+            let found = self.look_for(fingerprint).await;
+            return found.map_or(Ok(()), |(_, places)| self.adopt(slot, fingerprint, places));
         }
         if let Ok((pair, places)) = self.look_for(fingerprint).await {
             self.stage(entry, &pair)?;

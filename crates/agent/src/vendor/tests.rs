@@ -17,7 +17,7 @@ pub(crate) const PASSWORD: &str = "pass-7Qx";
 /// A certificate of the vendor, of this client's number.
 pub(crate) fn issued(vendor: &Authority, number: u32) -> Pair {
     let now = Timestamp::from_unix(crate::wall_clock());
-    let key = PrivateKey::generate(KeyAlgorithm::Rsa2048).unwrap();
+    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     let purpose = Purpose::Client {
         common_name: format!("client{number}"),
         organization: "u00000126".into(),

@@ -203,6 +203,19 @@ async fn a_found_certificate_stays_somebody_elses_until_the_server_has_agreed() 
     assert!(held(&world).await.contains(&fingerprint), "what is not ours is left alone");
 }
 
+/// The plug was pulled when the server had agreed and nobody had noted it: from then on the server says that the order is answered.
+#[tokio::test]
+async fn a_found_certificate_that_the_server_has_agreed_to_is_ours_although_nobody_noted_it() {
+    let (world, fingerprint) = with_found().await;
+    world.server.takes_nothing.replace(Some(problem(Code::Busy)));
+    pass(&world, &found(1, fingerprint)).await;
+    assert!(world.parts().inventory.item(fingerprint).is_none());
+    world.server.takes_nothing.replace(None);
+    pass(&world, &brought(1, fingerprint, &[])).await;
+    assert_eq!((stage(&world), trouble(&world).as_str()), (Stage::Settled, ""));
+    assert_eq!(world.parts().inventory.item(fingerprint).unwrap().adopted, ["file"], "where it lay is known");
+}
+
 #[tokio::test]
 async fn a_found_certificate_without_a_key_is_told() {
     let (world, fingerprint) = with_found().await;
