@@ -129,7 +129,7 @@ impl Keystores {
     /// Every store, each once, by the name that profiles know it by.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &dyn Keystore)> {
         let browser = Some(&self.browser).filter(|browser| browser.name() != self.file.name());
-        browser.map(|store| ("browser", &**store)).into_iter().chain([("file", &*self.file)])
+        browser.map(|store| ("browser", &**store)).into_iter().chain([("file", &*self.file), ("monsiaj", &*self.monsiaj)])
     }
 
     /// What those are called that can be used.

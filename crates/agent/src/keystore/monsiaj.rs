@@ -49,7 +49,7 @@ impl Monsiaj {
             let (Some(bytes), Some(password)) = (disk::read_secret(&path)?, disk::read_secret(&path.with_extension("pass"))?) else {
                 continue;
             };
-            let password = String::from_utf8_lossy(&password).trim_end_matches(['\r', '\n']).to_owned();
+            let password = plain(&password);
             if let Ok(bundle) = pkcs12::read(&bytes, &Zeroizing::new(password)) {
                 found.push((path, Pair { chain: bundle.chain, key: bundle.key }));
             }
@@ -127,7 +127,7 @@ impl Keystore for Monsiaj {
         let password = disk::read_secret(&path.with_extension("pass"))?.ok_or(KeystoreError::Absent(fingerprint, NAME))?;
         let set = [
             ("clientCertificateFile", path.to_string_lossy().into_owned()),
-            ("clientCertificatePassword", String::from_utf8_lossy(&password).into_owned()),
+            ("clientCertificatePassword", plain(&password)),
             ("saveClientCertificatePassword", "true".to_owned()),
         ];
         for (name, value) in set {
@@ -147,6 +147,11 @@ impl Keystore for Monsiaj {
         disk::wipe(&path.with_extension("pass"))?;
         Ok(true)
     }
+}
+
+/// A password without the line's end that an editor may have left behind it.
+fn plain(password: &[u8]) -> String {
+    String::from_utf8_lossy(password).trim_end_matches(['\r', '\n']).to_owned()
 }
 
 /// The number of the configuration that uses a certificate of this folder, or of the only one that there is.
