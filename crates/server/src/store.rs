@@ -58,6 +58,17 @@ pub struct Batch {
     pub changes: Vec<Change>,
 }
 
+impl Batch {
+    /// About how many rows it writes: what it adds to the database's log.
+    pub(crate) fn rows(&self) -> usize {
+        let rows = |change: &Change| match change {
+            Change::RevokeAll { serials, .. } | Change::Condemn { serials, .. } => serials.len(),
+            _ => 1,
+        };
+        self.records.len() + self.changes.iter().map(rows).sum::<usize>()
+    }
+}
+
 /// An audit record before it has its place in the log.
 #[derive(Debug, Clone)]
 pub struct NewRecord {

@@ -125,7 +125,7 @@ impl Scene {
         let (shards, mut serials) = (Shards::default(), Vec::with_capacity(range.len()));
         while serials.len() < range.len() {
             let (mut orders, mut drafts, mut certificates) = (vec![], vec![], vec![]);
-            for _ in 0..2_000.min(range.len() - serials.len()) {
+            for _ in 0..1_000.min(range.len() - serials.len()) {
                 let (number, serial) = (range.start + serials.len(), new_serial());
                 let shard = shards.next(&self.ledger, &self.publication, &self.tenant, &self.issuer).await?;
                 let order = self.order(number)?;

@@ -72,6 +72,19 @@ async fn s2_everybody_who_waits_is_told() {
 }
 
 #[tokio::test]
+async fn a_few_large_batches_do_not_let_the_log_grow_on_and_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let store = Sqlite::open(&path).await.unwrap();
+    let large = Batch { records: vec![batch(400).records; 5_000].concat(), changes: vec![] };
+    for _ in 0..10 {
+        store.commit(large.clone()).await.unwrap();
+    }
+    let log = std::fs::metadata(folder.path().join("t.db-wal")).unwrap().len();
+    assert!(log < 3 * 5_000 * 600, "ten batches of 3 MB each, and the log has {log} bytes");
+}
+
+#[tokio::test]
 async fn s1_what_was_answered_is_in_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");

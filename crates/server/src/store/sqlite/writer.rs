@@ -15,10 +15,10 @@ use crate::store::{Batch, NewRecord, StoreError};
 
 /// How many batches share one commit at most.
 const GROUP_MAX: usize = 512;
-/// After how many batches the log is copied into the database, once nobody waits.
-const CHECKPOINT_AFTER: usize = 1_000;
-/// After how many batches it is copied even though somebody waits.
-const CHECKPOINT_BY: usize = 8_000;
+/// After how many changed rows the log is copied into the database, once nobody waits.
+const CHECKPOINT_AFTER: usize = 5_000;
+/// After how many it is copied even though somebody waits.
+const CHECKPOINT_BY: usize = 40_000;
 /// How many pages (4 KiB) the log may have before readers are waited for, so that it can begin anew.
 const LOG_PAGES_MAX: i64 = 16_384;
 
@@ -81,7 +81,7 @@ impl Writer {
 
     /// Commits a group. Refused guards are rare, so that at first none is expected; if there is one, the group starts over with care.
     async fn commit(&mut self, group: &[Request]) -> Result<Vec<Result<(), StoreError>>, sqlx::Error> {
-        self.since_checkpoint += group.len();
+        self.since_checkpoint += group.iter().map(|request| request.batch.rows()).sum::<usize>();
         self.execute("BEGIN IMMEDIATE").await?;
         let outcomes = match self.apply_all(group).await {
             Ok(()) => group.iter().map(|_| Ok(())).collect(),
