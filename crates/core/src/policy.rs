@@ -336,7 +336,7 @@ pub struct Renewal {
 pub enum RenewWhen {
     /// As the window opens, spread over its first third.
     Early,
-    /// As late as is safe, for issuers that do not carry the remaining time over: spread over its last third, on an open day.
+    /// As late as is safe, for issuers that do not carry the remaining time over: in its last third, on an open day.
     Late,
 }
 

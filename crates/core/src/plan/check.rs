@@ -142,7 +142,7 @@ impl<'a> Case<'a> {
             return None;
         }
         let turn = wanted.zip(seen.certificates.last()).map(|(wanted, newest)| {
-            let window = Window::of(newest, seen.issued_at.last().copied(), wanted.renewal);
+            let window = Window::of(newest, seen.issued_at.last().copied(), wanted.renewal, wanted.supply);
             Turn { due: window.due(wanted.renewal.when, hours, slot, newest.serial), last_call: window.last_call() }
         });
         Some(Self { slot, wanted, seen, device: observed.devices.get(&slot.device), turn, now })

@@ -1,7 +1,7 @@
 //! When a certificate is replaced: at one end of its renewal window, spread by a hash so that no fleet renews all at once.
 
 use crate::calendar::{OpenHours, Rhythm, Session};
-use crate::fleet::Held;
+use crate::fleet::{Held, Supply};
 use crate::name::{Serial, SlotId};
 use crate::policy::{RenewWhen, Renewal};
 use crate::time::Timestamp;
@@ -11,21 +11,24 @@ use crate::time::Timestamp;
 pub(super) struct Window {
     closes: Timestamp,
     seconds: u64,
+    by_hand: bool,
 }
 
 impl Window {
     /// Takes the window that policy asks for, but at most two thirds of the life that the certificate really got: whatever
     /// validity an authority returns, its replacement is due no earlier than a third of a life after `issued_at`.
-    pub fn of(held: &Held, issued_at: Option<Timestamp>, renewal: Renewal) -> Self {
+    pub fn of(held: &Held, issued_at: Option<Timestamp>, renewal: Renewal, supply: Supply) -> Self {
         let born = issued_at.map_or(held.not_before, |issued| issued.max(held.not_before));
         let life = held.not_after.since(born).as_secs();
-        Self { closes: held.not_after, seconds: renewal.window.as_secs().min(life / 3 * 2) }
+        let seconds = renewal.window.as_secs().min(life / 3 * 2);
+        Self { closes: held.not_after, seconds, by_hand: supply == Supply::Person }
     }
 
     /// The moment from which on this certificate is due: the same for every question, so what is due stays due.
     ///
-    /// Early: spread over the first third of the window. Late: spread over the last four tenths but for the last one, then
-    /// moved into the opening hours before, so that somebody is there and the PC is switched on.
+    /// Early: spread over the first third of the window. Late: spread over the last four tenths but for the last one, and where a person
+    /// has to bring a file, who needs days for it, over the first quarter of the last third; then moved into the opening hours before, so
+    /// that somebody is there and the PC is switched on.
     ///
     /// Both are moved into the clinic's quiet hours, if it has any within the window before its last call, and neither waits for the end
     /// of a closed stretch in which the certificate expires. Never later than the last call: no certificate expires for the calendar's
@@ -34,6 +37,7 @@ impl Window {
         let lot = draw(slot, serial);
         let (from, to) = match when {
             RenewWhen::Early => (self.opens(), plus(self.opens(), self.seconds / 3)),
+            RenewWhen::Late if self.by_hand => (minus(self.closes, self.seconds / 3), minus(self.closes, self.seconds / 4)),
             RenewWhen::Late => (minus(self.closes, self.seconds / 5 * 2), self.last_call()),
         };
         let moment = plus(from, lot % (to.since(from).as_secs() + 1));

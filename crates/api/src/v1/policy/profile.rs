@@ -208,7 +208,8 @@ pub struct Renewal {
 pub enum RenewWhen {
     /// As the window opens, spread over its first third.
     Early,
-    /// As late as is safe, for issuers that do not carry the remaining time over.
+    /// As late as is safe, for issuers that do not carry the remaining time over; a person who has to fetch a file is asked with a
+    /// quarter of the window left.
     Late,
 }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::calendar::{Calendar, Closed, Date, Hours, Weekday};
+use crate::fleet::Supply;
 use crate::plan::fixtures::{NOW, proven, slot};
 use crate::simulate::serial;
 use crate::time::DAY;
@@ -15,6 +16,10 @@ fn renewal(window: Duration, when: RenewWhen) -> Renewal {
 
 fn whens() -> impl Strategy<Value = RenewWhen> {
     prop_oneof![Just(RenewWhen::Early), Just(RenewWhen::Late)]
+}
+
+fn supplies() -> impl Strategy<Value = Supply> {
+    prop_oneof![Just(Supply::Own), Just(Supply::Person)]
 }
 
 fn weekdays() -> Calendar {
@@ -38,9 +43,11 @@ fn any_certificate() -> impl Strategy<Value = (Held, Timestamp)> {
 proptest! {
     /// T1: whatever validity comes back, the next renewal is at least a third of the remaining life away.
     #[test]
-    fn t1_a_fresh_certificate_is_not_due((held, issued_at) in any_certificate(), window in 0_u64..5_000, when in whens(), number in any::<u64>()) {
+    fn t1_a_fresh_certificate_is_not_due(
+        (held, issued_at) in any_certificate(), window in 0_u64..5_000, when in whens(), supply in supplies(), number in any::<u64>(),
+    ) {
         let calendar = weekdays();
-        let window = Window::of(&held, Some(issued_at), renewal(Duration::from_secs(window * 86_400), when));
+        let window = Window::of(&held, Some(issued_at), renewal(Duration::from_secs(window * 86_400), when), supply);
         let due = window.due(when, &calendar.rhythm(), &slot("d1"), serial(number));
         let born = issued_at.max(held.not_before);
         let life = held.not_after.since(born).as_secs();
@@ -52,7 +59,7 @@ proptest! {
     #[test]
     fn t2_due_is_one_moment_within_its_part_of_the_window(number in any::<u64>(), window_days in 1_u32..200, when in whens()) {
         let held = proven(number);
-        let window = Window::of(&held, None, renewal(window_days * DAY, when));
+        let window = Window::of(&held, None, renewal(window_days * DAY, when), Supply::Own);
         let calendar = Calendar::default();
         let due = window.due(when, &calendar.rhythm(), &slot("d1"), held.serial);
         prop_assert_eq!(due, window.due(when, &calendar.rhythm(), &slot("d1"), held.serial));
@@ -62,10 +69,21 @@ proptest! {
         prop_assert!((least - 5.0..=most + 5.0).contains(&left), "{least} {left} {most}");
     }
 
+    /// Whoever has to fetch a file is asked while there are days left for it: 22 of a window of 90, and no more than a third of it.
+    #[test]
+    fn people_are_asked_at_the_beginning_of_the_late_part(number in any::<u64>(), window_days in 30_u32..200) {
+        let held = proven(number);
+        let window = Window::of(&held, None, renewal(window_days * DAY, RenewWhen::Late), Supply::Person);
+        let due = window.due(RenewWhen::Late, &Calendar::default().rhythm(), &slot("d1"), held.serial);
+        let left = held.not_after.since(due).as_secs();
+        let window = u64::from(window_days) * DAY.as_secs();
+        prop_assert!((window / 4..=window / 3).contains(&left), "{} days are left", left / DAY.as_secs());
+    }
+
     #[test]
     fn late_renewals_happen_while_the_clinic_is_open(number in any::<u64>()) {
         let (held, calendar) = (proven(number), weekdays());
-        let window = Window::of(&held, None, renewal(60 * DAY, RenewWhen::Late));
+        let window = Window::of(&held, None, renewal(60 * DAY, RenewWhen::Late), Supply::Own);
         let due = window.due(RenewWhen::Late, &calendar.rhythm(), &slot("d1"), held.serial);
         prop_assert!(calendar.is_open(due));
         prop_assert!(due <= window.last_call() && due >= window.opens());
@@ -93,9 +111,10 @@ proptest! {
     /// a tenth of the window before expiry at the latest, and stays due.
     #[test]
     fn no_calendar_puts_a_replacement_off(
-        (held, issued_at) in any_certificate(), window_days in 1_u64..400, when in whens(), number in any::<u64>(), calendar in any_calendar(),
+        (held, issued_at) in any_certificate(), window_days in 1_u64..400, (when, supply) in (whens(), supplies()), number in any::<u64>(),
+        calendar in any_calendar(),
     ) {
-        let window = Window::of(&held, Some(issued_at), renewal(Duration::from_secs(window_days * 86_400), when));
+        let window = Window::of(&held, Some(issued_at), renewal(Duration::from_secs(window_days * 86_400), when), supply);
         let due = window.due(when, &calendar.rhythm(), &slot("d1"), serial(number));
         prop_assert!(due >= window.opens(), "{due} is before {}", window.opens());
         prop_assert!(due <= window.last_call() && window.last_call() <= held.not_after, "{due} {} {}", window.last_call(), held.not_after);
@@ -108,7 +127,7 @@ proptest! {
         number in any::<u64>(), window_days in 1_u32..15, when in whens(), calendar in any_calendar(),
     ) {
         let held = proven(number);
-        let window = Window::of(&held, None, renewal(window_days * DAY, when));
+        let window = Window::of(&held, None, renewal(window_days * DAY, when), Supply::Own);
         let due = window.due(when, &calendar.rhythm(), &slot("d1"), held.serial);
         let Some(quiet) = calendar.rhythm().quiet else { return Ok(()) };
         let last_call = window.last_call();
@@ -124,7 +143,7 @@ fn a_clinic_that_is_closed_for_months_still_renews() {
     let all_year = Closed::Days { first: Date::new(2026, 4, 1).unwrap(), last: Date::new(2027, 12, 31).unwrap() };
     let calendar = Calendar { closed: vec![all_year], quiet: weekdays().open, ..weekdays() };
     for when in [RenewWhen::Early, RenewWhen::Late] {
-        let window = Window::of(&proven(1), None, renewal(60 * DAY, when));
+        let window = Window::of(&proven(1), None, renewal(60 * DAY, when), Supply::Own);
         let due = window.due(when, &calendar.rhythm(), &slot("d1"), serial(1));
         assert!(due >= window.opens() && due <= window.last_call(), "{when:?}: {due}");
     }
@@ -136,7 +155,7 @@ fn what_expires_within_a_closed_stretch_is_replaced_on_an_open_day_before_it() {
     let shut = Closed::Days { first: Date::new(2026, 11, 20).unwrap(), last: Date::new(2027, 1, 10).unwrap() };
     let calendar = Calendar { closed: vec![shut], ..weekdays() };
     for number in 0..500 {
-        let window = Window::of(&proven(number), None, renewal(40 * DAY, RenewWhen::Early));
+        let window = Window::of(&proven(number), None, renewal(40 * DAY, RenewWhen::Early), Supply::Own);
         let due = window.due(RenewWhen::Early, &calendar.rhythm(), &slot("d1"), serial(number));
         let last_open = Timestamp::from_unix(NOW.unix()).after(234 * DAY);
         assert!(due < last_open && due >= window.opens(), "{number}: {due}");
@@ -156,7 +175,7 @@ fn quiet_replacements_spread_over_the_quiet_hours() {
 
 /// T6, for a fleet whose certificates were all issued in the same second: how many fall into each bucket of ten minutes.
 fn buckets(when: RenewWhen, calendar: &Calendar) -> BTreeMap<i64, u32> {
-    let window = Window::of(&proven(1), None, renewal(3 * DAY, when));
+    let window = Window::of(&proven(1), None, renewal(3 * DAY, when), Supply::Own);
     let hours = calendar.rhythm();
     let mut buckets = BTreeMap::new();
     for number in 0..20_000 {
