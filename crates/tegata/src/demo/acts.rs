@@ -134,7 +134,7 @@ impl<'a> Play<'a> {
 
     /// A certificate of one clinic opens no other clinic's chart.
     async fn knock_next_door(&self, thief: &Thief, own: &str) -> Result<()> {
-        let organization = self.stage.emr.doors().at(own).map(|(site, _)| site.organization.clone());
+        let organization = self.stage.emr.doors().at(own).and_then(|(sites, _)| Some(sites.first()?.organization.clone()));
         let next_door = self.stage.emr.doors().sites().find(|site| Some(&site.organization) != organization.as_ref());
         if let Some(site) = next_door {
             ensure!(thief.visit(&site.host).await? != Welcome::Opened, "{} opened to another clinic's certificate", site.host);

@@ -35,7 +35,8 @@ pub struct DemoEmr {
     /// Where `web-authority.pem` is written, and then `address`
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// A host name, the issuer whose certificates it takes, the organization they must name, and a name for people
+    /// A host name, the issuer whose certificates it takes, the organization they must name, and a name for people. Clinics with one issuer
+    /// may share a host
     #[arg(long = "site", required = true, value_name = "HOST=ISSUER:ORGANIZATION[:NAME]")]
     sites: Vec<Site>,
 }

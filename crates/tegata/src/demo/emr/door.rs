@@ -30,7 +30,7 @@ pub struct Doors {
 struct Shared {
     source: Source,
     identity: WebIdentity,
-    sites: BTreeMap<String, Site>,
+    sites: BTreeMap<String, Vec<Site>>,
     issuers: RwLock<BTreeMap<IssuerName, Checks>>,
 }
 
@@ -53,20 +53,23 @@ impl Doors {
                 issuers.insert(site.issuer.clone(), Checks { trust, config });
             }
         }
-        let sites = sites.into_iter().map(|site| (site.host.clone(), site)).collect();
-        Ok(Self { shared: Arc::new(Shared { source, identity, sites, issuers: RwLock::new(issuers) }) })
+        let mut hosts: BTreeMap<String, Vec<Site>> = BTreeMap::new();
+        for site in sites {
+            hosts.entry(site.host.clone()).or_default().push(site);
+        }
+        Ok(Self { shared: Arc::new(Shared { source, identity, sites: hosts, issuers: RwLock::new(issuers) }) })
     }
 
-    /// The site of a host name, and how its door is set up now.
-    pub fn at(&self, host: &str) -> Option<(&Site, Arc<ServerConfig>)> {
-        let site = self.shared.sites.get(host)?;
+    /// The sites of a host name, one for each of its clinics, and how their door is set up now: as the first says.
+    pub fn at(&self, host: &str) -> Option<(&[Site], Arc<ServerConfig>)> {
+        let sites = self.shared.sites.get(host)?;
         let issuers = self.shared.issuers.read().unwrap_or_else(PoisonError::into_inner);
-        Some((site, issuers.get(&site.issuer)?.config.clone()))
+        Some((sites, issuers.get(&sites.first()?.issuer)?.config.clone()))
     }
 
     /// Every site.
     pub fn sites(&self) -> impl Iterator<Item = &Site> {
-        self.shared.sites.values()
+        self.shared.sites.values().flatten()
     }
 
     /// Asks for the lists for as long as it is polled.

@@ -100,7 +100,7 @@ async fn visit(stream: TcpStream, doors: &Doors, visited: &Visited) {
     let Ok(hello) = LazyConfigAcceptor::new(Acceptor::default(), stream).await else { return };
     let host = hello.client_hello().server_name().unwrap_or_default().to_owned();
     let tell = |outcome| visited(&Visit { host: host.clone(), outcome });
-    let Some((site, config)) = doors.at(&host) else { return tell(Outcome::Refused("no such host".into())) };
+    let Some((sites, config)) = doors.at(&host) else { return tell(Outcome::Refused("no such host".into())) };
     let stream = match hello.into_stream(config).await {
         Ok(stream) => stream,
         Err(error) => return tell(Outcome::Refused(error.to_string())),
@@ -108,28 +108,30 @@ async fn visit(stream: TcpStream, doors: &Doors, visited: &Visited) {
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).map(|leaf| certificate::read(leaf));
     match shown {
         Some(Ok(certificate)) => {
-            tell(judge(site, &certificate));
+            let site = chart_of(sites, &certificate);
+            tell(judge(site.is_ok(), &certificate));
             serve(stream, site, certificate).await;
         }
         _ => tell(Outcome::Refused("the certificate cannot be read".into())),
     }
 }
 
-/// Whether the certificate, which is valid, is this clinic's.
-fn judge(site: &Site, certificate: &Certificate) -> Outcome {
+fn judge(is_let_in: bool, certificate: &Certificate) -> Outcome {
     let who = page::Subject::of(certificate).to_string();
-    if belongs(site, certificate) { Outcome::Answered(who) } else { Outcome::Forbidden(who) }
+    if is_let_in { Outcome::Answered(who) } else { Outcome::Forbidden(who) }
 }
 
-fn belongs(site: &Site, certificate: &Certificate) -> bool {
-    certificate.organization.as_deref() == Some(&site.organization)
+/// The chart of the clinic that the certificate, which is valid, belongs to; or a chart of this host that it does not open.
+fn chart_of<'a>(sites: &'a [Site], certificate: &Certificate) -> Result<&'a Site, &'a Site> {
+    let own = sites.iter().find(|site| certificate.organization.as_deref() == Some(&site.organization));
+    own.ok_or(&sites[0])
 }
 
 /// Answers one request, whatever it asks for, and closes: the next visit is checked anew.
-async fn serve(stream: TlsStream<TcpStream>, site: &Site, certificate: Certificate) {
-    let (status, page) = match belongs(site, &certificate) {
-        true => (StatusCode::OK, page::chart(site, &certificate)),
-        false => (StatusCode::FORBIDDEN, page::forbidden(site, &certificate)),
+async fn serve(stream: TlsStream<TcpStream>, site: Result<&Site, &Site>, certificate: Certificate) {
+    let (status, page) = match site {
+        Ok(own) => (StatusCode::OK, page::chart(own, &certificate)),
+        Err(other) => (StatusCode::FORBIDDEN, page::forbidden(other, &certificate)),
     };
     let answer = service_fn(move |_| {
         let mut response = Response::new(page.clone());
