@@ -12,6 +12,11 @@ use tegata_tests::{Agent, World};
 
 const SAKURA: &str = "karte-sakura.example.jp";
 const MOMIJI: &str = "karte-momiji.example.jp";
+/// One address for the charts of both.
+const SHARED: &str = "karte.example.jp";
+
+const OWN: &str = "sakura-naika/incho-note/karte";
+const GUEST: &str = "momiji-shonika/incho-note@sakura-naika/karte";
 
 /// Two clinics; the PC of one opens the charts of both.
 const POLICY: &str = r#"
@@ -57,14 +62,14 @@ fn a_browser_opens_two_clinics_without_a_dialog_through_renewal_and_revocation()
     let (world, emr, mut agent) = set_up()?;
     let browser = Browser::on(&agent, emr.port())?;
     browser.trust(emr.web_authority())?;
-    let (own, guest) = (slot(&world, "sakura-naika/incho-note/karte")?, slot(&world, "momiji-shonika/incho-note@sakura-naika/karte")?);
+    let (own, guest) = (slot(&world, OWN)?, slot(&world, GUEST)?);
     opens(&browser, SAKURA, &own)?;
     opens(&browser, MOMIJI, &guest)?;
     browser.picture(&format!("https://{MOMIJI}/"), &artefact("two-clinics.png")?)?;
 
     let first = own.serial.context("a ready slot has a serial")?;
     world.cli_well(["renew", "certificate", &first])?;
-    let renewed = wait_for_another(&world, &first)?;
+    let renewed = wait_for_another(&world, OWN, &first)?;
     opens(&browser, SAKURA, &renewed)?;
 
     // A revoked one is refused. The agent sleeps meanwhile, so that nothing replaces it.
@@ -78,7 +83,7 @@ fn a_browser_opens_two_clinics_without_a_dialog_through_renewal_and_revocation()
     ensure!(browser.visit(&format!("https://{MOMIJI}/"))?.shows("momiji"), "the other clinic's chart must stay open");
 
     agent.start()?;
-    let replaced = wait_for_another(&world, &revoked)?;
+    let replaced = wait_for_another(&world, OWN, &revoked)?;
     opens(&browser, SAKURA, &replaced)
 }
 
@@ -93,14 +98,65 @@ fn a_browser_without_the_pushed_policy_would_have_asked() -> Result<()> {
     Ok(())
 }
 
+/// A doctor's morning in one clinic and afternoon in the other, at the same PC and the same address.
+#[test]
+fn one_address_of_two_clinics_shows_the_certificate_of_the_clinic_that_was_switched_to() -> Result<()> {
+    let (mut world, emr, agent) = set_up_at(&POLICY.replace("karte-{facilitySlug}", "karte"), [SHARED, SHARED])?;
+    let browser = Browser::on(&agent, emr.port())?;
+    browser.trust(emr.web_authority())?;
+    let (own, guest) = (slot(&world, OWN)?, slot(&world, GUEST)?);
+    opens(&browser, SHARED, &own)?;
+
+    // No server is needed for it.
+    world.server().stop(PATIENCE)?;
+    let switched = told(&agent, &["switch", "momiji-shonika", "--json"])?;
+    let site = serde_json::json!({
+        "site": format!("https://{SHARED}"), "clinic": "momiji-shonika", "clinics": ["momiji-shonika", "sakura-naika"], "alike": []
+    });
+    ensure!(switched["active"] == "momiji-shonika" && switched["sites"] == serde_json::json!([site]), "{switched}");
+    opens(&browser, SHARED, &guest)?;
+    browser.picture(&format!("https://{SHARED}/"), &artefact("switched-clinic.png")?)?;
+    let unknown = agent.command(["switch", "himawari"])?;
+    let said = String::from_utf8(unknown.stderr)?;
+    ensure!(unknown.status.code() == Some(1) && said.contains("momiji-shonika, sakura-naika"), "{said}");
+
+    // Both go on being renewed and proven, and the running agent never brings the other clinic's rules back.
+    world.start_server()?;
+    for slot in [&own, &guest] {
+        world.cli_well(["renew", "certificate", slot.serial.as_deref().context("a ready slot has a serial")?])?;
+    }
+    let renewed =
+        [(OWN, &own), (GUEST, &guest)].map(|(name, old)| wait_for_another(&world, name, old.serial.as_deref().unwrap_or_default()));
+    let [own, guest] = renewed;
+    let (own, guest) = (own?, guest?);
+    opens(&browser, SHARED, &guest)?;
+    let status = told(&agent, &["status", "-o", "json"])?;
+    ensure!(status["activeClinic"] == "momiji-shonika", "{status}");
+
+    ensure!(told(&agent, &["switch", "sakura-naika", "--json"])?["active"] == "sakura-naika");
+    opens(&browser, SHARED, &own)
+}
+
+/// What the agent's command answers to programs.
+fn told(agent: &Agent, command: &[&str]) -> Result<serde_json::Value> {
+    let output = agent.command(command.iter().copied())?;
+    ensure!(output.status.success(), "{command:?}: {output:?}");
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
 fn set_up() -> Result<(World, Emr, Agent)> {
+    set_up_at(POLICY, [SAKURA, MOMIJI])
+}
+
+/// The two clinics' charts at these hosts, and the PC that opens both.
+fn set_up_at(policy: &str, [sakura, momiji]: [&str; 2]) -> Result<(World, Emr, Agent)> {
     let world = World::start()?;
-    world.apply(POLICY)?;
+    world.apply(policy)?;
     let emr = Emr::start(
         &world,
-        &[&format!("{SAKURA}=aozora-ca:sakura:さくら内科クリニック"), &format!("{MOMIJI}=aozora-ca:momiji:もみじ小児科")],
+        &[&format!("{sakura}=aozora-ca:sakura:さくら内科クリニック"), &format!("{momiji}=aozora-ca:momiji:もみじ小児科")],
     )?;
-    let mut settings = emr.settings(&[SAKURA, MOMIJI]);
+    let mut settings = emr.settings(&[sakura, momiji]);
     settings.extend(["--keystore".into(), "nss".into()]);
     let mut agent = world.enroll("sakura-naika/incho-note", &settings.iter().map(String::as_str).collect::<Vec<_>>())?;
     agent.start()?;
@@ -117,10 +173,10 @@ fn slot(world: &World, name: &str) -> Result<Slot> {
     slots.into_iter().find(|slot| slot.name == name).with_context(|| format!("there is no slot {name}"))
 }
 
-/// Waits until the PC's own slot is ready with another certificate, and the one before is off the device.
-fn wait_for_another(world: &World, old: &str) -> Result<Slot> {
+/// Waits until a slot is ready with another certificate, and the one before is off the device.
+fn wait_for_another(world: &World, name: &str, old: &str) -> Result<Slot> {
     wait_for(PATIENCE, "another certificate", || {
-        let slot = slot(world, "sakura-naika/incho-note/karte")?;
+        let slot = slot(world, name)?;
         Ok((slot.state == "ready" && slot.serial.as_deref() != Some(old)).then_some(slot))
     })
 }

@@ -223,6 +223,12 @@ impl Agent {
         Ok(())
     }
 
+    /// Runs another command of the agent's, whatever its exit code.
+    pub fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Output> {
+        let place = ["--state".into(), self.state().into_os_string()];
+        run(&binary("tegata-agent"), arguments.into_iter().map(std::ffi::OsString::from).chain(place))
+    }
+
     /// What lies in its file keystore: for each certificate, the PEM of it and its chain.
     pub fn stored_certificates(&self) -> Result<Vec<String>> {
         self.stored("certificate.pem")

@@ -69,6 +69,8 @@ pub fn lock(state: &State) -> Result<File, RunError> {
     let path = state.lock();
     let file = File::create(&path).map_err(disk::failing("open", &path))?;
     file.try_lock().map_err(|_| RunError::Taken(state.root().display().to_string()))?;
+    // Who switches clinics right now writes without this lock.
+    let _alone = state.hold_browsers()?;
     state.clear()?;
     Ok(file)
 }
@@ -184,7 +186,7 @@ impl Agent {
             tokio::select! {
                 heard = self.link.hear(&*self.device.server) => match heard {
                     // Browsers are looked at here: to drop a held request for it would cost a handshake each time.
-                    Heard::Nothing if self.has_browser_ended() => return,
+                    Heard::Nothing if self.has_browser_changed() => return,
                     Heard::Nothing => {}
                     heard => break heard,
                 },
@@ -204,8 +206,9 @@ impl Agent {
         [Some(self.look_at), self.retries.next(), telling].into_iter().flatten().min().unwrap_or(self.look_at)
     }
 
-    fn has_browser_ended(&self) -> bool {
-        self.seen.holds_old && !self.device.browser.holds_old().unwrap_or(true)
+    /// A browser has ended, or people switched clinics while one ran.
+    fn has_browser_changed(&self) -> bool {
+        self.device.browser.holds_old().is_ok_and(|holds_old| holds_old != self.seen.holds_old)
     }
 
     fn is_telling_due(&self) -> bool {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::tz::TimeZone;
+use serde::Serialize;
 use tegata_api::client::ClientError;
 use tegata_api::v1::problem::Code;
 use tegata_core::name::{DeviceId, Sha256};
@@ -15,12 +16,14 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::agent::{self, Agent};
+use crate::browser;
 use crate::enroll::{self, EnrollError, EnrollmentCode, Enrolment};
 use crate::identity::IdentityError;
 use crate::settings::{KeystoreChoice, Resolve, Settings};
 use crate::state::State;
 use crate::status::Status;
-use crate::words::{self, Phrase, say};
+use crate::switch::{self, Clinics, SwitchError};
+use crate::words::{self, ClinicPhrase, Phrase, say};
 
 #[cfg(unix)]
 mod unix;
@@ -48,6 +51,12 @@ enum Command {
     /// Shows what is installed, and whether anything needs attention (exit code 1).
     #[command(after_help = "Example:\n  tegata-agent status\n  tegata-agent status -o json")]
     Status(StatusArguments),
+    /// Says for which clinic people work at this PC now, where several share a site; without a clinic, lists them.
+    ///
+    /// The browser takes one certificate for a site. If several clinics of this PC use the same site, it shows the one of the clinic in
+    /// use: the PC's own until another is chosen. Needs no network. A browser that is running has to be restarted once.
+    #[command(after_help = "Example:\n  tegata-agent switch\n  tegata-agent switch momiji-shonika")]
+    Switch(SwitchArguments),
     /// Lists the certificates of an NSS database: one DER a line, in base64.
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -113,9 +122,40 @@ struct EnrollArguments {
 struct StatusArguments {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    telling: Telling,
+}
+
+#[derive(Args)]
+struct SwitchArguments {
+    /// The clinic, as the list names it.
+    clinic: Option<String>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    telling: Telling,
+}
+
+#[derive(Args)]
+struct Telling {
     /// How it is told.
     #[arg(short, long, value_enum, default_value = "text")]
     output: Output,
+    /// The same as `--output json`.
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
+impl Telling {
+    fn is_json(&self) -> bool {
+        self.json || matches!(self.output, Output::Json)
+    }
+
+    fn print<Told: Serialize>(&self, told: &Told, text: impl FnOnce(&Told) -> String) -> Result<()> {
+        let json = || serde_json::to_string_pretty(told).map(|json| json + "\n");
+        print(&if self.is_json() { json()? } else { text(told) });
+        Ok(())
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -133,6 +173,7 @@ pub fn main() -> ExitCode {
         Command::Enroll(arguments) => run_enroll(*arguments),
         Command::Run(place) => run_agent(&place),
         Command::Status(arguments) => run_status(&arguments),
+        Command::Switch(arguments) => run_switch(&arguments),
         #[cfg(target_os = "linux")]
         Command::NssList { database } => run_nss_list(&database),
         #[cfg(target_os = "linux")]
@@ -232,11 +273,49 @@ fn run_status(arguments: &StatusArguments) -> Result<ExitCode> {
         }
         other => other?,
     };
-    match arguments.output {
-        Output::Text => print(&status.tell(language, &TimeZone::system())),
-        Output::Json => print(&(serde_json::to_string_pretty(&status)? + "\n")),
-    }
+    arguments.telling.print(&status, |status| status.tell(language, &TimeZone::system()))?;
     Ok(if status.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_switch(arguments: &SwitchArguments) -> Result<ExitCode> {
+    let language = words::language();
+    match try_to_switch(&state_folder(&arguments.place)?, arguments.clinic.as_deref()) {
+        Ok(clinics) => {
+            let is_switched = arguments.clinic.is_some();
+            arguments
+                .telling
+                .print(&clinics, |clinics| if is_switched { clinics.tell_switched(language) } else { clinics.tell(language) })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problem) => {
+            eprintln!("{}", say(language, &not_switched(&problem).ok_or(problem)?));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// What staff can do something about.
+fn not_switched(problem: &anyhow::Error) -> Option<Phrase> {
+    if let Some(IdentityError::NotEnrolled(_)) = problem.downcast_ref() {
+        return Some(Phrase::NeverEnrolled);
+    }
+    match problem.downcast_ref()? {
+        SwitchError::NothingYet(_) => Some(ClinicPhrase::NothingYet),
+        SwitchError::Unknown { asked, known } => Some(ClinicPhrase::Unknown(asked.clone(), known.join(", "))),
+        SwitchError::Untold { clinic, source } => Some(ClinicPhrase::Untold(clinic.clone(), crate::told(source))),
+        SwitchError::Disk(_) => None,
+    }
+    .map(Phrase::Clinic)
+}
+
+fn try_to_switch(folder: &Path, clinic: Option<&str>) -> Result<Clinics> {
+    let state = State::at(folder);
+    let settings = Settings::read(&state)?.ok_or_else(|| IdentityError::NotEnrolled(folder.display().to_string()))?;
+    if let Some(clinic) = clinic {
+        os::check_owner(&settings.home)?;
+        switch::switch(&state, &mut *browser::of_this_pc(&state, &settings), clinic)?;
+    }
+    Ok(Clinics::read(&state, &settings)?)
 }
 
 #[cfg(target_os = "linux")]
@@ -298,6 +377,40 @@ mod tests {
         for other in [refused(Code::Busy), setup.into(), EnrollError::NoAuthority.into(), anyhow::anyhow!("the home folder")] {
             assert_eq!(advice(&other), Phrase::NotEnrolledNext, "{other:#}");
         }
+    }
+
+    #[test]
+    fn what_is_told_to_programs_can_be_asked_for_in_either_way() {
+        let is_json = |arguments: &[&str]| match Cli::try_parse_from([&["tegata-agent"], arguments].concat())?.command {
+            Command::Status(StatusArguments { telling, .. }) | Command::Switch(SwitchArguments { telling, .. }) => Ok(telling.is_json()),
+            _ => unreachable!(),
+        };
+        for command in ["status", "switch"] {
+            assert_eq!(
+                [is_json(&[command, "--json"]), is_json(&[command, "-o", "json"]), is_json(&[command])].map(Result::unwrap),
+                [true, true, false]
+            );
+            is_json(&[command, "--json", "-o", "text"]).map_err(|problem: clap::Error| problem.kind()).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn staff_read_in_their_language_why_nothing_was_switched() {
+        let said = |folder: &Path, clinic| {
+            let phrase = not_switched(&try_to_switch(folder, clinic).unwrap_err()).unwrap();
+            [words::Language::Japanese, words::Language::English].map(|language| say(language, &phrase)).join("\n")
+        };
+        let (empty, world) = (tempfile::tempdir().unwrap(), crate::pretend::World::new());
+        assert!(said(empty.path(), Some("momiji")).contains("まだ登録されていません"));
+        assert!(crate::disk::entries(empty.path()).unwrap().is_empty());
+        assert!(said(world.state.root(), None).contains("まだ何も届いていません"));
+        let manifest = tegata_api::v1::device::Manifest { device: "sakura/uketsuke-1".into(), ..Default::default() };
+        crate::disk::write_json(&world.state.manifest(), &manifest).unwrap();
+        let unknown = said(world.state.root(), Some("himawari"));
+        assert_eq!(
+            unknown,
+            "「himawari」は、この端末で使える診療所ではありません。使える診療所: sakura\nThis PC does not work for a clinic 'himawari'. It does for: sakura"
+        );
     }
 
     #[test]

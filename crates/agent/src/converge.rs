@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use tegata_api::v1::device::BrowserRule;
 use tegata_core::install::{self, Event, Stage, Step};
 use tegata_core::name::{OrderId, Sha256, SlotId};
 use tegata_pki::bundle::DeviceKey;
@@ -20,8 +19,10 @@ use crate::limit::Limit;
 use crate::manifest::{Manifest, Slot, Source};
 use crate::probe::Prober;
 use crate::receipts::Receipts;
+use crate::selection::Selection;
 use crate::server::{self, Server};
 use crate::state::State;
+use crate::switch;
 use crate::vendor::Vendor;
 
 mod sources;
@@ -277,12 +278,12 @@ impl Device {
         result.and(self.forget_slots(manifest)).and(told).and(noted.and(forgotten).map_err(StepError::Disk))
     }
 
-    /// Writes down for every slot whose rules the browsers do not have why not. That stops nothing.
+    /// Writes down for every slot whose rules should be in force, and the browsers do not have, why not. That stops nothing.
     fn note_untold(&mut self, manifest: &Manifest, problem: Option<&StepError>) -> Result<(), DiskError> {
         let problem = problem.map(|problem| crate::told(problem));
         for slot in &manifest.slots {
             let Some(entry) = self.journal.entry(&slot.id).cloned() else { continue };
-            let untold = problem.clone().filter(|_| slot.is_for_browser() && !slot.select.is_empty());
+            let untold = problem.clone().filter(|_| self.is_shown(manifest, slot, None));
             self.journal.save(&Entry { untold, ..entry })?;
         }
         Ok(())
@@ -304,28 +305,22 @@ impl Device {
         Ok(())
     }
 
-    /// Gives the browser the rules of all slots. Until a slot's newest order is proven, the rules of what was proven before stay too.
+    /// Gives browsers the rules for the clinic that is worked for as they are given them.
     fn tell_browser(&mut self, manifest: &Manifest, installing: Option<&SlotId>) -> Result<(), StepError> {
-        let rules = self.rules(manifest, installing);
+        let _alone = self.state.hold_browsers()?;
+        let rules = self.selection(manifest, installing)?.rules();
         self.browser.select(&rules)?;
         Ok(())
     }
 
-    fn rules(&self, manifest: &Manifest, installing: Option<&SlotId>) -> BTreeSet<BrowserRule> {
-        let mut rules = BTreeSet::new();
-        for slot in manifest.slots.iter().filter(|slot| slot.is_for_browser()) {
-            let entry = self.journal.entry(&slot.id);
-            let is_proven = entry.is_none_or(|entry| entry.stage >= Stage::Proven && entry.stage <= Stage::Settled);
-            let is_installed = is_proven || installing == Some(&slot.id) || entry.is_some_and(|entry| entry.stage == Stage::Installed);
-            let before = entry.map(|entry| entry.proven_rules.clone()).unwrap_or_default();
-            if is_installed || before.is_empty() {
-                rules.extend(slot.select.iter().cloned());
-            }
-            if !is_proven {
-                rules.extend(before);
-            }
-        }
-        rules
+    /// True if browsers are to show the slot's certificate; also if they could, and it cannot be told whether they are to.
+    fn is_shown(&self, manifest: &Manifest, slot: &Slot, installing: Option<&SlotId>) -> bool {
+        let could = slot.is_for_browser() && !slot.select.is_empty();
+        self.selection(manifest, installing).map_or(could, |selection| selection.shows(&slot.id))
+    }
+
+    fn selection(&self, manifest: &Manifest, installing: Option<&SlotId>) -> Result<Selection, DiskError> {
+        Ok(Selection::of(manifest, &self.journal, switch::active(&self.state, manifest)?, installing))
     }
 }
 

@@ -29,11 +29,13 @@ pub mod manifest;
 pub(crate) mod pretend;
 pub mod probe;
 pub mod receipts;
+pub mod selection;
 pub mod server;
 pub mod settings;
 pub mod state;
 pub mod status;
 pub mod sweep;
+pub mod switch;
 pub mod vendor;
 pub mod words;
 

@@ -78,8 +78,7 @@ pub struct Link {
 impl Link {
     /// Begins with the manifest that was accepted last, so that an agent works through an outage.
     pub fn open(state: &State, device: DeviceId) -> Result<Self, Refusal> {
-        let kept: Option<wire::Manifest> = disk::read_json(&state.manifest())?;
-        let manifest = kept.as_ref().map(Manifest::try_from).transpose()?;
+        let manifest = Manifest::kept(state)?;
         let contact = disk::read_json(&state.contact())?;
         Ok(Self { state: state.clone(), device, manifest, backoff: Backoff::default(), ask_at: Instant::now(), contact })
     }

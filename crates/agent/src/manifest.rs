@@ -1,10 +1,14 @@
 //! The manifest after the door: every name, number and fingerprint read once, so that nothing later handles bare strings.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use tegata_api::v1::device::{self as wire, BrowserRule, FileHash};
 use tegata_core::name::{DeviceId, OrderId, Sha256, SlotId};
 use tegata_core::policy::KeyAlgorithm;
+
+use crate::disk::{self, DiskError};
+use crate::state::State;
 
 /// Everything that this device should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,16 @@ pub struct Manifest {
     pub remove_installers: BTreeSet<FileHash>,
     /// The folders of the user to look into.
     pub folders: BTreeSet<String>,
+}
+
+impl Manifest {
+    /// The one that was accepted last; `None` if there was none yet.
+    pub fn kept(state: &State) -> Result<Option<Self>, DiskError> {
+        let path = state.manifest();
+        let said: Option<wire::Manifest> = disk::read_json(&path)?;
+        let read = said.as_ref().map(Self::try_from).transpose();
+        read.map_err(|problem| io::Error::new(io::ErrorKind::InvalidData, problem)).map_err(disk::failing("follow", &path))
+    }
 }
 
 /// What one slot should hold.

@@ -387,6 +387,8 @@ pub(crate) struct PretendBrowser {
     /// Every set of rules that was ever in force.
     pub history: RefCell<Vec<BTreeSet<BrowserRule>>>,
     pub holds_old: Cell<bool>,
+    /// How often it was told that a certificate has changed.
+    pub changes: Cell<u32>,
     /// Nobody may write its policies.
     pub is_closed: Cell<bool>,
 }
@@ -407,10 +409,23 @@ impl Browser for Rc<PretendBrowser> {
     }
 
     fn certificates_changed(&mut self) -> Result<(), DiskError> {
+        self.changes.set(self.changes.get() + 1);
         Ok(())
     }
 
     fn holds_old(&self) -> Result<bool, DiskError> {
         Ok(self.holds_old.get())
     }
+}
+
+/// A process that is called like a browser, and its lock in this home.
+#[cfg(target_os = "linux")]
+pub(crate) fn start_browser(home: &std::path::Path) -> std::process::Child {
+    let program = home.join("chromium");
+    std::fs::copy(crate::command::find("sleep").unwrap(), &program).unwrap();
+    let child = std::process::Command::new(program).arg("1000").spawn().unwrap();
+    let data = home.join(".config/chromium");
+    std::fs::create_dir_all(&data).unwrap();
+    std::os::unix::fs::symlink(format!("{}-{}", crate::facts::hostname(), child.id()), data.join("SingletonLock")).unwrap();
+    child
 }

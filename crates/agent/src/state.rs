@@ -138,6 +138,19 @@ impl State {
         self.root.join("sweeping.json")
     }
 
+    /// Which clinic people work for, if they chose one.
+    pub fn active_clinic(&self) -> PathBuf {
+        self.root.join("active-clinic.json")
+    }
+
+    /// Waits until no other process tells browsers anything. None does until what is given is dropped, or this process ends.
+    pub fn hold_browsers(&self) -> Result<File, DiskError> {
+        let path = self.root.join("browsers.lock");
+        let file = File::create(&path).map_err(disk::failing("open", &path))?;
+        file.lock().map_err(disk::failing("lock", &path))?;
+        Ok(file)
+    }
+
     /// Browsers that still hold an old decision.
     pub fn browsers(&self) -> PathBuf {
         self.root.join("browsers.json")

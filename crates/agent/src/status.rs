@@ -7,13 +7,15 @@ use tegata_core::install::Stage;
 use tegata_core::time::Timestamp;
 
 use crate::browser;
-use crate::disk;
+use crate::disk::{self, DiskError};
 use crate::identity::{Identity, IdentityError};
 use crate::journal::{Entry, Journal, stage_of};
 use crate::link::Contact;
+use crate::manifest::Manifest;
 use crate::settings::Settings;
 use crate::state::State;
-use crate::words::{Language, Phrase, local_time, say};
+use crate::switch;
+use crate::words::{ClinicPhrase, Language, Phrase, local_time, say};
 
 /// What there is to see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,6 +31,8 @@ pub struct Status {
     pub contact: Option<Contact>,
     /// The last moment of the identity's validity, seconds since the Unix epoch.
     pub identity_until: Option<i64>,
+    /// The clinic that is worked for; absent unless there are several.
+    pub active_clinic: Option<String>,
     /// The slots.
     pub slots: Vec<SlotReport>,
     /// True while a browser runs that has to be restarted once.
@@ -51,6 +55,7 @@ impl Status {
             server: settings.server,
             contact: disk::read_json(&state.contact())?,
             identity_until: identity.not_after().map(Timestamp::unix),
+            active_clinic: active_clinic(state)?,
             slots,
             restart_browser,
         })
@@ -66,6 +71,7 @@ impl Status {
     pub fn tell(&self, language: Language, zone: &TimeZone) -> String {
         let mut phrases = vec![Phrase::Device(self.device.clone()), self.link(zone)];
         phrases.extend(self.identity_until.map(|until| Phrase::Identity(local_time(until, zone))));
+        phrases.extend(self.active_clinic.clone().map(ClinicPhrase::InUse).map(Phrase::Clinic));
         phrases.extend(self.slots.iter().map(slot_phrase));
         if self.slots.is_empty() {
             phrases.push(Phrase::NoSlots);
@@ -89,6 +95,11 @@ impl Status {
             },
         }
     }
+}
+
+fn active_clinic(state: &State) -> Result<Option<String>, DiskError> {
+    let Some(manifest) = Manifest::kept(state)?.filter(|manifest| switch::clinics(manifest).len() > 1) else { return Ok(None) };
+    Ok(Some(switch::active(state, &manifest)?.to_string()))
 }
 
 fn slot_phrase(slot: &SlotReport) -> Phrase {
@@ -121,6 +132,7 @@ mod tests {
             server: "https://tegata.example.jp:8443".into(),
             contact: Some(Contact { since: 1_800_000_000, problem: None }),
             identity_until: Some(1_807_776_000),
+            active_clinic: Some("momiji".into()),
             slots: vec![
                 slot("karte", "settled", None),
                 slot("lab", "keyed", None),
@@ -137,6 +149,7 @@ mod tests {
             Device: sakura/uketsuke-1
             Server: https://tegata.example.jp:8443 answers (since 2027-01-15 17:00)
             Identity: valid until 2027-04-15 17:00
+            Clinic in use: momiji (to change it: tegata-agent switch CLINIC)
             Certificate sakura/uketsuke-1/karte: ready
             Certificate sakura/uketsuke-1/lab: being prepared (waiting for the certificate)
             Certificate sakura/uketsuke-1/weborca: the certificate could not be fetched
@@ -147,6 +160,7 @@ mod tests {
             端末: sakura/uketsuke-1
             サーバー: https://tegata.example.jp:8443 と通信できています (2027-01-15 17:00 から)
             端末の身分証明: 2027-04-15 17:00 まで有効
+            使用中の診療所: momiji (切り替え: tegata-agent switch 診療所)
             証明書 sakura/uketsuke-1/karte: 使えます
             証明書 sakura/uketsuke-1/lab: 準備中 (証明書の発行を待っています)
             証明書 sakura/uketsuke-1/weborca: 確認が必要です: the certificate could not be fetched

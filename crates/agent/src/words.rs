@@ -3,6 +3,10 @@
 use jiff::tz::TimeZone;
 use tegata_core::install::Stage;
 
+mod clinics;
+
+pub use clinics::ClinicPhrase;
+
 /// A language of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
@@ -47,6 +51,8 @@ pub enum Phrase {
     Trouble(String, String),
     /// A certificate is not wanted any more.
     Abandoned(String),
+    /// Something about the clinics of the PC.
+    Clinic(ClinicPhrase),
     /// Restart the browser.
     RestartBrowser,
     /// Everything is in order.
@@ -114,6 +120,7 @@ fn both(phrase: &Phrase) -> (String, String) {
         }
         Phrase::Trouble(slot, problem) => (format!("証明書 {slot}: 確認が必要です: {problem}"), format!("Certificate {slot}: {problem}")),
         Phrase::Abandoned(slot) => (format!("証明書 {slot}: 取り消されました"), format!("Certificate {slot}: withdrawn")),
+        Phrase::Clinic(phrase) => clinics::both(phrase),
         Phrase::RestartBrowser => (
             "ブラウザーをすべて閉じて、もう一度開いてください。新しい証明書に切り替わります。".into(),
             "Close every browser window and start the browser again: it then uses the new certificate.".into(),

@@ -137,6 +137,21 @@ async fn a_browser_that_holds_an_old_decision_is_reported_until_it_ends() {
     assert!(world.server.reports.borrow().last().unwrap().notes.is_empty());
 }
 
+/// As after `tegata-agent switch`.
+#[tokio::test(start_paused = true)]
+async fn a_browser_that_comes_to_hold_an_old_decision_is_reported_within_minutes() {
+    let world = World::new();
+    let browser = Rc::clone(&world.browser);
+    let switched = async {
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        browser.holds_old.set(true);
+        std::future::pending::<()>().await;
+    };
+    let running = agent(&world);
+    let _ = tokio::time::timeout(Duration::from_secs(180), async { tokio::join!(running.run(), switched) }).await;
+    assert_eq!(world.server.reports.borrow().last().unwrap().notes, [Note::BrowserHoldsOld]);
+}
+
 /// Each question that is dropped costs a handshake.
 #[tokio::test(start_paused = true)]
 async fn a_browser_that_stays_open_costs_no_further_questions() {

@@ -195,9 +195,7 @@ impl Device {
         for store in &slot.stores {
             self.keystores.of(store)?.install(&slot.id, &pair, &slot.label).await?;
         }
-        if slot.is_for_browser() && !slot.select.is_empty() {
-            self.browser.certificates_changed()?;
-        }
+        self.note_change(manifest, slot)?;
         // A browser that was not told asks people, who can go on working. `tidy` tries again, and says so.
         let _ = self.tell_browser(manifest, Some(&slot.id));
         self.record(Deed::Installed {
@@ -206,6 +204,12 @@ impl Device {
             fingerprint: fingerprint.to_string(),
             stores: slot.stores.clone(),
         })
+    }
+
+    /// A running browser has to forget what it shows now, unless it is to go on showing another clinic's.
+    fn note_change(&mut self, manifest: &Manifest, slot: &Slot) -> Result<(), DiskError> {
+        let _alone = self.state.hold_browsers()?;
+        if self.is_shown(manifest, slot, Some(&slot.id)) { self.browser.certificates_changed() } else { Ok(()) }
     }
 
     /// Takes the pair out of every store, has each key sign, and shows the first to the site.

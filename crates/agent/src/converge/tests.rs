@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use tegata_api::v1::device::{self as wire, Deed, SignedReceipt};
+use tegata_api::v1::device::{self as wire, BrowserRule, Deed, SignedReceipt};
 use tegata_core::name::OrderId;
 
 use super::*;
@@ -12,6 +12,7 @@ use crate::limit::REMOVALS_MAX;
 use crate::pretend::World;
 use tokio::time::Duration;
 
+mod clinics;
 mod sources;
 
 const SLOT: &str = "sakura/uketsuke-1/karte";

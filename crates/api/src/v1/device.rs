@@ -197,6 +197,20 @@ pub struct BrowserRule {
     pub subject_common_name: Option<String>,
 }
 
+impl BrowserRule {
+    /// True if this also selects what `other` selects: a browser that follows it cannot tell the two certificates apart.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.issuer_common_name == other.issuer_common_name
+            && (self.subject_organization.is_empty() || self.subject_organization == other.subject_organization)
+            && (self.subject_common_name.is_none() || self.subject_common_name == other.subject_common_name)
+    }
+}
+
+/// A site as browsers tell it from others (RFC 6454, section 4): the case of its letters and the usual port make no difference.
+pub fn origin(site: &str) -> String {
+    reqwest::Url::parse(site).map_or_else(|_| site.to_owned(), |url| url.origin().ascii_serialization())
+}
+
 /// A file known by its contents.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -372,4 +386,35 @@ pub struct SignedReceipt {
 pub struct ReceiptsAnswer {
     /// Every receipt up to this number is on record.
     pub up_to: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_browser_takes_for_one_site_is_one_site() {
+        assert_eq!(origin("https://App.example.jp:443"), origin("https://app.example.jp"));
+        assert_eq!(origin("https://app.example.jp:0443"), origin("https://app.example.jp:"));
+        assert_ne!(origin("https://app.example.jp:8443"), origin("https://app.example.jp"));
+        assert_ne!(origin("https://app.example.jp:1443"), origin("https://app.example.jp:443"));
+    }
+
+    #[test]
+    fn what_a_rule_leaves_open_covers_every_certificate_of_the_issuer() {
+        let rule = |issuer: &str, organization: &str, common_name: Option<&str>| BrowserRule {
+            pattern: "https://app.example.jp".into(),
+            issuer_common_name: issuer.into(),
+            subject_organization: organization.into(),
+            subject_common_name: common_name.map(Into::into),
+        };
+        let client = rule("CA", "u1", Some("client1"));
+        for wider in [client.clone(), rule("CA", "", Some("client1")), rule("CA", "u1", None), rule("CA", "", None)] {
+            assert!(wider.covers(&client), "{wider:?}");
+        }
+        for other in [rule("CB", "u1", Some("client1")), rule("CA", "u2", Some("client1")), rule("CA", "u1", Some("client2"))] {
+            assert!(!other.covers(&client) && !client.covers(&other), "{other:?}");
+        }
+        assert!(!client.covers(&rule("CA", "", None)), "a rule that asks for more does not cover one that asks for less");
+    }
 }

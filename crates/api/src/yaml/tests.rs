@@ -40,6 +40,21 @@ fn what_is_right_passes_without_a_word() {
     );
 }
 
+/// Which of them the browser shows, people choose on the PC.
+#[test]
+fn the_clinics_of_a_guest_may_share_a_site() {
+    let shared = PROFILE.replace("karte-{facilitySlug}", "karte");
+    let momiji = CLINIC
+        .replace("sakura", "momiji")
+        .replace("devices:\n    - { name: pc-1, platform: windows }", "guests: [{ clinic: sakura, device: pc-1 }]");
+    check_text(
+        &[ISSUER, &shared, CLINIC, &momiji].join("---\n"),
+        expect![[r#"
+            4 documents
+        "#]],
+    );
+}
+
 #[test]
 fn all_errors_come_at_once() {
     let text = all_right()

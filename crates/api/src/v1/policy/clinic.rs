@@ -217,7 +217,7 @@ pub enum Platform {
     Linux,
 }
 
-/// A device of a sister clinic.
+/// A device of a sister clinic. Where both clinics select for the same site, people choose on the device: `tegata-agent switch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Guest {
