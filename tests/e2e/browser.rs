@@ -111,7 +111,7 @@ fn one_address_of_two_clinics_shows_the_certificate_of_the_clinic_that_was_switc
     world.server().stop(PATIENCE)?;
     let switched = told(&agent, &["switch", "momiji-shonika", "--json"])?;
     let site = serde_json::json!({
-        "site": format!("https://{SHARED}"), "clinic": "momiji-shonika", "clinics": ["momiji-shonika", "sakura-naika"], "alike": []
+        "site": format!("https://{SHARED}"), "clinic": "momiji-shonika", "installed": true, "clinics": ["momiji-shonika", "sakura-naika"], "alike": []
     });
     ensure!(switched["active"] == "momiji-shonika" && switched["sites"] == serde_json::json!([site]), "{switched}");
     opens(&browser, SHARED, &guest)?;

@@ -67,6 +67,11 @@ impl Site {
         self.rules.keys()
     }
 
+    /// The slots of a clinic whose certificates are for it.
+    pub fn slots(&self, clinic: &ClinicName) -> impl Iterator<Item = &SlotId> {
+        self.rules.get(clinic).into_iter().flatten().map(|(_, slot)| slot)
+    }
+
     /// The clinic whose certificate is shown while `active` is worked for. None if several use the site and it is not among them: to
     /// guess would open somebody's charts, so browsers ask.
     pub fn shown<'a>(&'a self, active: &'a ClinicName) -> Option<&'a ClinicName> {

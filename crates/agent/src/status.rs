@@ -170,6 +170,22 @@ mod tests {
     }
 
     #[test]
+    fn the_clinic_in_use_is_named_only_where_there_are_several() {
+        let world = crate::pretend::World::new();
+        let told_of = |slots: &[&str]| {
+            let slot = |slot: &&str| serde_json::json!({ "slot": slot, "key": "vendor", "label": "", "stores": ["browser"], "select": [], "replaces": [] });
+            let slots: Vec<_> = slots.iter().map(slot).collect();
+            let manifest = serde_json::json!({
+                "generation": 1, "device": "sakura/uketsuke-1", "slots": slots, "retire": [], "removeInstallers": [], "folders": []
+            });
+            disk::write_json(&world.state.manifest(), &manifest).unwrap();
+            Status::read(&world.state).unwrap().active_clinic
+        };
+        assert_eq!(told_of(&["sakura/uketsuke-1/karte", "sakura/uketsuke-1/orca"]), None);
+        assert_eq!(told_of(&["sakura/uketsuke-1/karte", "momiji/uketsuke-1@sakura/karte"]).as_deref(), Some("sakura"));
+    }
+
+    #[test]
     fn all_is_well_only_if_the_server_answers_and_nothing_is_in_trouble() {
         let well = Status { slots: vec![], restart_browser: false, ..status() };
         assert!(well.is_well() && !status().is_well());

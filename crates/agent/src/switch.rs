@@ -8,6 +8,7 @@ use tegata_core::name::ClinicName;
 
 use crate::browser::{self, Browser, BrowserError};
 use crate::disk::{self, DiskError};
+use crate::inventory::Inventory;
 use crate::journal::Journal;
 use crate::manifest::Manifest;
 use crate::selection::{Selection, Site};
@@ -106,6 +107,8 @@ pub struct Shown {
     pub site: String,
     /// The clinic; absent if browsers ask, because several clinics use the site and the active one does not.
     pub clinic: Option<String>,
+    /// True if that clinic's certificate has come. Until then browsers ask.
+    pub installed: bool,
     /// Every clinic that uses it.
     pub clinics: Vec<String>,
     /// Clinics whose certificates browsers cannot tell from the shown one.
@@ -117,11 +120,12 @@ impl Clinics {
     pub fn read(state: &State, settings: &Settings) -> Result<Self, SwitchError> {
         let manifest = kept(state)?;
         let selection = Selection::of(&manifest, &Journal::open(state)?, active(state, &manifest)?, None);
+        let inventory = Inventory::open(state)?;
         Ok(Self {
             active: selection.active().to_string(),
             home: manifest.device.clinic.to_string(),
             clinics: clinics(&manifest).into_iter().map(ToString::to_string).collect(),
-            sites: selection.sites().map(|(name, site)| Shown::at(name, site, selection.active())).collect(),
+            sites: selection.sites().map(|(name, site)| Shown::at(name, site, selection.active(), &inventory)).collect(),
             restart_browser: browser::of_this_pc(state, settings).holds_old()?,
         })
     }
@@ -149,11 +153,12 @@ impl Clinics {
 }
 
 impl Shown {
-    fn at(name: &str, site: &Site, active: &ClinicName) -> Self {
+    fn at(name: &str, site: &Site, active: &ClinicName, inventory: &Inventory) -> Self {
         let shown = site.shown(active);
         Self {
             site: name.to_owned(),
             clinic: shown.map(ToString::to_string),
+            installed: shown.is_some_and(|shown| site.slots(shown).any(|slot| inventory.holds(slot))),
             clinics: site.clinics().map(ToString::to_string).collect(),
             alike: shown.into_iter().flat_map(|shown| site.alike(shown)).map(ToString::to_string).collect(),
         }
@@ -163,6 +168,7 @@ impl Shown {
         let site = self.site.clone();
         match &self.clinic {
             None => vec![ClinicPhrase::SiteAsks(site, self.clinics.join(", "))],
+            Some(clinic) if !self.installed => vec![ClinicPhrase::SiteAwaits(site, clinic.clone())],
             Some(clinic) if self.alike.is_empty() => vec![ClinicPhrase::SiteShows(site, clinic.clone())],
             Some(clinic) => {
                 vec![ClinicPhrase::SiteShows(site.clone(), clinic.clone()), ClinicPhrase::SiteAlike(site, self.alike.join(", "))]

@@ -164,6 +164,19 @@ async fn a_browser_that_stays_open_costs_no_further_questions() {
     assert_eq!(asked(true).await, asked(false).await);
 }
 
+/// What looks half written may be the choice that is just being kept.
+#[test]
+fn an_agent_that_starts_clears_nothing_away_from_under_whoever_switches_clinics() {
+    let world = World::new();
+    let switching = world.state.hold_browsers().unwrap();
+    let state = world.state.clone();
+    let starting = std::thread::spawn(move || lock(&state).is_ok());
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert!(!starting.is_finished());
+    drop(switching);
+    assert!(starting.join().unwrap());
+}
+
 #[test]
 fn only_one_agent_works_in_a_folder() {
     let world = World::new();

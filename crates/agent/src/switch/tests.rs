@@ -2,8 +2,10 @@
 
 use expect_test::expect;
 use tegata_api::v1::device::{self as wire, BrowserRule};
+use tegata_core::name::Sha256;
 
 use super::*;
+use crate::inventory::Item;
 use crate::pretend::World;
 
 fn rule(site: &str, organization: &str) -> BrowserRule {
@@ -29,7 +31,7 @@ fn slot(id: &str, select: &[BrowserRule]) -> wire::SlotManifest {
     }
 }
 
-/// A PC of sakura that is a guest of momiji and of tsubaki.
+/// A PC of sakura that is a guest of momiji and of tsubaki, whose certificate has not come yet.
 fn pc() -> World {
     let mut world = World::new();
     world.settings.browser_policies = Some(world.home().join("policies"));
@@ -40,6 +42,10 @@ fn pc() -> World {
     ];
     let manifest = wire::Manifest { generation: 1, device: "sakura/uketsuke-1".into(), slots, ..Default::default() };
     disk::write_json(&world.state.manifest(), &manifest).unwrap();
+    let mut inventory = Inventory::open(&world.state).unwrap();
+    for (number, slot) in (1..).zip(["sakura/uketsuke-1/karte", "momiji/uketsuke-1@sakura/karte"]) {
+        inventory.claim(Sha256([number; 32]), Item { slot: slot.into(), stores: vec!["browser".into()], adopted: vec![] }).unwrap();
+    }
     world
 }
 
@@ -80,6 +86,12 @@ fn people_read_which_clinic_is_in_use_and_which_certificate_each_site_gets() {
         https://sakura.example.jp: sakura の証明書を使います
     "#]]
     .assert_eq(&switched.tell_switched(Language::Japanese));
+    let awaited = world.switch("tsubaki").tell_switched(Language::English);
+    assert!(
+        awaited.contains("orca.example.jp: certificate of tsubaki, which has not come yet; until then the browser asks\n"),
+        "{awaited}"
+    );
+    world.switch("momiji");
     assert!(world.clinics().tell(Language::Japanese).contains("\n* momiji\n  sakura (この端末のある診療所)\n"));
 }
 
@@ -98,6 +110,7 @@ fn programs_get_the_same() {
             {
               "site": "https://karte.example.jp",
               "clinic": null,
+              "installed": false,
               "clinics": [
                 "momiji",
                 "sakura"
@@ -107,6 +120,7 @@ fn programs_get_the_same() {
             {
               "site": "https://orca.example.jp",
               "clinic": "tsubaki",
+              "installed": false,
               "clinics": [
                 "momiji",
                 "tsubaki"
@@ -118,6 +132,7 @@ fn programs_get_the_same() {
             {
               "site": "https://sakura.example.jp",
               "clinic": "sakura",
+              "installed": true,
               "clinics": [
                 "sakura"
               ],

@@ -26,6 +26,8 @@ pub enum ClinicPhrase {
     NothingYet,
     /// At this site, this clinic's certificate is shown.
     SiteShows(String, String),
+    /// The same, but it has not come yet.
+    SiteAwaits(String, String),
     /// At this site browsers ask, because only these clinics use it.
     SiteAsks(String, String),
     /// At this site the certificates of these clinics look the same to browsers.
@@ -68,6 +70,10 @@ pub(super) fn both(phrase: &ClinicPhrase) -> (String, String) {
         ClinicPhrase::SiteShows(site, clinic) => {
             (format!("{site}: {clinic} の証明書を使います"), format!("{site}: certificate of {clinic}"))
         }
+        ClinicPhrase::SiteAwaits(site, clinic) => (
+            format!("{site}: {clinic} の証明書がまだありません。届くまでは、ブラウザーが証明書を尋ねます"),
+            format!("{site}: certificate of {clinic}, which has not come yet; until then the browser asks"),
+        ),
         ClinicPhrase::SiteAsks(site, clinics) => (
             format!("{site}: ブラウザーが証明書を尋ねます (使うのは {clinics} だけです)"),
             format!("{site}: the browser asks (only {clinics} use it)"),
