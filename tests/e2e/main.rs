@@ -5,6 +5,7 @@ mod browser;
 mod journey;
 mod kill;
 mod notices;
+mod offline;
 mod plan;
 mod portal;
 mod revoke;

@@ -12,8 +12,8 @@ use tegata_tests::{Agent, World};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SLOT: &str = "sakura/uketsuke-1/weborca";
-const FILE: &str = "004431_JP_u00000126_client1210.p12";
-const POLICY: &str = "apiVersion: tegata.dev/v1alpha1
+pub const FILE: &str = "004431_JP_u00000126_client1210.p12";
+pub const POLICY: &str = "apiVersion: tegata.dev/v1alpha1
 kind: Issuer
 metadata: { name: orca }
 spec: { type: vendor }
@@ -78,14 +78,14 @@ fn set_up() -> Result<(World, Agent)> {
     Ok((world, agent))
 }
 
-fn import(world: &World, file: &Path, password: &str) -> Result<std::process::Output> {
+pub fn import(world: &World, file: &Path, password: &str) -> Result<std::process::Output> {
     let asked = world.path("password");
     fs::write(&asked, format!("{password}\n"))?;
     let (file, asked) = (file.display().to_string(), asked.display().to_string());
     world.cli(["certificate", "import", &file, "--slot", SLOT, "--password-file", &asked, "-o", "json"])
 }
 
-fn state(world: &World) -> Result<Option<String>> {
+pub fn state(world: &World) -> Result<Option<String>> {
     let slots: Vec<Slot> = world.ask(["get", "slots"])?;
     Ok(slots.into_iter().find(|slot| slot.name == SLOT).map(|slot| slot.state))
 }
@@ -95,19 +95,19 @@ fn certificates(world: &World) -> Result<Vec<Certificate>> {
 }
 
 /// A vendor as vendors are: it makes the key, and delivers a PKCS#12 file and a password.
-struct Vendor {
+pub struct Vendor {
     folder: PathBuf,
 }
 
 impl Vendor {
-    fn new(folder: &Path) -> Result<Self> {
+    pub fn new(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let vendor = Self { folder: folder.to_owned() };
         vendor.openssl("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 3650 -subj", &["/CN=Intermediate CA"])?;
         Ok(vendor)
     }
 
-    fn file(&self, name: &str, subject: &str, password: &str) -> Result<PathBuf> {
+    pub fn file(&self, name: &str, subject: &str, password: &str) -> Result<PathBuf> {
         self.openssl("req -newkey rsa:2048 -nodes -keyout client.key -out client.csr -subj", &[subject])?;
         self.openssl("x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1095 -out client.pem", &[])?;
         let file = self.folder.join(name);

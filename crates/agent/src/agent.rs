@@ -4,7 +4,7 @@ use std::fs::File;
 use std::rc::Rc;
 
 use tegata_api::client::ClientError;
-use tegata_api::v1::device::{Facts, FoundCertificate, InstallerSeen, Note, Report};
+use tegata_api::v1::device::{Facts, FoundCertificate, InstallerSeen, Manifest, Note, Report};
 use tegata_core::name::DeviceId;
 use tegata_core::time::Timestamp;
 use tokio::time::{Duration, Instant, sleep_until};
@@ -25,7 +25,7 @@ use crate::limit::Limit;
 use crate::link::{Heard, Link, Refusal};
 use crate::probe;
 use crate::receipts::{ReceiptError, Receipts, SendError};
-use crate::server::{Online, retry_after};
+use crate::server::{Online, Server, retry_after};
 use crate::settings::Settings;
 use crate::state::State;
 use crate::sweep::{SweepError, Sweeper};
@@ -113,9 +113,19 @@ struct Telling {
 impl Agent {
     /// Puts the agent of an enrolled PC together, with the real server, stores and browsers.
     pub fn open(state: &State) -> Result<Self, RunError> {
+        let (settings, identity) = Self::own(state)?;
+        let server = Rc::new(Online::new(&settings.server, &identity)?);
+        Self::behind(state, settings, identity, server)
+    }
+
+    /// Who this PC is.
+    pub fn own(state: &State) -> Result<(Settings, Identity), RunError> {
         let absent = || IdentityError::NotEnrolled(state.root().display().to_string());
-        let settings = Settings::read(state)?.ok_or_else(absent)?;
-        let identity = Identity::load(state)?;
+        Ok((Settings::read(state)?.ok_or_else(absent)?, Identity::load(state)?))
+    }
+
+    /// The same with another server, but with the real stores and browsers.
+    pub fn behind(state: &State, settings: Settings, identity: Identity, server: Rc<dyn Server>) -> Result<Self, RunError> {
         let keystores = keystore::available(state, &settings.home, settings.keystore)?;
         let device = Device {
             state: state.clone(),
@@ -126,7 +136,7 @@ impl Agent {
             keystores,
             browser: browser::of_this_pc(state, &settings),
             prober: Box::new(probe::Online::new(state, &settings.resolve)),
-            server: Rc::new(Online::new(&settings.server, &identity)?),
+            server,
             bundle_key: Rc::new(bundle_key::of(state)?),
             vendor: Rc::new(vendor::Online::new(state, &settings.resolve)),
         };
@@ -160,9 +170,25 @@ impl Agent {
         }
     }
 
-    /// One pass over everything that can be done now.
+    /// One pass over everything that can be done now, and the server is told.
     pub async fn work(&mut self) {
         let looks = Instant::now() >= self.look_at;
+        self.pass(looks).await;
+        self.tell(looks).await;
+    }
+
+    /// Follows a manifest that somebody brought.
+    pub fn follow(&mut self, manifest: &Manifest) -> Result<(), Refusal> {
+        self.link.accept_brought(manifest)
+    }
+
+    /// What was done and is not known to be on record.
+    pub fn receipts(&mut self) -> &mut Receipts {
+        &mut self.device.receipts
+    }
+
+    /// One pass over everything that can be done now.
+    pub async fn pass(&mut self, looks: bool) {
         if let Some(manifest) = self.link.manifest().cloned() {
             self.seen.certificates_limited = self.device.converge(&manifest, &mut self.retries).await.limited;
             if looks {
@@ -176,7 +202,6 @@ impl Agent {
         }
         complain("the time of removals cannot be kept", self.device.limit.keep_time().and(self.installer_limit.keep_time()));
         self.seen.holds_old = self.device.browser.holds_old().unwrap_or(self.seen.holds_old);
-        self.tell(looks).await;
     }
 
     /// Waits for the server, for a retry, or for the hour, whichever comes first.

@@ -15,15 +15,16 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::agent::{self, Agent};
+use crate::agent::{self, Agent, RunError};
 use crate::browser;
 use crate::enroll::{self, EnrollError, EnrollmentCode, Enrolment};
 use crate::identity::IdentityError;
+use crate::offline::{self, Applied, ApplyError};
 use crate::settings::{KeystoreChoice, Resolve, Settings};
 use crate::state::State;
 use crate::status::Status;
 use crate::switch::{self, Clinics, SwitchError};
-use crate::words::{self, ClinicPhrase, Phrase, say};
+use crate::words::{self, BundlePhrase, ClinicPhrase, Language, Phrase, say};
 
 #[cfg(unix)]
 mod unix;
@@ -57,6 +58,9 @@ enum Command {
     /// use: the PC's own until another is chosen. Needs no network. A browser that is running has to be restarted once.
     #[command(after_help = "Example:\n  tegata-agent switch\n  tegata-agent switch momiji-shonika")]
     Switch(SwitchArguments),
+    /// Works with files that somebody carries, on a PC that cannot reach its server.
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// Lists the certificates of an NSS database: one DER a line, in base64.
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -158,6 +162,28 @@ impl Telling {
     }
 }
 
+#[derive(Subcommand)]
+enum BundleCommand {
+    /// Installs what a file of `tegata bundle export` brings, and writes the answer. Exit code 1 if anything needs attention.
+    ///
+    /// The file is believed if the server that this PC was enrolled with has signed it for this PC. The same file can be applied again.
+    #[command(after_help = "Example:\n  tegata-agent bundle apply /media/usb/tegata-sakura-naika-shikaku-1.json")]
+    Apply(ApplyArguments),
+}
+
+#[derive(Args)]
+struct ApplyArguments {
+    /// The file.
+    file: PathBuf,
+    /// Where the answer goes, for `tegata bundle accept`; left out: beside the file, as NAME.answer.json.
+    #[arg(long, value_name = "FILE")]
+    answer: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    telling: Telling,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
     /// For people.
@@ -174,6 +200,7 @@ pub fn main() -> ExitCode {
         Command::Run(place) => run_agent(&place),
         Command::Status(arguments) => run_status(&arguments),
         Command::Switch(arguments) => run_switch(&arguments),
+        Command::Bundle(BundleCommand::Apply(arguments)) => run_apply(&arguments),
         #[cfg(target_os = "linux")]
         Command::NssList { database } => run_nss_list(&database),
         #[cfg(target_os = "linux")]
@@ -294,6 +321,21 @@ fn run_switch(arguments: &SwitchArguments) -> Result<ExitCode> {
     }
 }
 
+fn run_apply(arguments: &ApplyArguments) -> Result<ExitCode> {
+    start_logging("error");
+    let language = words::language();
+    match try_to_apply(arguments) {
+        Ok(applied) => {
+            arguments.telling.print(&applied, |applied| applied.tell(language, &TimeZone::system()))?;
+            Ok(if applied.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Err(problem) => {
+            eprintln!("{}", say(language, &not_applied(language, &problem)));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
 /// What staff can do something about.
 fn not_switched(problem: &anyhow::Error) -> Option<Phrase> {
     if let Some(IdentityError::NotEnrolled(_)) = problem.downcast_ref() {
@@ -316,6 +358,27 @@ fn try_to_switch(folder: &Path, clinic: Option<&str>) -> Result<Clinics> {
         switch::switch(&state, &mut *browser::of_this_pc(&state, &settings), clinic)?;
     }
     Ok(Clinics::read(&state, &settings)?)
+}
+
+fn not_applied(language: Language, problem: &anyhow::Error) -> Phrase {
+    if let Some(IdentityError::NotEnrolled(_)) = problem.downcast_ref() {
+        return Phrase::NeverEnrolled;
+    }
+    Phrase::Bundle(match (problem.downcast_ref(), problem.downcast_ref()) {
+        (Some(ApplyError::Refused(refusal)), _) => BundlePhrase::NotApplied(refusal.said(language)),
+        (Some(ApplyError::Write(problem)), _) => BundlePhrase::NotAnswered(crate::told(problem)),
+        (_, Some(RunError::Taken(_))) => BundlePhrase::AgentRuns,
+        _ => BundlePhrase::NotApplied(format!("{problem:#}")),
+    })
+}
+
+fn try_to_apply(arguments: &ApplyArguments) -> Result<Applied> {
+    let file = std::path::absolute(&arguments.file).context("the file")?;
+    let answer = arguments.answer.clone().unwrap_or_else(|| file.with_extension("answer.json"));
+    let answer = std::path::absolute(answer).context("the answer")?;
+    let state = enrolled_state(&state_folder(&arguments.place)?)?;
+    let _lock = agent::lock(&state)?;
+    Ok(runtime()?.block_on(offline::apply(&state, &file, &answer))?)
 }
 
 #[cfg(target_os = "linux")]
@@ -414,6 +477,25 @@ mod tests {
     }
 
     #[test]
+    fn a_bundle_is_not_applied_while_the_agent_runs() {
+        let world = crate::pretend::World::new();
+        let arguments = ApplyArguments {
+            file: world.home().join("usb.json"),
+            answer: None,
+            place: Place { state: Some(world.state.root().to_owned()) },
+            telling: Telling { output: Output::Text, json: false },
+        };
+        let running = agent::lock(&world.state).unwrap();
+        let said = |problem| not_applied(Language::English, &problem);
+        assert_eq!(said(try_to_apply(&arguments).unwrap_err()), Phrase::Bundle(BundlePhrase::AgentRuns));
+        drop(running);
+        let problem = said(try_to_apply(&arguments).unwrap_err());
+        assert!(matches!(&problem, Phrase::Bundle(BundlePhrase::NotApplied(why)) if why.contains("cannot be read")), "{problem:?}");
+        let nowhere = ApplyArguments { place: Place { state: Some(world.home()) }, ..arguments };
+        assert_eq!(said(try_to_apply(&nowhere).unwrap_err()), Phrase::NeverEnrolled);
+    }
+
+    #[test]
     fn a_mistyped_folder_is_not_worked_in() {
         let folder = tempfile::tempdir().unwrap();
         for wrong in [folder.path().to_owned(), folder.path().join("new")] {
@@ -436,7 +518,13 @@ mod tests {
 
     #[test]
     fn every_command_that_people_see_has_an_example() {
-        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        fn leaves(command: &clap::Command) -> Vec<clap::Command> {
+            let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+            shown.flat_map(|one| if one.has_subcommands() { leaves(one) } else { vec![one.clone()] }).collect()
+        }
+        let leaves = leaves(&Cli::command());
+        assert!(leaves.len() >= 4, "only {} commands were found", leaves.len());
+        for command in leaves {
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(after.contains("tegata-agent "), "{}", command.get_name());
         }

@@ -166,6 +166,7 @@ fn take_over(
     Inventory::open(state)?.forget_gone_except(&BTreeSet::new())?;
     Receipts::reset(state)?;
     disk::remove(&state.manifest())?;
+    disk::remove(&state.carried())?;
     settings.write(state)?;
     match probe_roots {
         Some(pem) => disk::write(&state.probe_roots(), pem.as_bytes(), Readers::Owner)?,
@@ -231,7 +232,9 @@ mod tests {
         let world = World::new();
         let mut receipts = world.receipts();
         receipts.record(world.retired(1), 0).unwrap();
-        disk::write_json(&world.state.manifest(), &1).unwrap();
+        for path in [world.state.manifest(), world.state.carried()] {
+            disk::write_json(&path, &1).unwrap();
+        }
         let gone = Sha256([1; 32]);
         Inventory::open(&world.state).unwrap().mark_gone(gone).unwrap();
         let enrolled = Enrolled {
@@ -243,7 +246,7 @@ mod tests {
         take_over(&world.state, &world.identity.key, &enrolled, &world.settings, None).unwrap();
         assert!(!world.receipts().is_waiting());
         assert!(!Inventory::open(&world.state).unwrap().was_said_gone(gone), "the server would wait for that word for ever");
-        assert!(disk::read(&world.state.manifest()).unwrap().is_none());
+        assert!(disk::read(&world.state.manifest()).unwrap().is_none() && disk::read(&world.state.carried()).unwrap().is_none());
         Identity::load(&world.state).unwrap();
     }
 }

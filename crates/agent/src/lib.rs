@@ -25,6 +25,7 @@ pub mod keystore;
 pub mod limit;
 pub mod link;
 pub mod manifest;
+pub mod offline;
 #[cfg(test)]
 pub(crate) mod pretend;
 pub mod probe;

@@ -133,6 +133,12 @@ impl Link {
         Ok(())
     }
 
+    /// Accepts a manifest that somebody brought. The same may be brought twice, because what it asks for may have been broken off.
+    pub fn accept_brought(&mut self, said: &wire::Manifest) -> Result<(), Refusal> {
+        let is_in_force = self.manifest.is_some() && Manifest::try_from(said).ok() == self.manifest;
+        if is_in_force { Ok(()) } else { self.accept(said) }
+    }
+
     /// Keeps for `status` whether the server answers. Written only when that changes: an idle agent does not touch the disk.
     pub fn note_contact(&mut self, problem: Option<String>) {
         if self.contact.as_ref().is_some_and(|contact| contact.problem.is_some() == problem.is_some()) {

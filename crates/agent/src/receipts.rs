@@ -90,9 +90,7 @@ impl Receipts {
             let batch = self.pending.keys().take(BATCH).map(|number| self.read(*number)).collect::<Result<Vec<_>, _>>()?;
             let waited = self.waiting();
             let up_to = server.receipts(&batch).await?.up_to;
-            if up_to.saturating_sub(self.last()) > AHEAD_MAX {
-                return Err(SendError::TooFarAhead(up_to));
-            }
+            self.is_possible(up_to)?;
             // New numbers are worth one more try, but not two: a server that goes back and forth would be asked in a circle.
             let has_new_numbers = self.acknowledge(up_to)? && !renumbered;
             renumbered |= has_new_numbers;
@@ -101,6 +99,25 @@ impl Receipts {
             }
         }
         Ok(())
+    }
+
+    /// Takes note of what the server had when it made a file. The file may be old, so that nothing is ever taken back by it.
+    pub fn hear_of(&mut self, up_to: u64) -> Result<(), SendError> {
+        if up_to <= self.acknowledged {
+            return Ok(());
+        }
+        self.is_possible(up_to)?;
+        self.acknowledge(up_to)?;
+        Ok(())
+    }
+
+    /// All that waits, oldest first, for somebody to carry.
+    pub fn signed(&self) -> Result<Vec<SignedReceipt>, ReceiptError> {
+        self.pending.keys().map(|number| self.read(*number)).collect()
+    }
+
+    fn is_possible(&self, up_to: u64) -> Result<(), SendError> {
+        if up_to.saturating_sub(self.last()) > AHEAD_MAX { Err(SendError::TooFarAhead(up_to)) } else { Ok(()) }
     }
 
     /// Takes note of what the server has. Should it have more than was ever written here, this folder is an old copy; should it have less
@@ -139,7 +156,8 @@ impl Receipts {
         Ok(())
     }
 
-    fn last(&self) -> u64 {
+    /// The number of the last one that was ever written; 0 if there was none.
+    pub fn last(&self) -> u64 {
         self.pending.last_key_value().map_or(0, |(number, _)| *number).max(self.acknowledged)
     }
 

@@ -161,6 +161,11 @@ impl State {
         self.root.join("contact.json")
     }
 
+    /// Which bundle was applied last, for `status`.
+    pub fn carried(&self) -> PathBuf {
+        self.root.join("carried.json")
+    }
+
     /// Held by the one process that works in this folder.
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")

@@ -12,6 +12,7 @@ use crate::identity::{Identity, IdentityError};
 use crate::journal::{Entry, Journal, stage_of};
 use crate::link::Contact;
 use crate::manifest::Manifest;
+use crate::offline::Last;
 use crate::settings::Settings;
 use crate::state::State;
 use crate::switch;
@@ -29,6 +30,9 @@ pub struct Status {
     pub server: String,
     /// Whether it answers; absent if it was not contacted yet.
     pub contact: Option<Contact>,
+    /// The bundle that was applied last, if one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<Last>,
     /// The last moment of the identity's validity, seconds since the Unix epoch.
     pub identity_until: Option<i64>,
     /// The clinic that is worked for; absent unless there are several.
@@ -54,6 +58,7 @@ impl Status {
             tenant: settings.tenant,
             server: settings.server,
             contact: disk::read_json(&state.contact())?,
+            bundle: disk::read_json(&state.carried())?,
             identity_until: identity.not_after().map(Timestamp::unix),
             active_clinic: active_clinic(state)?,
             slots,
@@ -64,7 +69,7 @@ impl Status {
     /// True if nobody has to do anything.
     pub fn is_well(&self) -> bool {
         let answers = self.contact.as_ref().is_some_and(|contact| contact.problem.is_none());
-        answers && !self.restart_browser && self.slots.iter().all(|slot| slot.trouble.is_none())
+        (answers || self.carried().is_some()) && !self.restart_browser && self.slots.iter().all(|slot| slot.trouble.is_none())
     }
 
     /// Tells it to people, with times as clocks in `zone` show them.
@@ -85,8 +90,17 @@ impl Status {
         phrases.iter().map(|phrase| say(language, phrase) + "\n").collect()
     }
 
+    /// The bundle that stands for the server: the server was never reached, or not since it was applied.
+    fn carried(&self) -> Option<&Last> {
+        let was_silent = |last: &Last| self.contact.as_ref().is_none_or(|one| one.problem.is_some() && one.since <= last.applied_at);
+        self.bundle.as_ref().filter(|last| was_silent(last))
+    }
+
     fn link(&self, zone: &TimeZone) -> Phrase {
         let since = |contact: &Contact| local_time(contact.since, zone);
+        if let Some(last) = self.carried() {
+            return Phrase::Carried(local_time(last.made_at, zone), local_time(last.applied_at, zone));
+        }
         match &self.contact {
             None => Phrase::NeverRun(self.server.clone()),
             Some(contact) => match &contact.problem {
@@ -102,7 +116,8 @@ fn active_clinic(state: &State) -> Result<Option<String>, DiskError> {
     Ok(Some(switch::active(state, &manifest)?.to_string()))
 }
 
-fn slot_phrase(slot: &SlotReport) -> Phrase {
+/// How far one slot is.
+pub fn slot_phrase(slot: &SlotReport) -> Phrase {
     let name = slot.slot.clone();
     match (&slot.trouble, stage_of(&slot.stage).unwrap_or(Stage::Wanted)) {
         (Some(trouble), _) => Phrase::Trouble(name, trouble.clone()),
@@ -131,6 +146,7 @@ mod tests {
             tenant: "aozora".into(),
             server: "https://tegata.example.jp:8443".into(),
             contact: Some(Contact { since: 1_800_000_000, problem: None }),
+            bundle: None,
             identity_until: Some(1_807_776_000),
             active_clinic: Some("momiji".into()),
             slots: vec![
@@ -183,6 +199,24 @@ mod tests {
         };
         assert_eq!(told_of(&["sakura/uketsuke-1/karte", "sakura/uketsuke-1/orca"]), None);
         assert_eq!(told_of(&["sakura/uketsuke-1/karte", "momiji/uketsuke-1@sakura/karte"]).as_deref(), Some("sakura"));
+    }
+
+    #[test]
+    fn where_no_server_answers_a_bundle_stands_for_it() {
+        let well = Status { slots: vec![], restart_browser: false, contact: None, ..status() };
+        let carried =
+            |contact| Status { contact, bundle: Some(Last { applied_at: 1_800_003_600, made_at: 1_800_000_000 }), ..well.clone() };
+        let silent = |since| Some(Contact { since, problem: Some("no answer".into()) });
+        for (status, is_well, says) in [
+            (carried(None), true, "Server: by files. The last one was made 2027-01-15 08:00, and applied 2027-01-15 09:00"),
+            (carried(silent(1_800_000_000)), true, "Server: by files."),
+            (carried(silent(1_800_007_200)), false, "has been silent"),
+            (carried(Some(Contact { since: 1_800_000_000, problem: None })), true, "answers"),
+            (well.clone(), false, "was not contacted yet"),
+        ] {
+            let told = status.tell(Language::English, &TimeZone::UTC);
+            assert!(status.is_well() == is_well && told.contains(says), "{told}");
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub enum Phrase {
     Silent(String, String, String),
     /// The agent has not run yet.
     NeverRun(String),
+    /// The server is not reached, and files stand for it: the last one was made at, and applied at.
+    Carried(String, String),
     /// The identity is valid until.
     Identity(String),
     /// There are no certificates for this PC.
@@ -57,6 +59,25 @@ pub enum Phrase {
     RestartBrowser,
     /// Everything is in order.
     AllWell,
+    /// A bundle, and what came of it.
+    Bundle(BundlePhrase),
+}
+
+/// Something to be said about a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BundlePhrase {
+    /// What a file said is done: the device's name, and when the file was made.
+    Applied(String, String),
+    /// A certificate waits until the answer has come to the server.
+    Waiting(String),
+    /// Where the answer is.
+    Answer(String),
+    /// A file was not applied, and why.
+    NotApplied(String),
+    /// All was done, but the answer is not written, and why.
+    NotAnswered(String),
+    /// The agent itself is running.
+    AgentRuns,
 }
 
 /// The language of the surroundings (POSIX: `LC_ALL`, then `LC_MESSAGES`, then `LANG`).
@@ -111,6 +132,10 @@ fn both(phrase: &Phrase) -> (String, String) {
         Phrase::NeverRun(server) => {
             (format!("サーバー: {server} にはまだ接続していません。"), format!("Server: {server} was not contacted yet."))
         }
+        Phrase::Carried(made, applied) => (
+            format!("サーバー: 持ち運びファイルでやり取りしています (前回のファイル: {made} 作成、{applied} 適用)"),
+            format!("Server: by files. The last one was made {made}, and applied {applied}"),
+        ),
         Phrase::Identity(until) => (format!("端末の身分証明: {until} まで有効"), format!("Identity: valid until {until}")),
         Phrase::NoSlots => ("証明書: まだありません。".into(), "Certificates: none yet.".into()),
         Phrase::Ready(slot) => (format!("証明書 {slot}: 使えます"), format!("Certificate {slot}: ready")),
@@ -126,6 +151,37 @@ fn both(phrase: &Phrase) -> (String, String) {
             "Close every browser window and start the browser again: it then uses the new certificate.".into(),
         ),
         Phrase::AllWell => ("問題はありません。".into(), "All is well.".into()),
+        Phrase::Bundle(phrase) => of_bundle(phrase),
+    }
+}
+
+fn of_bundle(phrase: &BundlePhrase) -> (String, String) {
+    match phrase {
+        BundlePhrase::Applied(device, made_at) => (
+            format!("端末: {device}\n持ち運びファイル ({made_at} 作成) を適用しました。"),
+            format!("Device: {device}\nThe bundle was applied (made {made_at})."),
+        ),
+        BundlePhrase::Waiting(slot) => (
+            format!("証明書 {slot}: サーバーへの依頼を返信ファイルに書きました。次の持ち運びファイルで届きます。"),
+            format!("Certificate {slot}: its request is in the answer file; it comes with the next bundle"),
+        ),
+        BundlePhrase::Answer(path) => (
+            format!("返信ファイル: {path}\n  管理者に渡してください。サーバーはこれで、この端末の状態を知ります。"),
+            format!("Answer file: {path}\n  Take it to your administrator: it tells the server how far this PC is."),
+        ),
+        BundlePhrase::NotApplied(problem) => (format!("適用できませんでした: {problem}"), format!("The bundle was not applied: {problem}")),
+        BundlePhrase::NotAnswered(problem) => (
+            format!(
+                "適用は済みましたが、返信ファイルを書けませんでした: {problem}\n  USBメモリーを確かめ、同じ操作をもう一度してください。"
+            ),
+            format!(
+                "The bundle was applied, but its answer was not written: {problem}\n  Check the USB stick, and apply the bundle once more."
+            ),
+        ),
+        BundlePhrase::AgentRuns => (
+            "tegata-agentが動作中です。先に止めてください。サーバーと通信できる端末では、この操作は不要です。".into(),
+            "tegata-agent runs on this PC. Stop it first; where it reaches its server, bundles are not needed.".into(),
+        ),
     }
 }
 

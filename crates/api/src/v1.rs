@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod device;
 pub mod fleet;
 pub mod notice;
+pub mod offline;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod problem;

@@ -1,10 +1,11 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`agent`] answers devices, [`people`], [`vendor`] and [`notices`] answer bearer tokens, [`public`] and [`revocation`] answer anyone,
+//! [`agent`] answers devices, [`people`], [`vendor`], [`offline`] and [`notices`] answer bearer tokens, [`public`] and [`revocation`] answer anyone,
 //! [`portal`] answers browsers. How the server says no is made in [`refuse`] alone.
 
 pub mod agent;
 pub mod notices;
+pub mod offline;
 pub mod people;
 pub mod portal;
 pub mod public;
@@ -38,6 +39,7 @@ use crate::issuers::revocation::Lists;
 use crate::mail::Mailer;
 use crate::notify::keys::WebhookKeys;
 use crate::portal::Desk;
+use crate::serve::certificate::ServerCertificate;
 use crate::tls::Peer;
 
 /// How long an ordinary request may take, its body included.
@@ -60,6 +62,8 @@ pub struct App {
     pub enrolment: Arc<Enrolment>,
     /// Issues what was ordered.
     pub issuance: Issuance,
+    /// Signs what is carried to devices without a network.
+    pub certificate: Arc<ServerCertificate>,
     /// Knows every authority.
     pub authorities: Arc<Authorities>,
     /// Knows every revocation list.
@@ -132,7 +136,7 @@ impl Route {
 
 /// Every route that there is.
 pub fn routes() -> Vec<Route> {
-    let people = [people::routes(), vendor::routes(), notices::routes()].into_iter().flatten();
+    let people = [people::routes(), vendor::routes(), offline::routes(), notices::routes()].into_iter().flatten();
     let anyone = [public::routes(), revocation::routes(), portal::routes()].into_iter().flatten();
     agent::routes().into_iter().chain(people).chain(anyone).collect()
 }

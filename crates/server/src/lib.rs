@@ -13,6 +13,7 @@ pub mod issuers;
 pub mod mail;
 mod manifest;
 pub mod notify;
+pub mod offline;
 pub mod policy;
 pub mod portal;
 #[cfg(test)]

@@ -166,10 +166,10 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let unless_started = running.stopping.clone().drop_guard();
     let base = Base { ledger: ledger.clone(), bells: Bells::default(), clock, running: running.clone(), mailer, webhook_keys };
     let certificate = base.certificate(server.clone(), certificate_names(&config, address)).await?;
-    let tls = tls::config(&devices, certificate)?;
+    let tls = tls::config(&devices, certificate.clone())?;
     let published_at = plain.as_ref().map_or(access.server.clone(), |(_, address)| host_and_port("http", &config, *address));
     let desk = base.desk(authorities.clone(), portal_key, (&access.server, &published_at));
-    let app = base.app(authorities, devices.clone(), server, code_key, &published_at, desk);
+    let app = base.app(authorities, devices.clone(), (server, certificate), code_key, &published_at, desk);
     app.issuance.finish_drafts().await?;
     app.desk.forget_drafts().await?;
 
@@ -261,7 +261,7 @@ impl Base {
         &self,
         authorities: Arc<Authorities>,
         devices: Arc<Signer>,
-        server: Arc<Signer>,
+        (server, certificate): (Arc<Signer>, Arc<ServerCertificate>),
         code_key: CodeKey,
         address: &str,
         desk: Desk,
@@ -286,6 +286,7 @@ impl Base {
             clock,
             enrolment: enrolment.into(),
             issuance,
+            certificate,
             authorities,
             lists,
             responders,

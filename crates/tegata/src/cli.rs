@@ -8,8 +8,8 @@ use tegata_core::name::TenantName;
 use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Format};
 use crate::{
-    adopt, application, apply, audit, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, reference, renew,
-    revoke, schema, serve, webhook,
+    adopt, application, apply, audit, bundle, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, reference,
+    renew, revoke, schema, serve, webhook,
 };
 
 /// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.
@@ -77,6 +77,7 @@ enum Verb {
     Certificate(certificate::Certificate),
     Adopt(adopt::Adopt),
     Confirm(confirm::Confirm),
+    Bundle(bundle::Bundle),
     Renew(renew::Renew),
     Revoke(revoke::Revoke),
     Installers(installers::Installers),
@@ -106,6 +107,7 @@ impl Cli {
             Verb::Certificate(verb) => verb.run(global).await,
             Verb::Adopt(verb) => verb.run(global).await,
             Verb::Confirm(verb) => verb.run(global).await,
+            Verb::Bundle(verb) => verb.run(global).await,
             Verb::Renew(verb) => verb.run(global).await,
             Verb::Revoke(verb) => verb.run(global).await,
             Verb::Application(verb) => verb.run(global).await,

@@ -7,6 +7,7 @@ use tegata_api::client::ClientError;
 use tegata_api::hint::quote;
 use tegata_api::v1::account::Short;
 use tegata_api::v1::bundle;
+use tegata_api::v1::offline::Unreadable;
 use tegata_api::v1::problem::{Code, Problem};
 use tegata_core::name::{ClinicName, TenantName};
 use tegata_core::vendor::BundleFault;
@@ -107,6 +108,27 @@ pub enum Failure {
         #[source]
         source: std::io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write {}", .path.display())]
+    Keep {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A device's answer cannot be read.
+    #[error("{} cannot be taken in; nothing was sent", .path.display())]
+    Answer {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Unreadable,
+    },
+    /// The server's answer is of a newer kind.
+    #[error("the server is newer than this command, and its bundle cannot be read; nothing was written")]
+    NewerServer,
     /// A folder holds no policy files.
     #[error("there is no *.yaml or *.yml file in {}", .0.display())]
     NoDocuments(PathBuf),

@@ -350,6 +350,7 @@ fn refused(problem: &ClientError) -> String {
         ClientError::Refused(problem) if !problem.faults.is_empty() => {
             problem.faults.iter().map(|fault| format!("{} / {}", fault.ja, fault.en)).collect::<Vec<_>>().join(" ")
         }
+        ClientError::Carried => problem.to_string(),
         _ => "証明書をサーバーに登録できません。 / the server could not be told of the certificate".into(),
     }
 }

@@ -116,7 +116,7 @@ impl Caller {
         Ok(ClinicId { tenant: self.tenant.clone(), clinic: named(&self.path, "clinic")? })
     }
 
-    fn device(&self) -> Result<DeviceId, Refusal> {
+    pub(super) fn device(&self) -> Result<DeviceId, Refusal> {
         Ok(DeviceId { clinic: named(&self.path, "clinic")?, device: named(&self.path, "device")? })
     }
 

@@ -16,6 +16,7 @@ use crate::enroll::{CodeError, EnrollError};
 use crate::issuers::authorities::AuthorityError;
 use crate::issuers::order::IssueError;
 use crate::notify::keys::SecretError;
+use crate::offline::{OfflineError, PartError};
 use crate::policy::{ApplyError, PolicyError};
 use crate::portal::PortalError;
 use crate::portal::renewal::Denial;
@@ -62,6 +63,18 @@ impl Refusal {
     fn retry_after(mut self, seconds: u64) -> Self {
         self.problem.retry_after = Some(seconds);
         self
+    }
+
+    /// What is said, for an answer of which only a part was refused.
+    pub fn into_problem(self) -> Problem {
+        self.log();
+        *self.problem
+    }
+
+    fn log(&self) {
+        if let Some(cause) = &self.cause {
+            tracing::error!(cause = %chain(&**cause), "a request failed");
+        }
     }
 
     /// The server has failed.
@@ -157,9 +170,7 @@ fn status(code: Code) -> StatusCode {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> axum::response::Response {
-        if let Some(cause) = &self.cause {
-            tracing::error!(cause = %chain(&**cause), "a request failed");
-        }
+        self.log();
         let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self.problem).expect("a problem holds only texts and numbers");
         let mut response = Response::new(Body::from(body));
@@ -264,6 +275,34 @@ impl From<VendorError> for Refusal {
             VendorError::Unreadable(error) => Self::malformed(error.to_string()),
             VendorError::Policy(error) => error.into(),
             VendorError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<OfflineError> for Refusal {
+    fn from(error: OfflineError) -> Self {
+        match error {
+            OfflineError::NotFound => Self::not_found(),
+            OfflineError::NotEnrolled => Self::new(Code::Conflict, &error.to_string()),
+            OfflineError::NothingYet => Self::new(Code::Busy, &error.to_string()).detail("it enrolled a moment ago").retry_after(5),
+            OfflineError::Unreadable => Self::malformed(error.to_string()),
+            OfflineError::NotSigned => Self::new(Code::Forbidden, "the answer is refused").detail(error.to_string()),
+            OfflineError::Sign(error) => Self::internal(error),
+            OfflineError::Authority(error) => error.into(),
+            OfflineError::Vendor(error) => error.into(),
+            OfflineError::Turn(error) => error.into(),
+            OfflineError::Policy(error) => error.into(),
+            OfflineError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PartError> for Refusal {
+    fn from(error: PartError) -> Self {
+        match error {
+            PartError::Receipt(error) => error.into(),
+            PartError::Taken(error) => error.into(),
+            PartError::Issue(error) => error.into(),
         }
     }
 }

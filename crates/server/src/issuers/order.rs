@@ -145,7 +145,15 @@ impl Issuance {
             self.replace_lost(&row).await?;
             return Err(IssueError::Closed);
         }
-        let issuing = self.authorities.issuer(&order.tenant, &order.template.issuer).await?;
+        Ok(self.once_more(&row).await?)
+    }
+
+    /// What the request for this certificate was answered with.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub async fn once_more(&self, row: &CertificateRow) -> Result<IssuedCertificate, AuthorityError> {
+        let issuing = self.authorities.issuer(&row.tenant, &row.template.issuer).await?;
         Ok(answer(&row.serial, &row.der, &issuing))
     }
 

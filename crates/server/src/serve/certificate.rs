@@ -4,17 +4,21 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use data_encoding::BASE64;
+use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tegata_api::v1::audit::Stage;
+use tegata_api::v1::offline::{Meant, SignedBundle};
 use tegata_core::policy::KeyAlgorithm;
 use tegata_core::time::{DAY, HOUR, Timestamp};
 use tegata_pki::authority::{Purpose, new_serial};
+use tegata_pki::certificate::to_pem;
 use tegata_pki::key::{KeyError, PrivateKey, sha256};
 use tokio::time::sleep;
 
-use crate::audit::Ledger;
+use crate::audit::{Ledger, Recorded};
 use crate::clock::Clock;
 use crate::issuers::authorities::instance;
 use crate::issuers::signer::{Signer, Validity, intent};
@@ -74,6 +78,19 @@ impl ServerCertificate {
         }
     }
 
+    /// Signs what is carried to a device without a network, with the key that TLS shows the same devices. Valid for as long as the
+    /// certificate: for [`RENEWED_BEFORE`] at least.
+    ///
+    /// # Errors
+    /// If the key does not sign.
+    pub fn sign(&self, bundle: Recorded<String>) -> Result<SignedBundle, CertificateError> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner).0.clone();
+        let signer = current.key.choose_scheme(&[SignatureScheme::ECDSA_NISTP256_SHA256]).ok_or_else(no_such_scheme)?;
+        let signature = signer.sign(&Meant::Bundle.signed_bytes(bundle.get()))?;
+        let chain = current.cert.iter().map(|der| to_pem(der)).collect();
+        Ok(SignedBundle { bundle: bundle.into_inner(), signature: BASE64.encode(&signature), chain })
+    }
+
     fn not_after(&self) -> Timestamp {
         self.current.read().unwrap_or_else(PoisonError::into_inner).1
     }
@@ -103,6 +120,10 @@ async fn make(
     let pkcs8 = key.to_pkcs8();
     let signing = rustls::crypto::aws_lc_rs::sign::any_supported_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8.as_slice())))?;
     Ok((Arc::new(CertifiedKey::new(chain, signing)), validity.not_after.min(signer.not_after())))
+}
+
+fn no_such_scheme() -> rustls::Error {
+    rustls::Error::General("the server's key is not one for ECDSA on P-256".into())
 }
 
 impl ResolvesServerCert for ServerCertificate {

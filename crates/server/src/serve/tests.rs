@@ -4,6 +4,7 @@ mod enrolment;
 mod issuance;
 mod lifecycle;
 mod notices;
+mod offline;
 mod portal;
 mod relying;
 mod revocation;

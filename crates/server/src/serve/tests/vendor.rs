@@ -19,7 +19,7 @@ use tegata_pki::pkcs12::{self, Flavor};
 
 use super::world::{Pc, World, code_of, new_key, pem, problem};
 
-const SLOT: &str = "sakura/pc-1/weborca";
+pub const SLOT: &str = "sakura/pc-1/weborca";
 const FILE: &str = "004431_JP_u00000126_client1210.p12";
 
 /// The policy of a clinic whose certificates a vendor issues. Its backups can be opened by `backup`.
@@ -63,16 +63,16 @@ spec:
 }
 
 /// The vendor, a clinic that uses it, and a PC of that clinic.
-struct Scene {
-    world: World,
+pub struct Scene {
+    pub world: World,
     backup: DeviceKey,
     vendor: Authority,
-    pc: Pc,
-    device_key: DeviceKey,
+    pub pc: Pc,
+    pub device_key: DeviceKey,
 }
 
 impl Scene {
-    async fn set() -> Self {
+    pub async fn set() -> Self {
         let (world, backup, device_key) = (World::empty().await, DeviceKey::generate(), DeviceKey::generate());
         world.apply("aozora", &policy(&backup)).await;
         let pc = world.enroll("sakura/pc-1").await;
@@ -105,7 +105,7 @@ impl Scene {
         Content::new(FILE, "pass", &pkcs12::write(Flavor::Legacy, &key, &chain, "client1210", "pass").unwrap())
     }
 
-    fn good(&self) -> Content {
+    pub fn good(&self) -> Content {
         self.file("u00000126", self.world.now().before(DAY))
     }
 
@@ -114,7 +114,7 @@ impl Scene {
     }
 
     /// What the command line does.
-    async fn import(&self, content: &Content, slot: &str) -> Result<ImportAnswer, tegata_api::client::ClientError> {
+    pub async fn import(&self, content: &Content, slot: &str) -> Result<ImportAnswer, tegata_api::client::ClientError> {
         let recipients = self.recipients(SLOT).await?;
         let to: Vec<String> = recipients.backup.into_iter().chain([recipients.device]).collect();
         let (opened, _) = content.open().expect("the file can be opened");
@@ -130,7 +130,7 @@ impl Scene {
     }
 
     /// Waits until the device is told where to get a certificate from.
-    async fn source(&self) -> (Manifest, String, Source) {
+    pub async fn source(&self) -> (Manifest, String, Source) {
         let mut after = 0;
         loop {
             let manifest = self.pc.manifest(after).await;
@@ -153,7 +153,7 @@ impl Scene {
         self.pc.did(Deed::Proven { slot, order, fingerprint, url: String::new(), status: 0 }).await;
     }
 
-    async fn state(&self) -> Slot {
+    pub async fn state(&self) -> Slot {
         let slots: Vec<Slot> = self.world.admin().get("/v1/tenants/aozora/slots").await.unwrap();
         slots.into_iter().find(|slot| slot.name == SLOT).unwrap()
     }
