@@ -13,6 +13,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use rustls::ClientConfig;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use serde::Deserialize;
+use tegata_pki::certificate;
 use tegata_pki::pkcs12::SIZE_MAX;
 use zeroize::Zeroizing;
 
@@ -109,7 +110,7 @@ impl Vendor for Online {
         let status = response.status();
         let body = bounded(response, ANSWER_MAX, current).await?;
         if status != StatusCode::OK {
-            return Err(Refusal::of(status.as_u16(), &String::from_utf8_lossy(&body)));
+            return Err(refused(status.as_u16(), &body, current));
         }
         let answer: Answer = serde_json::from_slice(&body).map_err(|_| Refusal::Nonsense)?;
         Ok(Offer { uri: answer.uri, password: Zeroizing::new(answer.pass) })
@@ -122,7 +123,7 @@ impl Vendor for Online {
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(Refusal::OfferOver),
             status => {
                 let body = bounded(response, ANSWER_MAX, current).await?;
-                Err(Refusal::of(status.as_u16(), &String::from_utf8_lossy(&body)))
+                Err(refused(status.as_u16(), &body, current))
             }
         }
     }
@@ -133,7 +134,7 @@ fn on_the_same_host(url: &str, uri: &str) -> Result<Url, Refusal> {
     let asked = Url::parse(url).map_err(|_| Refusal::Address)?;
     let named = asked.join(uri).map_err(|_| Refusal::Nonsense)?;
     let is_bare = named.username().is_empty() && named.password().is_none();
-    if named.scheme() == "https" && is_bare && named.origin() == asked.origin() { Ok(named) } else { Err(Refusal::OtherHost) }
+    if is_bare && named.origin() == asked.origin() { Ok(named) } else { Err(Refusal::OtherHost) }
 }
 
 fn host_of(page: &Url) -> Option<String> {
@@ -153,13 +154,23 @@ async fn bounded(mut response: Response, most: usize, current: &Pair) -> Result<
     Ok(body)
 }
 
-/// A handshake that fails does not say why. If the certificate is over by this PC's clock, that is the likeliest reason, and worth telling.
-fn unanswered(problem: reqwest::Error, current: &Pair) -> Refusal {
-    let own = current.chain.first().and_then(|der| tegata_pki::certificate::read(der).ok());
-    match own {
-        Some(own) if own.not_after.unix() < crate::wall_clock() => Refusal::Expired,
-        _ => Refusal::Unanswered(crate::told(&problem.without_url())),
+/// What a vendor says that lets everybody in and then looks. If the certificate is over, it need not say so.
+fn refused(status: u16, body: &[u8], current: &Pair) -> Refusal {
+    match Refusal::of(status, &String::from_utf8_lossy(body)) {
+        Refusal::NotPermitted | Refusal::Status(_) if is_over(current) => Refusal::Expired,
+        refusal => refusal,
     }
+}
+
+/// A handshake that fails does not say why. If the certificate is over, that is the likeliest reason, and worth telling.
+fn unanswered(problem: reqwest::Error, current: &Pair) -> Refusal {
+    if is_over(current) { Refusal::Expired } else { Refusal::Unanswered(crate::told(&problem.without_url())) }
+}
+
+/// True if the certificate has expired by this PC's clock.
+fn is_over(current: &Pair) -> bool {
+    let own = current.chain.first().and_then(|der| certificate::read(der).ok());
+    own.is_some_and(|own| own.not_after.unix() < crate::wall_clock())
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "as map_err hands it over")]

@@ -49,13 +49,13 @@ impl Refusal {
         }
     }
 
-    /// How long the vendor is left alone: what only a person can change is asked again a few times a day.
+    /// How long the vendor is left alone: what only a person can change is asked again a few times a day, and what makes another
+    /// certificate each time, no more often.
     pub fn patience(&self) -> Duration {
         match self {
-            Self::OfferOver => Duration::ZERO,
-            Self::Maintenance | Self::Unanswered(_) => HOUR,
-            Self::Status(_) | Self::Nonsense | Self::TooMuch | Self::OtherHost | Self::Address | Self::Setup(_) => 4 * HOUR,
-            Self::NotPermitted | Self::UserUnknown | Self::OnPremisesOnly | Self::Expired => 12 * HOUR,
+            Self::Maintenance | Self::Unanswered(_) | Self::OfferOver => HOUR,
+            Self::Status(_) | Self::Nonsense | Self::TooMuch | Self::Address | Self::Setup(_) => 4 * HOUR,
+            Self::NotPermitted | Self::UserUnknown | Self::OnPremisesOnly | Self::Expired | Self::OtherHost => 12 * HOUR,
         }
     }
 
