@@ -8,5 +8,6 @@ mod notices;
 mod offline;
 mod plan;
 mod portal;
+mod renewal;
 mod revoke;
 mod vendor;

@@ -63,6 +63,13 @@ fn staff_get_a_certificate_from_their_browser() -> Result<()> {
 }
 
 fn set_up() -> Result<(World, Sink)> {
+    let (world, sink) = with_mail()?;
+    world.apply(POLICY)?;
+    Ok((world, sink))
+}
+
+/// A server that hands its letters in somewhere.
+pub(super) fn with_mail() -> Result<(World, Sink)> {
     let mut world = World::start()?;
     let sink = Sink::start(&world.path("mail"))?;
     fs::write(world.path("smtp-password"), Sink::PASSWORD)?;
@@ -78,7 +85,6 @@ fn set_up() -> Result<(World, Sink)> {
         "--smtp-authority",
         &authority,
     ])?;
-    world.apply(POLICY)?;
     Ok((world, sink))
 }
 
@@ -170,7 +176,8 @@ fn the_list(browser: &mut Driver, root: &str) -> Result<()> {
     Ok(())
 }
 
-fn digits(letter: &str) -> Result<String> {
+/// The six digits of a letter.
+pub(super) fn digits(letter: &str) -> Result<String> {
     let script =
         "import sys, email, email.policy\nprint(email.message_from_string(sys.argv[1], policy=email.policy.default).get_content())";
     let text = run_well(Path::new("python3"), ["-c", script, letter])?;

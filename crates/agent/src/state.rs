@@ -191,6 +191,11 @@ impl State {
         self.staged().join(order.to_string())
     }
 
+    /// What a vendor made for a slot and the server has not heard of: another order may come meanwhile, another certificate may not.
+    pub fn renewed_of(&self, slot: &SlotId) -> PathBuf {
+        self.root.join("renewed").join(slot.to_string().replace('/', "+"))
+    }
+
     /// Receipts that the server does not have yet.
     pub fn receipts(&self) -> PathBuf {
         self.root.join("receipts")

@@ -199,8 +199,7 @@ pub enum SealError {
 
 /// Seals a bundle to every recipient (`age1…`): each alone can open it, nobody else can.
 pub fn seal(content: &Content, recipients: &[String]) -> Result<Vec<u8>, SealError> {
-    let parse = |text: &String| text.parse::<age::x25519::Recipient>().map_err(|_| SealError::Recipient(shown(text)));
-    let recipients = recipients.iter().collect::<BTreeSet<_>>().into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let recipients = read_recipients(recipients)?;
     let framed = framed(content).ok_or(SealError::TooLarge)?;
     let each = recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
     let encryptor = age::Encryptor::with_recipients(each).map_err(|_| SealError::NoRecipient)?;
@@ -211,6 +210,17 @@ pub fn seal(content: &Content, recipients: &[String]) -> Result<Vec<u8>, SealErr
     });
     written.expect("writing to memory does not fail, and an X25519 recipient takes any file key");
     Ok(sealed)
+}
+
+/// Makes sure that a bundle can be sealed to these, before there is one.
+pub fn check_recipients(recipients: &[String]) -> Result<(), SealError> {
+    read_recipients(recipients).map(drop)
+}
+
+/// Each once.
+fn read_recipients(texts: &[String]) -> Result<Vec<age::x25519::Recipient>, SealError> {
+    let read = |text: &String| text.parse().map_err(|_| SealError::Recipient(shown(text)));
+    texts.iter().collect::<BTreeSet<_>>().into_iter().map(read).collect()
 }
 
 /// What was written in the place of a recipient, unless it is a secret.

@@ -1,7 +1,7 @@
 //! Where the certificate of an order comes from: a request of this PC's own, a vendor's file, a vendor's answer, or one of the stores.
 //!
-//! Whatever comes is staged before anything else is done with it. What a vendor made on request is staged first of all, sealed to this PC in
-//! one write: asked again, the vendor may refuse, or make another.
+//! Whatever comes is staged before anything else is done with it. What a vendor made on request is kept first of all, sealed to this PC in
+//! one write, until the server knows of it, under whichever order: asked again, the vendor may refuse, or make another.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use data_encoding::BASE64;
 use tegata_api::v1::device::TakenCertificate;
 use tegata_core::name::Sha256;
 use tegata_core::vendor::BundleFault;
-use tegata_pki::bundle::{self, Content};
+use tegata_pki::bundle::{self, Content, SealError};
 use tegata_pki::certificate;
 use tegata_pki::pkcs12::SIZE_MAX;
 
@@ -24,7 +24,7 @@ use crate::vendor::{Offer, Refusal};
 
 /// Where a vendor has put what it made, and the password, sealed to this PC.
 const OFFER: &str = "offer.age";
-/// What the vendor made, and the password, sealed to this PC and to the clinic's backup recipients.
+/// What the vendor made, and the password, sealed to this PC.
 const BUNDLE: &str = "bundle.age";
 /// The longest file name that the server takes, in characters.
 const NAME_MAX: usize = 64;
@@ -42,7 +42,7 @@ impl Device {
             Source::Request => Ok(()),
             Source::Bundle(fingerprint) => self.fetch_bundle(slot, entry, *fingerprint).await,
             Source::Found(fingerprint) => self.fetch_found(slot, entry, *fingerprint).await,
-            Source::Renewal(renewal) => self.fetch_renewed(entry, renewal).await,
+            Source::Renewal(renewal) => self.fetch_renewed(slot, entry, renewal).await,
         }
     }
 
@@ -52,6 +52,7 @@ impl Device {
 
     /// An order that is answered names its certificate from then on, wherever it came from. What is here already is not asked for again.
     async fn fetch_bundle(&mut self, slot: &Slot, entry: &mut Entry, fingerprint: Sha256) -> Result<(), StepError> {
+        self.stage_made(slot, entry, fingerprint)?;
         if self.staged_pair(entry).is_ok_and(|pair| pair.fingerprint() == Some(fingerprint)) {
             entry.fingerprint = Some(fingerprint);
             // The plug may have been pulled between the server's agreement and the note that a found one is ours.
@@ -81,41 +82,93 @@ impl Device {
         self.adopt(slot, fingerprint, places)
     }
 
-    async fn fetch_renewed(&mut self, entry: &mut Entry, renewal: &Renewal) -> Result<(), StepError> {
-        let path = self.staging(entry).join(BUNDLE);
-        let sealed = match disk::read(&path)? {
-            Some(sealed) => sealed,
-            None => self.renew(entry, renewal).await?,
-        };
-        let content = match bundle::unseal(&sealed, &self.bundle_key) {
-            Ok(content) => content,
-            Err(problem) => {
-                disk::remove(&path)?;
-                return Err(StepError::Sealed(problem));
-            }
+    /// Whoever cannot tell the server of what comes does not ask for it: each answer may cost a place in a quota.
+    async fn fetch_renewed(&mut self, slot: &Slot, entry: &mut Entry, renewal: &Renewal) -> Result<(), StepError> {
+        bundle::check_recipients(&renewal.backup).map_err(unsealable)?;
+        let content = match self.made_before(slot, entry)? {
+            Some(content) => content,
+            None => self.renew(slot, renewal).await?,
         };
         if let Err(problem) = self.stage_content(entry, &content, None) {
-            // It will not get better by being looked at again.
-            disk::remove(&path)?;
+            if matches!(problem, StepError::Bundle(_)) {
+                // It will not get better by being looked at again.
+                self.forget_made(slot, entry)?;
+            }
             return Err(problem);
         }
         let chain = pem(&self.staged_pair(entry)?);
-        let sealed = if renewal.backup.is_empty() { String::new() } else { BASE64.encode(&sealed) };
+        let sealed = match &renewal.backup[..] {
+            [] => String::new(),
+            backup => BASE64.encode(&self.seal(&content, backup)?),
+        };
         let taken = TakenCertificate { chain, file_name: content.file_name.clone(), sealed };
-        self.server.taken(entry.order, &taken).await.map_err(StepError::NotTaken)
+        self.server.taken(entry.order, &taken).await.map_err(StepError::NotTaken)?;
+        // Now it is this order's, and goes with it.
+        disk::write(&self.staging(entry).join(BUNDLE), &self.seal(&content, &[])?, Readers::Owner)?;
+        Ok(disk::wipe_folder(&self.state.renewed_of(&slot.id))?)
     }
 
-    /// Has the vendor make a successor. What it offers, and then what it gives, is on disk before anything else happens.
-    async fn renew(&self, entry: &Entry, renewal: &Renewal) -> Result<Vec<u8>, StepError> {
+    /// What the vendor made already: for this order, or for one that the server replaced before it heard of it.
+    fn made_before(&self, slot: &Slot, entry: &Entry) -> Result<Option<Content>, StepError> {
+        for folder in [self.staging(entry), self.state.renewed_of(&slot.id)] {
+            let Some(sealed) = disk::read(&folder.join(BUNDLE))? else { continue };
+            match bundle::unseal(&sealed, &self.bundle_key) {
+                Ok(content) => return Ok(Some(content)),
+                Err(problem) => {
+                    disk::remove(&folder.join(BUNDLE))?;
+                    return Err(StepError::Sealed(problem));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The server names what the vendor made here: it did hear of it, only its answer was lost.
+    fn stage_made(&self, slot: &Slot, entry: &mut Entry, fingerprint: Sha256) -> Result<(), StepError> {
+        let folder = self.state.renewed_of(&slot.id);
+        let Some(sealed) = disk::read(&folder.join(BUNDLE))? else { return Ok(()) };
+        let Ok(content) = bundle::unseal(&sealed, &self.bundle_key) else { return Ok(()) };
+        match self.stage_content(entry, &content, Some(fingerprint)) {
+            Ok(()) => Ok(disk::wipe_folder(&folder)?),
+            Err(StepError::OtherCertificate(_) | StepError::Bundle(_)) => Ok(()),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    fn forget_made(&self, slot: &Slot, entry: &Entry) -> Result<(), StepError> {
+        disk::remove(&self.staging(entry).join(BUNDLE))?;
+        Ok(disk::wipe_folder(&self.state.renewed_of(&slot.id))?)
+    }
+
+    /// What the vendor made and nobody was told of is over once one is proven that is no older.
+    pub(super) async fn forget_superseded(&self, slot: &Slot, proven: Sha256) -> Result<(), StepError> {
+        let folder = self.state.renewed_of(&slot.id);
+        let (Some(sealed), Some(store)) = (disk::read(&folder.join(BUNDLE))?, slot.stores.first()) else {
+            return Ok(disk::wipe_folder(&folder)?);
+        };
+        let pair = self.keystores.of(store)?.open(proven).await?;
+        let begins = pair.chain.first().and_then(|own| certificate::read(own).ok()).map(|own| own.not_before);
+        let made = bundle::unseal(&sealed, &self.bundle_key).ok().and_then(|content| content.open().ok());
+        if made.is_none_or(|(_, facts)| Some(facts.not_before) <= begins) {
+            disk::wipe_folder(&folder)?;
+        }
+        Ok(())
+    }
+
+    /// Has the vendor make a successor. What it offers, and then what it gives, is on disk before anything else happens, and stays there
+    /// whatever becomes of the order.
+    async fn renew(&self, slot: &Slot, renewal: &Renewal) -> Result<Content, StepError> {
         let (current, _) = self.look_for(renewal.current).await?;
-        let offer_path = self.staging(entry).join(OFFER);
+        let folder = self.state.renewed_of(&slot.id);
+        disk::make_folder(&folder)?;
+        disk::clear_temporary(&folder)?;
+        let offer_path = folder.join(OFFER);
         let offer = match self.offered(&offer_path)? {
             Some(offer) => offer,
             None => {
                 let offer = self.vendor.offer(&renewal.url, &current).await?;
                 let noted = Content::new("", &offer.password, offer.uri.as_bytes());
-                let sealed = bundle::seal(&noted, &[self.bundle_key.recipient()]).map_err(|_| Refusal::Nonsense)?;
-                disk::write(&offer_path, &sealed, Readers::Owner)?;
+                disk::write(&offer_path, &self.seal(&noted, &[])?, Readers::Owner)?;
                 offer
             }
         };
@@ -129,12 +182,15 @@ impl Device {
             }
         };
         let content = Content::new(&file_name(&offer.uri), &offer.password, &file);
-        let mut recipients = renewal.backup.clone();
-        recipients.push(self.bundle_key.recipient());
-        let sealed = bundle::seal(&content, &recipients).map_err(StepError::Sealed)?;
-        disk::write(&self.staging(entry).join(BUNDLE), &sealed, Readers::Owner)?;
+        disk::write(&folder.join(BUNDLE), &self.seal(&content, &[])?, Readers::Owner)?;
         disk::remove(&offer_path)?;
-        Ok(sealed)
+        Ok(content)
+    }
+
+    /// Seals to this PC, and to others.
+    fn seal(&self, content: &Content, others: &[String]) -> Result<Vec<u8>, StepError> {
+        let recipients: Vec<String> = others.iter().cloned().chain([self.bundle_key.recipient()]).collect();
+        bundle::seal(content, &recipients).map_err(unsealable)
     }
 
     /// What the vendor offered before a crash; nothing if it cannot be read any more.
@@ -194,6 +250,14 @@ impl Device {
             return Ok(());
         }
         Ok(self.inventory.claim(fingerprint, Item { slot: slot.id.to_string(), stores: vec![], adopted: places })?)
+    }
+}
+
+/// Nothing of a vendor's is too long to be sealed that was not too long to be read.
+fn unsealable(problem: SealError) -> StepError {
+    match problem {
+        SealError::Recipient(text) => StepError::Recipient(text),
+        _ => StepError::Vendor(Refusal::Nonsense),
     }
 }
 

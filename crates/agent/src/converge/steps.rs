@@ -93,6 +93,12 @@ pub enum StepError {
         "届いたファイルをこの端末の鍵で開けません。もう一度取り込んでください。 / what waits for this device was not sealed to it, or is damaged; bring the file again"
     )]
     Sealed(#[source] SealError),
+    /// The manifest names somebody as a keeper of backups to whom nothing can be sealed.
+    #[error(
+        "the manifest names '{0}' as a recipient of this slot's backups, which is not the public half of an age X25519 key (age1…), so the \
+         vendor was not asked; correct spec.recipients of the clinic's BackupTarget and apply it"
+    )]
+    Recipient(String),
     /// There is another certificate in a vendor's file than the one that was announced.
     #[error(
         "届いたファイルの証明書が、登録された証明書と違います。もう一度取り込んでください。 / the file holds certificate {0}, not the one that was announced; bring the file again"
@@ -132,7 +138,7 @@ impl StepError {
     pub(super) fn patience(&self) -> Option<Duration> {
         match self {
             Self::Vendor(refusal) => Some(refusal.patience()),
-            Self::Bundle(_) | Self::Sealed(_) | Self::OtherCertificate(_) | Self::KeyStays(_) => Some(LONG),
+            Self::Bundle(_) | Self::Sealed(_) | Self::Recipient(_) | Self::OtherCertificate(_) | Self::KeyStays(_) => Some(LONG),
             Self::NotTaken(ClientError::Refused(problem)) if problem.code != Code::Busy => Some(LONG),
             _ => None,
         }
@@ -249,6 +255,7 @@ impl Device {
             self.keystores.of(store)?.prefer(fingerprint).await?;
         }
         entry.proven_rules = slot.select.clone();
+        self.forget_superseded(slot, fingerprint).await?;
         self.retire_replaced(slot, fingerprint).await?;
         Ok(())
     }

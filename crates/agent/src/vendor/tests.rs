@@ -19,10 +19,10 @@ pub(crate) const PASSWORD: &str = "pass-7Qx";
 /// A certificate of the vendor, of this client's number, for three years from yesterday.
 pub(crate) fn issued(vendor: &Authority, number: u32) -> Pair {
     let now = Timestamp::from_unix(crate::wall_clock());
-    issued_until(vendor, number, now.after(DAY * 1095))
+    issued_between(vendor, number, now.before(DAY), now.after(DAY * 1095))
 }
 
-fn issued_until(vendor: &Authority, number: u32, end: Timestamp) -> Pair {
+pub(crate) fn issued_between(vendor: &Authority, number: u32, begin: Timestamp, end: Timestamp) -> Pair {
     let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     let purpose = Purpose::Client {
         common_name: format!("client{number}"),
@@ -31,7 +31,6 @@ fn issued_until(vendor: &Authority, number: u32, end: Timestamp) -> Pair {
         crl_url: None,
         ocsp_url: None,
     };
-    let begin = Timestamp::from_unix(crate::wall_clock()).before(DAY);
     let tbs = vendor.draft(&purpose, &key.public_key(), new_serial(), begin, end).unwrap();
     Pair { chain: vec![vendor.sign(&tbs).unwrap(), vendor.certificate().to_vec()], key: key.to_pkcs8() }
 }

@@ -6,13 +6,14 @@ use data_encoding::BASE64;
 use tegata_api::v1::bundle::BundleFault;
 use tegata_api::v1::device::{SealedBundle, TakenCertificate};
 use tegata_api::v1::problem::Code;
+use tegata_core::time::{DAY, Timestamp};
 use tegata_pki::bundle::{self, Content, DeviceKey};
 use tegata_pki::certificate;
 
 use super::*;
 use crate::pretend::problem;
 use crate::vendor::Refusal;
-use crate::vendor::tests::{PASSWORD, authority, file_of, issued};
+use crate::vendor::tests::{PASSWORD, authority, file_of, issued, issued_between};
 
 const FILE: &str = "004431_JP_u00000126_client1210.p12";
 
@@ -323,6 +324,110 @@ async fn a_renewal_that_the_server_does_not_take_is_kept_and_told_again() {
     assert_eq!((stage(&world), world.vendor.asked.get()), (Stage::Settled, 1));
 }
 
+/// A PC for whose second order the vendor has made a certificate, which the server did not get to hear of.
+async fn with_untold() -> (World, Sha256, DeviceKey) {
+    let (world, current, backup) = with_current().await;
+    world.server.takes_nothing.replace(Some(problem(Code::Busy)));
+    pass(&world, &renewed(2, current, &[backup.recipient()])).await;
+    world.server.takes_nothing.replace(None);
+    assert_eq!((stage(&world), world.vendor.asked.get()), (Stage::Keyed, 1));
+    (world, current, backup)
+}
+
+fn is_kept(world: &World) -> bool {
+    !files_below(&world.state.renewed_of(&SLOT.parse().unwrap())).is_empty()
+}
+
+#[tokio::test]
+async fn what_the_vendor_made_outlives_the_order_it_was_made_for() {
+    let without = manifest(vec![]);
+    let waiting = manifest(vec![slot(None, &[])]);
+    for between in [None, Some(&without), Some(&waiting)] {
+        let (world, current, backup) = with_untold().await;
+        if let Some(between) = between {
+            pass(&world, between).await;
+        }
+        assert!(is_kept(&world));
+        let other = DeviceKey::generate();
+        pass(&world, &renewed(3, current, &[other.recipient()])).await;
+        assert_eq!((stage(&world), trouble(&world).as_str(), world.vendor.asked.get()), (Stage::Settled, "", 1));
+        let made = told_fingerprint(&world, 3).unwrap();
+        assert_eq!((held(&world).await, told(&world, 2)), ([made].into(), None));
+        let sealed = BASE64.decode(told(&world, 3).unwrap().sealed.as_bytes()).unwrap();
+        assert_eq!(bundle::unseal(&sealed, &other).unwrap().password.as_str(), PASSWORD);
+        assert!(bundle::unseal(&sealed, &backup).is_err(), "it is sealed to whom this order names");
+        assert!(!is_kept(&world));
+    }
+}
+
+#[tokio::test]
+async fn what_the_vendor_offered_outlives_the_order_too() {
+    let (world, current, _) = with_current().await;
+    world.vendor.refuses_files.replace(Some(Refusal::Unanswered("cut".into())));
+    pass(&world, &renewed(2, current, &[])).await;
+    world.vendor.refuses_files.replace(None);
+    pass(&world, &renewed(3, current, &[])).await;
+    assert_eq!((stage(&world), world.vendor.asked.get()), (Stage::Settled, 1));
+}
+
+/// The server has heard, and the agent has not heard that it has.
+#[tokio::test]
+async fn what_the_server_names_is_taken_from_what_the_vendor_made() {
+    let (world, current, _) = with_untold().await;
+    let file = world.vendor.made.borrow()[0].clone();
+    let (_, facts) = Content::new(FILE, PASSWORD, &file).open().unwrap();
+    disk::wipe_folder(&world.state.staged_of(order(2))).unwrap();
+    pass(&world, &brought(2, facts.fingerprint, &[current])).await;
+    assert_eq!((stage(&world), held(&world).await), (Stage::Settled, [facts.fingerprint].into()));
+    assert!(!is_kept(&world), "nobody is told of it again");
+}
+
+#[tokio::test]
+async fn what_the_vendor_made_is_over_once_something_newer_is_proven() {
+    for (days_later, is_over) in [(0, true), (-1, false)] {
+        let (world, current, _) = with_untold().await;
+        let begin = Timestamp::from_unix(crate::wall_clock() + i64::from(days_later) * 86_400).before(DAY);
+        let pair = issued_between(&authority(), 1210, begin, begin.after(DAY * 1095));
+        bring(&world, 3, &Content::new(FILE, PASSWORD, &file_of(&pair)), &own(&world));
+        let newest = pair.fingerprint().unwrap();
+        world.site.refuses.set(503);
+        pass(&world, &brought(3, newest, &[current])).await;
+        assert!(is_kept(&world), "it is not proven yet");
+        world.site.refuses.set(0);
+        pass(&world, &brought(3, newest, &[current])).await;
+        assert_eq!((stage(&world), is_kept(&world)), (Stage::Settled, !is_over), "{days_later}");
+        pass(&world, &renewed(4, newest, &[])).await;
+        assert_eq!((stage(&world), world.vendor.asked.get()), (Stage::Settled, if is_over { 2 } else { 1 }));
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_costs_nothing_that_the_vendor_made() {
+    let (world, current, _) = with_current().await;
+    // A folder stands where the key is to go.
+    let place = world.state.staged_of(order(2)).join("key.der");
+    disk::make_folder(&place).unwrap();
+    pass(&world, &renewed(2, current, &[])).await;
+    assert!(trouble(&world).contains("cannot write") && is_kept(&world), "{}", trouble(&world));
+    std::fs::remove_dir(&place).unwrap();
+    pass(&world, &renewed(2, current, &[])).await;
+    assert_eq!((stage(&world), world.vendor.asked.get()), (Stage::Settled, 1));
+}
+
+#[tokio::test]
+async fn a_recipient_that_is_none_is_told_before_the_vendor_is_asked() {
+    let (world, current, backup) = with_current().await;
+    for (text, shown) in [("age1nonsense", "'age1nonsense'"), ("AGE-SECRET-KEY-1QQQ", "'a secret key'")] {
+        pass(&world, &renewed(2, current, &[backup.recipient(), text.into()])).await;
+        let trouble = trouble(&world);
+        assert!([shown, "backups", "BackupTarget", "apply it"].iter().all(|word| trouble.contains(word)), "{trouble}");
+        assert!(!trouble.contains("QQQ"), "{trouble}");
+        assert_eq!(world.vendor.asked.get(), 0);
+    }
+    pass(&world, &renewed(2, current, &[backup.recipient()])).await;
+    assert_eq!(stage(&world), Stage::Settled);
+}
+
 /// Once an order is answered, the server names its certificate, wherever it came from.
 #[tokio::test]
 async fn an_answered_order_goes_on_from_what_is_here() {
@@ -390,7 +495,7 @@ async fn check_life(world: &World, first: Sha256, at: u32) {
     assert_eq!(held(world).await, [new].into(), "pulled at {at}");
     assert!(world.parts().keystores.file.open(new).await.unwrap().can_sign().unwrap());
     assert!(world.site.accepted.borrow().contains(&new));
-    assert!(disk::entries(&world.state.staged()).unwrap().is_empty(), "pulled at {at}");
+    assert!(disk::entries(&world.state.staged()).unwrap().is_empty() && !is_kept(world), "pulled at {at}");
     let deeds = world.server.deeds(&world.identity.key);
     let mut order = kinds(&deeds);
     order.dedup();

@@ -294,7 +294,7 @@ async fn every_refusal_has_its_reason() {
 async fn a_certificate_that_is_over_is_told_as_such_however_the_vendor_refuses_it() {
     let now = Timestamp::from_unix(crate::wall_clock());
     let scene = Scene::with(vec![]).await;
-    let over = issued_until(&scene.clients, 1210, now.before(HOUR));
+    let over = issued_between(&scene.clients, 1210, now.before(DAY), now.before(HOUR));
     assert_eq!(scene.online.offer(URL, &over).await.unwrap_err(), Refusal::Expired);
     for (status, text, refusal) in [
         (403, "NOT PERMITTED CERTIFICATE", Refusal::Expired),
