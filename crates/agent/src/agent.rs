@@ -152,7 +152,7 @@ impl Agent {
             installer_limit: Limit::open(&device.state.installer_removals())?,
             facts: facts::gather(device.keystores.names(), device.bundle_key.recipient()),
             telling: Telling { last: None, due: true, backoff: Backoff::default(), at: now },
-            retries: Retries::default(),
+            retries: Retries::resume(&device.journal),
             seen: Seen::default(),
             finder: Finder::default(),
             look_at: now,

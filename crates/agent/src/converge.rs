@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use tegata_core::install::{self, Event, Stage, Step};
 use tegata_core::name::{OrderId, Sha256, SlotId};
@@ -13,7 +14,7 @@ use crate::browser::Browser;
 use crate::chance;
 use crate::disk::{self, DiskError};
 use crate::inventory::Inventory;
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, Pause, Trouble};
 use crate::keystore::Keystores;
 use crate::limit::Limit;
 use crate::manifest::{Manifest, Slot, Source};
@@ -29,6 +30,7 @@ mod sources;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use steps::StepError;
 
@@ -61,7 +63,11 @@ pub struct Device {
     pub vendor: Rc<dyn Vendor>,
 }
 
-/// When things that failed are tried again. In memory only: a restarted agent tries at once.
+/// No pause is longer than this, in seconds. One that seems to be was noted by a clock that has been set back since.
+const PAUSE_MAX: i64 = 24 * 3_600;
+
+/// When things that failed are tried again. What only a person can help is noted in the journal too; with everything else a restarted agent
+/// tries at once.
 #[derive(Default)]
 pub struct Retries {
     slots: BTreeMap<SlotId, Waiting>,
@@ -78,6 +84,17 @@ struct Waiting {
 }
 
 impl Retries {
+    /// Goes on waiting where an earlier run was waiting.
+    pub fn resume(journal: &Journal) -> Self {
+        let waiting = |entry: &Entry| {
+            let pause = entry.pause.as_ref()?;
+            let left = pause.until.saturating_sub(crate::wall_clock());
+            let at = Instant::now() + Duration::from_secs(u64::try_from(left).ok().filter(|_| left <= PAUSE_MAX)?);
+            Some((entry.slot.clone(), Waiting { backoff: Backoff::default(), at, on: Some((entry.order, pause.source.clone())) }))
+        };
+        Self { slots: journal.entries().filter_map(waiting).collect(), ..Self::default() }
+    }
+
     /// When the next try is due, if anything failed.
     pub fn next(&self) -> Option<Instant> {
         self.slots.values().map(|waiting| waiting.at).chain(self.rest_at).min()
@@ -95,13 +112,17 @@ impl Retries {
         asks_for_another || waiting.at <= Instant::now()
     }
 
-    fn slot_failed(&mut self, slot: &Slot, problem: &StepError) {
+    /// Gives the pause, if it is worth being noted.
+    fn slot_failed(&mut self, slot: &Slot, problem: &StepError) -> Option<Pause> {
         let fresh = || Waiting { backoff: Backoff::default(), at: Instant::now(), on: None };
         let waiting = self.slots.entry(slot.id.clone()).or_insert_with(fresh);
         let wait = waiting.backoff.failed(chance::number(), problem.server().and_then(server::retry_after));
         let patience = problem.patience();
-        waiting.at = Instant::now() + wait + patience.unwrap_or_default();
+        let wait = wait + patience.unwrap_or_default();
+        waiting.at = Instant::now() + wait;
         waiting.on = slot.order.filter(|_| patience.is_some()).map(|order| (order, slot.source.clone()));
+        let until = crate::wall_clock() + i64::try_from(wait.as_secs()).unwrap_or(PAUSE_MAX);
+        patience.map(|_| Pause { until, source: slot.source.clone() })
     }
 
     fn slot_succeeded(&mut self, slot: &SlotId) {
@@ -164,7 +185,7 @@ impl Device {
         if !entry.misplaced && slot.order == Some(entry.order) {
             // What is not ours may have been removed by whose it is.
             let left = self.retire_replaced(slot, fingerprint).await?;
-            entry.trouble = left.map(|left| crate::told(&left));
+            entry.trouble = left.map(|left| words::told(&left));
         }
         Ok(())
     }
@@ -176,7 +197,7 @@ impl Device {
         wanted: &[String],
         put: &[String],
         listed: &mut Listed,
-    ) -> Result<Option<String>, StepError> {
+    ) -> Result<Option<Trouble>, StepError> {
         let mut missing = Vec::new();
         for name in wanted {
             let store = self.keystores.of(name)?;
@@ -188,26 +209,27 @@ impl Device {
             }
         }
         let surplus: Vec<&str> = put.iter().filter(|name| !wanted.contains(name)).map(String::as_str).collect();
-        let missing = (!missing.is_empty()).then(|| format!("the certificate is not in its store ({})", missing.join(", ")));
-        let surplus =
-            (!surplus.is_empty()).then(|| format!("the certificate is in a store that policy does not name ({})", surplus.join(", ")));
-        Ok(missing.or(surplus))
+        let missing = (!missing.is_empty()).then(|| words::missing(&missing.join(", ")));
+        Ok(missing.or_else(|| (!surplus.is_empty()).then(|| words::surplus(&surplus.join(", ")))))
     }
 
     async fn lead(&mut self, manifest: &Manifest, slot: &Slot, retries: &mut Retries, outcome: &mut Outcome) {
         let Some(mut entry) = self.entry_for(slot) else { return };
         let was_settled = entry.stage == Stage::Settled;
         let result = self.walk(manifest, slot, &mut entry).await;
-        match &result {
-            Ok(()) => retries.slot_succeeded(&slot.id),
+        entry.pause = match &result {
+            Ok(()) => {
+                retries.slot_succeeded(&slot.id);
+                None
+            }
             Err(problem) => {
                 tracing::warn!(slot = %slot.id, problem = crate::told(problem), "a step failed and will be tried again");
                 outcome.limited |= matches!(problem, StepError::Limited);
-                retries.slot_failed(slot, problem);
+                retries.slot_failed(slot, problem)
             }
-        }
+        };
         match result {
-            Err(problem) => entry.trouble = Some(crate::told(&problem)),
+            Err(problem) => entry.trouble = Some(words::told(&problem)),
             // What look_after_settled has found stands until something is done about it.
             Ok(()) if was_settled => {}
             Ok(()) => self.close(slot, &mut entry).await,
@@ -280,7 +302,7 @@ impl Device {
 
     /// Writes down for every slot whose rules should be in force, and the browsers do not have, why not. That stops nothing.
     fn note_untold(&mut self, manifest: &Manifest, problem: Option<&StepError>) -> Result<(), DiskError> {
-        let problem = problem.map(|problem| crate::told(problem));
+        let problem = problem.map(words::told);
         for slot in &manifest.slots {
             let Some(entry) = self.journal.entry(&slot.id).cloned() else { continue };
             let untold = problem.clone().filter(|_| self.is_shown(manifest, slot, None));

@@ -3,12 +3,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tegata_api::v1::device::{BrowserRule, SlotReport};
+use tegata_api::v1::device::{self as wire, BrowserRule, SlotReport};
 use tegata_core::install::Stage;
 use tegata_core::name::{OrderId, Sha256, SlotId};
 
 use crate::disk::{self, DiskError};
+use crate::manifest::Source;
 use crate::state::State;
+
+/// What went wrong, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// In Japanese.
+    pub ja: String,
+    /// In English.
+    pub en: String,
+}
+
+/// How long a slot is left alone although something is asked for: what is the matter will not pass by itself before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// Seconds since the Unix epoch, by this PC's clock.
+    pub until: i64,
+    /// What was asked for. Anything else ends the pause.
+    pub source: Source,
+}
 
 /// What is known about one slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +44,12 @@ pub struct Entry {
     pub proven_rules: BTreeSet<BrowserRule>,
     /// True if what was settled is not in exactly the stores where it belongs.
     pub misplaced: bool,
-    /// What went wrong last, for people.
-    pub trouble: Option<String>,
-    /// Why the browsers do not have the slot's rules, for people. It stops nothing: they ask instead.
-    pub untold: Option<String>,
+    /// What went wrong last.
+    pub trouble: Option<Trouble>,
+    /// Why the browsers do not have the slot's rules. It stops nothing: they ask instead.
+    pub untold: Option<Trouble>,
+    /// Until when it is left alone, if it is.
+    pub pause: Option<Pause>,
 }
 
 impl Entry {
@@ -43,6 +64,7 @@ impl Entry {
             misplaced: false,
             trouble: None,
             untold: None,
+            pause: None,
         }
     }
 
@@ -54,12 +76,14 @@ impl Entry {
 
     /// As it is reported to the server.
     pub fn report(&self) -> SlotReport {
+        let trouble = self.trouble.as_ref().or(self.untold.as_ref());
         SlotReport {
             slot: self.slot.to_string(),
             order: self.order.to_string(),
             stage: stage_word(self.stage).into(),
             misplaced: self.misplaced,
-            trouble: self.trouble.clone().or_else(|| self.untold.clone()),
+            trouble: trouble.map(|trouble| trouble.en.clone()),
+            trouble_ja: trouble.map(|trouble| trouble.ja.clone()),
         }
     }
 }
@@ -98,7 +122,24 @@ struct Written {
     #[serde(default)]
     trouble: Option<String>,
     #[serde(default)]
+    trouble_ja: Option<String>,
+    #[serde(default)]
     untold: Option<String>,
+    #[serde(default)]
+    untold_ja: Option<String>,
+    #[serde(default)]
+    pause: Option<WrittenPause>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenPause {
+    until: i64,
+    source: wire::Source,
+}
+
+/// Before there were two languages there was one text.
+fn trouble(en: Option<String>, ja: Option<String>) -> Option<Trouble> {
+    en.map(|en| Trouble { ja: ja.unwrap_or_else(|| en.clone()), en })
 }
 
 impl From<&Entry> for Written {
@@ -110,8 +151,11 @@ impl From<&Entry> for Written {
             fingerprint: entry.fingerprint.map(|fingerprint| fingerprint.to_string()),
             proven_rules: entry.proven_rules.clone(),
             misplaced: entry.misplaced,
-            trouble: entry.trouble.clone(),
-            untold: entry.untold.clone(),
+            trouble: entry.trouble.as_ref().map(|trouble| trouble.en.clone()),
+            trouble_ja: entry.trouble.as_ref().map(|trouble| trouble.ja.clone()),
+            untold: entry.untold.as_ref().map(|untold| untold.en.clone()),
+            untold_ja: entry.untold.as_ref().map(|untold| untold.ja.clone()),
+            pause: entry.pause.as_ref().map(|pause| WrittenPause { until: pause.until, source: (&pause.source).into() }),
         }
     }
 }
@@ -128,8 +172,10 @@ impl TryFrom<Written> for Entry {
             fingerprint: written.fingerprint.map(|text| text.parse().map_err(|_| format!("fingerprint '{text}'"))).transpose()?,
             proven_rules: written.proven_rules,
             misplaced: written.misplaced,
-            trouble: written.trouble,
-            untold: written.untold,
+            trouble: trouble(written.trouble, written.trouble_ja),
+            untold: trouble(written.untold, written.untold_ja),
+            // One that cannot be read costs a try.
+            pause: written.pause.and_then(|pause| Some(Pause { until: pause.until, source: (&pause.source).try_into().ok()? })),
         })
     }
 }
@@ -184,6 +230,7 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Renewal;
 
     #[test]
     fn every_stage_survives_a_restart() {
@@ -193,8 +240,11 @@ mod tests {
             let mut entry = Entry::wanted("sakura/uketsuke-1@momiji/karte".parse().unwrap(), OrderId([7; 16]));
             entry.stage = stage;
             entry.fingerprint = Some(Sha256([9; 32]));
-            entry.trouble = Some("認証局に届かない".into());
-            entry.untold = Some("closed".into());
+            entry.trouble = Some(Trouble { ja: "認証局に届かない".into(), en: "no answer".into() });
+            entry.untold = Some(Trouble { ja: "閉じている".into(), en: "closed".into() });
+            let renewal = Renewal { url: "https://auth.test".into(), current: Sha256([8; 32]), backup: vec!["age1".into()] };
+            let sources = [Source::Request, Source::Bundle(Sha256([7; 32])), Source::Found(Sha256([6; 32])), Source::Renewal(renewal)];
+            entry.pause = Some(Pause { until: 1_800_000_000, source: sources[stage as usize % 4].clone() });
             Journal::open(&state).unwrap().save(&entry).unwrap();
             assert_eq!(Journal::open(&state).unwrap().entry(&entry.slot), Some(&entry));
         }

@@ -158,6 +158,19 @@ impl TryFrom<&wire::Source> for Source {
     }
 }
 
+impl From<&Source> for wire::Source {
+    fn from(source: &Source) -> Self {
+        match source {
+            Source::Request => Self::Request,
+            Source::Bundle(fingerprint) => Self::Bundle { fingerprint: fingerprint.to_string() },
+            Source::Found(fingerprint) => Self::Found { fingerprint: fingerprint.to_string() },
+            Source::Renewal(Renewal { url, current, backup }) => {
+                Self::Renewal { url: url.clone(), current: current.to_string(), backup: backup.clone() }
+            }
+        }
+    }
+}
+
 /// A kind of key that is not known here is one slot's trouble, not the whole manifest's: newer servers may know more.
 fn algorithm(word: &str) -> Option<KeyAlgorithm> {
     match word {

@@ -9,7 +9,7 @@ use tegata_core::time::Timestamp;
 use crate::browser;
 use crate::disk::{self, DiskError};
 use crate::identity::{Identity, IdentityError};
-use crate::journal::{Entry, Journal, stage_of};
+use crate::journal::{Entry, Journal, Trouble, stage_of};
 use crate::link::Contact;
 use crate::manifest::Manifest;
 use crate::offline::Last;
@@ -120,7 +120,7 @@ fn active_clinic(state: &State) -> Result<Option<String>, DiskError> {
 pub fn slot_phrase(slot: &SlotReport) -> Phrase {
     let name = slot.slot.clone();
     match (&slot.trouble, stage_of(&slot.stage).unwrap_or(Stage::Wanted)) {
-        (Some(trouble), _) => Phrase::Trouble(name, trouble.clone()),
+        (Some(en), _) => Phrase::Trouble(name, Trouble { ja: slot.trouble_ja.clone().unwrap_or_else(|| en.clone()), en: en.clone() }),
         (None, Stage::Proven | Stage::Settled) => Phrase::Ready(name),
         (None, Stage::Abandoned) => Phrase::Abandoned(name),
         (None, stage) => Phrase::Preparing(name, stage),
@@ -140,6 +140,7 @@ mod tests {
             misplaced: false,
             stage: stage.into(),
             trouble: trouble.map(str::to_owned),
+            trouble_ja: trouble.map(|_| "証明書をサーバーから受け取れません".into()),
         };
         Status {
             device: "sakura/uketsuke-1".into(),
@@ -179,7 +180,7 @@ mod tests {
             使用中の診療所: momiji (切り替え: tegata-agent switch 診療所)
             証明書 sakura/uketsuke-1/karte: 使えます
             証明書 sakura/uketsuke-1/lab: 準備中 (証明書の発行を待っています)
-            証明書 sakura/uketsuke-1/weborca: 確認が必要です: the certificate could not be fetched
+            証明書 sakura/uketsuke-1/weborca: 確認が必要です: 証明書をサーバーから受け取れません
             ブラウザーをすべて閉じて、もう一度開いてください。新しい証明書に切り替わります。
         "#]]
         .assert_eq(&status().tell(Language::Japanese, &tokyo));

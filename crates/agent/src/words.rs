@@ -6,6 +6,7 @@ use tegata_core::install::Stage;
 mod clinics;
 
 pub use clinics::ClinicPhrase;
+use crate::journal::Trouble;
 
 /// A language of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub enum Phrase {
     /// A certificate is being prepared, and how far it is.
     Preparing(String, Stage),
     /// A certificate is in trouble, and why.
-    Trouble(String, String),
+    Trouble(String, Trouble),
     /// A certificate is not wanted any more.
     Abandoned(String),
     /// Something about the clinics of the PC.
@@ -143,7 +144,7 @@ fn both(phrase: &Phrase) -> (String, String) {
             let (japanese, english) = stage_words(*stage);
             (format!("証明書 {slot}: 準備中 ({japanese})"), format!("Certificate {slot}: being prepared ({english})"))
         }
-        Phrase::Trouble(slot, problem) => (format!("証明書 {slot}: 確認が必要です: {problem}"), format!("Certificate {slot}: {problem}")),
+        Phrase::Trouble(slot, Trouble { ja, en }) => (format!("証明書 {slot}: 確認が必要です: {ja}"), format!("Certificate {slot}: {en}")),
         Phrase::Abandoned(slot) => (format!("証明書 {slot}: 取り消されました"), format!("Certificate {slot}: withdrawn")),
         Phrase::Clinic(phrase) => clinics::both(phrase),
         Phrase::RestartBrowser => (

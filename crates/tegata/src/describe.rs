@@ -182,6 +182,7 @@ mod tests {
                 misplaced: false,
                 stage: "installed".into(),
                 trouble: Some("the page answered 503".into()),
+                trouble_ja: Some("確認先が応答しません".into()),
             }],
             installers_seen: vec![InstallerSeen {
                 path: "~/Downloads/client_cert.pfx".into(),
@@ -201,7 +202,8 @@ mod tests {
             ..Facts::default()
         };
         let slot = "sakura/uketsuke-1/karte".into();
-        let report = SlotReport { slot, order: "00".into(), misplaced: false, stage: said.into(), trouble: Some(said.into()) };
+        let report =
+            SlotReport { slot, order: "00".into(), misplaced: false, stage: said.into(), trouble: Some(said.into()), trouble_ja: None };
         let seen = InstallerSeen { path: said.into(), file: FileHash { sha256: "00".into(), size: 2048 } };
         DeviceDetail { facts: Some(facts), reports: vec![report], installers_seen: vec![seen], ..uketsuke() }
     }

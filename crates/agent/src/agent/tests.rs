@@ -177,6 +177,24 @@ fn an_agent_that_starts_clears_nothing_away_from_under_whoever_switches_clinics(
     assert!(starting.join().unwrap());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_vendor_that_has_said_no_is_not_asked_again_by_every_start() {
+    let world = World::new();
+    order(&world, 1);
+    run_for(agent(&world), Duration::from_secs(60)).await;
+    order(&world, 2);
+    let current = world.server.issued(OrderId([1; 16])).unwrap().to_string();
+    let source = wire::Source::Renewal { url: "https://auth.test".into(), current, backup: vec![] };
+    world.server.manifest.borrow_mut().slots[0].source = source;
+    world.vendor.refuses.replace(Some(vendor::Refusal::NotPermitted));
+    for _start in 0..3 {
+        run_for(agent(&world), Duration::from_secs(60)).await;
+    }
+    assert_eq!(world.vendor.asked.get(), 1);
+    let slot = world.server.reports.borrow().last().unwrap().slots[0].clone();
+    assert!(slot.trouble.unwrap().contains("NOT PERMITTED") && slot.trouble_ja.unwrap().contains("管理画面"), "and it is still told");
+}
+
 #[test]
 fn only_one_agent_works_in_a_folder() {
     let world = World::new();

@@ -86,12 +86,10 @@ pub enum StepError {
     #[error("certificate {0} is the one that was just installed and is left alone")]
     Newest(Sha256),
     /// A vendor's file cannot be opened, or is not what it should be.
-    #[error("{} / {}", said(.0).ja, said(.0).en)]
+    #[error("{}", said(.0).en)]
     Bundle(BundleFault),
     /// A vendor's file was sealed to another key than this PC's.
-    #[error(
-        "届いたファイルをこの端末の鍵で開けません。もう一度取り込んでください。 / what waits for this device was not sealed to it, or is damaged; bring the file again"
-    )]
+    #[error("what waits for this device was not sealed to it, or is damaged; bring the file again")]
     Sealed(#[source] SealError),
     /// The manifest names somebody as a keeper of backups to whom nothing can be sealed.
     #[error(
@@ -100,17 +98,13 @@ pub enum StepError {
     )]
     Recipient(String),
     /// There is another certificate in a vendor's file than the one that was announced.
-    #[error(
-        "届いたファイルの証明書が、登録された証明書と違います。もう一度取り込んでください。 / the file holds certificate {0}, not the one that was announced; bring the file again"
-    )]
+    #[error("the file holds certificate {0}, not the one that was announced; bring the file again")]
     OtherCertificate(Sha256),
     /// A certificate is in no store of this PC.
-    #[error("証明書がこの端末に見つかりません。 / certificate {0} is in no store of this device")]
+    #[error("certificate {0} is in no store of this device")]
     NowhereFound(Sha256),
     /// Its key is not with it, or cannot be taken out.
-    #[error(
-        "証明書の秘密鍵を取り出せないため、引き継げません。新しい証明書のファイルを取り込んでください。 / the key of certificate {0} cannot be taken out of its store; bring a new file"
-    )]
+    #[error("the key of certificate {0} cannot be taken out of its store; bring a new file")]
     KeyStays(Sha256),
     /// The vendor gave nothing.
     #[error(transparent)]
@@ -355,14 +349,14 @@ impl Device {
 fn refused(problem: &ClientError) -> String {
     match problem {
         ClientError::Refused(problem) if !problem.faults.is_empty() => {
-            problem.faults.iter().map(|fault| format!("{} / {}", fault.ja, fault.en)).collect::<Vec<_>>().join(" ")
+            problem.faults.iter().map(|fault| fault.en.as_str()).collect::<Vec<_>>().join(" ")
         }
         ClientError::Carried => problem.to_string(),
-        _ => "証明書をサーバーに登録できません。 / the server could not be told of the certificate".into(),
+        _ => "the server could not be told of the certificate".into(),
     }
 }
 
-fn said(fault: &BundleFault) -> tegata_api::v1::bundle::BundleFault {
+pub(super) fn said(fault: &BundleFault) -> tegata_api::v1::bundle::BundleFault {
     fault.into()
 }
 

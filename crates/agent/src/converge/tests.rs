@@ -60,6 +60,10 @@ fn trouble(world: &World) -> String {
     world.parts().journal.entry(&SLOT.parse().unwrap()).unwrap().report().trouble.unwrap_or_default()
 }
 
+fn trouble_ja(world: &World) -> String {
+    world.parts().journal.entry(&SLOT.parse().unwrap()).unwrap().report().trouble_ja.unwrap_or_default()
+}
+
 fn is_misplaced(world: &World) -> bool {
     world.parts().journal.entry(&SLOT.parse().unwrap()).unwrap().misplaced
 }
@@ -212,7 +216,7 @@ async fn one_slots_trouble_does_not_stop_another() {
     pass(&world, &manifest(vec![stuck, unknown, slot(Some(order(2)), &[])])).await;
     assert_eq!(stage(&world), Stage::Settled);
     let parts = world.parts();
-    let troubles: Vec<String> = parts.journal.entries().filter_map(|entry| entry.trouble.clone()).collect();
+    let troubles: Vec<String> = parts.journal.entries().filter_map(|entry| entry.report().trouble).collect();
     assert_eq!(troubles.len(), 2);
     assert!(troubles[0].contains("'smartcard'") && troubles[1].contains("update the agent"), "{troubles:?}");
 }

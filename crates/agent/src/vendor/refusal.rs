@@ -59,7 +59,8 @@ impl Refusal {
         }
     }
 
-    fn japanese(&self) -> String {
+    /// Says it in Japanese; in English it is displayed.
+    pub(crate) fn japanese(&self) -> String {
         match self {
             Self::NotPermitted => "発行元が、この証明書での自動更新を許可していません（NOT PERMITTED CERTIFICATE）。管理画面で更新し、ファイルを取り込んでください。".into(),
             Self::UserUnknown => "発行元に、この証明書の利用者が登録されていません（USER NOT IN TENANTDB）。発行元に問い合わせてください。".into(),
@@ -98,7 +99,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} / {}", self.japanese(), self.english())
+        f.write_str(&self.english())
     }
 }
 

@@ -280,9 +280,12 @@ pub struct SlotReport {
     /// now. The server then orders a replacement.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub misplaced: bool,
-    /// What went wrong last, for people.
+    /// What went wrong last, for people, in English.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// The same in Japanese.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble_ja: Option<String>,
 }
 
 /// An installer file that lies on the device.

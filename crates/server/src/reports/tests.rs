@@ -72,6 +72,7 @@ async fn a_certificate_that_is_not_where_it_belongs_is_replaced_once() {
             stage: "settled".into(),
             misplaced,
             trouble: None,
+            trouble_ja: None,
         };
         Report { clock: world.now.unix(), slots: vec![slot], ..Report::default() }
     };
@@ -96,6 +97,7 @@ async fn f4_nobody_has_the_certificate_of_another_replaced() {
         stage: "settled".into(),
         misplaced: true,
         trouble: None,
+        trouble_ja: None,
     });
     assert!(!is_nudged_by(&world, &other, Report { clock: world.now.unix(), slots: slots.into(), ..Report::default() }).await);
     assert_eq!(world.logged("seen certificate.misplaced").await, 0);

@@ -127,12 +127,21 @@ async fn hostile_files_are_refused_in_both_languages_and_leave_nothing_behind() 
         let (mut parts, mut retries) = (world.parts(), Retries::default());
         parts.converge(&brought(1, fingerprint, &[]), &mut retries).await;
         assert_eq!(stage(&world), Stage::Keyed, "{english}");
-        let trouble = trouble(&world);
-        assert!(trouble.contains(english) && trouble.chars().any(|c| ('ぁ'..='ん').contains(&c)), "{english}: {trouble}");
+        assert!(
+            trouble(&world).contains(english) && is_japanese(&trouble_ja(&world)),
+            "{english}: {} {}",
+            trouble(&world),
+            trouble_ja(&world)
+        );
+        assert!(trouble(&world).is_ascii(), "one language each");
         assert!(held(&world).await.is_empty() && files_below(&world.state.staged()).is_empty(), "{english}");
         let wait = retries.next().unwrap() - Instant::now();
         assert!(wait > Duration::from_secs(5 * 3_600), "{english}: tried again in {wait:?}");
     }
+}
+
+fn is_japanese(text: &str) -> bool {
+    text.chars().any(|c| ('ぁ'..='ん').contains(&c))
 }
 
 /// The same file with an iteration count of which a PC would never come to an end.
@@ -198,7 +207,7 @@ async fn a_found_certificate_stays_somebody_elses_until_the_server_has_agreed() 
     let mut wanted = found(1, fingerprint);
     pass(&world, &wanted).await;
     assert_eq!(stage(&world), Stage::Keyed);
-    assert!(trouble(&world).contains("vendorTenant") && trouble(&world).contains("テナント番号"), "{}", trouble(&world));
+    assert!(trouble(&world).contains("vendorTenant") && trouble_ja(&world).contains("テナント番号"), "{}", trouble(&world));
     wanted.retire = [fingerprint].into();
     pass(&world, &wanted).await;
     assert!(held(&world).await.contains(&fingerprint), "what is not ours is left alone");
@@ -285,13 +294,19 @@ async fn every_refusal_of_a_renewal_is_told_and_waits_for_hours() {
         world.vendor.refuses.replace(Some(refusal));
         let (mut parts, mut retries) = (world.parts(), Retries::default());
         parts.converge(&renewed(2, current, &[]), &mut retries).await;
-        assert!(trouble(&world).contains(word), "{word}: {}", trouble(&world));
+        assert!(trouble(&world).contains(word) && is_japanese(&trouble_ja(&world)), "{word}: {}", trouble(&world));
         assert_eq!((held(&world).await, told(&world, 2)), ([current].into(), None));
         let wait = retries.next().unwrap() - Instant::now();
         assert!(wait > Duration::from_secs(hours * 3_600 + 3_000), "{word}: {wait:?}");
         retries.forget();
         parts.converge(&renewed(2, current, &[]), &mut retries).await;
         assert_eq!(world.vendor.asked.get(), 1, "{word}");
+        let mut restarted = world.parts();
+        let mut retries = Retries::resume(&restarted.journal);
+        restarted.converge(&renewed(2, current, &[]), &mut retries).await;
+        assert_eq!(world.vendor.asked.get(), 1, "{word}: a restarted agent goes on waiting");
+        let resumed = retries.next().unwrap() - Instant::now();
+        assert!(resumed.abs_diff(wait) < Duration::from_secs(60), "{word}: {wait:?}, then {resumed:?}");
     }
 }
 
@@ -358,6 +373,18 @@ async fn what_the_vendor_made_outlives_the_order_it_was_made_for() {
         assert!(bundle::unseal(&sealed, &backup).is_err(), "it is sealed to whom this order names");
         assert!(!is_kept(&world));
     }
+}
+
+#[tokio::test]
+async fn what_the_server_knows_of_is_not_the_answer_to_another_order() {
+    let (world, current, _) = with_current().await;
+    world.site.refuses.set(403);
+    pass(&world, &renewed(2, current, &[])).await;
+    assert!(stage(&world) == Stage::Installed && !is_kept(&world));
+    world.site.refuses.set(0);
+    pass(&world, &renewed(3, current, &[])).await;
+    assert_eq!((stage(&world), world.vendor.asked.get()), (Stage::Settled, 2));
+    assert_ne!(told_fingerprint(&world, 2), told_fingerprint(&world, 3));
 }
 
 #[tokio::test]
@@ -501,4 +528,48 @@ async fn check_life(world: &World, first: Sha256, at: u32) {
     order.dedup();
     assert_eq!(order, ["installed", "proven", "installed", "proven", "retired"], "pulled at {at}");
     assert!(deeds.contains(&Deed::Retired { fingerprint: first.to_string() }));
+}
+
+/// A PC whose vendor has said no, seen by an agent that was started again.
+async fn with_pause() -> (World, Sha256) {
+    let (world, current, _) = with_current().await;
+    world.vendor.refuses.replace(Some(Refusal::NotPermitted));
+    pass(&world, &renewed(2, current, &[])).await;
+    world.vendor.refuses.replace(None);
+    (world, current)
+}
+
+/// One pass of an agent that was started again.
+async fn restarted(world: &World, manifest: &Manifest) {
+    let mut parts = world.parts();
+    let mut retries = Retries::resume(&parts.journal);
+    parts.converge(manifest, &mut retries).await;
+}
+
+#[tokio::test]
+async fn a_pause_that_a_restart_kept_ends_when_something_else_is_asked_for() {
+    let (pair, content) = file();
+    for another in [None, Some(brought(2, pair.fingerprint().unwrap(), &[]))] {
+        let (world, current) = with_pause().await;
+        bring(&world, 2, &content, &own(&world));
+        restarted(&world, &another.clone().unwrap_or_else(|| renewed(2, current, &[]))).await;
+        assert_eq!((stage(&world), world.vendor.asked.get()), (if another.is_some() { Stage::Settled } else { Stage::Keyed }, 1));
+    }
+    let (world, current) = with_pause().await;
+    restarted(&world, &renewed(3, current, &[])).await;
+    assert_eq!((stage(&world), world.vendor.asked.get()), (Stage::Settled, 2));
+    assert!(world.parts().journal.entry(&SLOT.parse().unwrap()).unwrap().pause.is_none());
+}
+
+#[tokio::test]
+async fn a_pause_is_over_in_time_and_at_once_if_the_clock_was_set_back() {
+    for (left, is_over) in [(-1, true), (600, false), (23 * 3_600, false), (400 * 86_400, true), (i64::MAX, true)] {
+        let (world, current) = with_pause().await;
+        let mut parts = world.parts();
+        let mut entry = parts.journal.entry(&SLOT.parse().unwrap()).unwrap().clone();
+        entry.pause.as_mut().unwrap().until = crate::wall_clock().saturating_add(left);
+        parts.journal.save(&entry).unwrap();
+        restarted(&world, &renewed(2, current, &[])).await;
+        assert_eq!(world.vendor.asked.get(), if is_over { 2 } else { 1 }, "{left}");
+    }
 }

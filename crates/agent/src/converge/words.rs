@@ -1,0 +1,113 @@
+//! What keeps a slot from being as it should, in the language of the clinic. The English words are the errors' own.
+
+use tegata_api::client::ClientError;
+
+use super::StepError;
+use super::steps::said;
+use crate::browser::BrowserError;
+use crate::journal::Trouble;
+use crate::keystore::KeystoreError;
+use crate::probe::ProbeError;
+
+/// Says it in both languages.
+pub(super) fn told(problem: &StepError) -> Trouble {
+    Trouble { ja: japanese(problem), en: crate::told(problem) }
+}
+
+/// A certificate is not in these stores.
+pub(super) fn missing(stores: &str) -> Trouble {
+    Trouble {
+        ja: format!("証明書が保管場所にありません（{stores}）。"), en: format!("the certificate is not in its store ({stores})")
+    }
+}
+
+/// A certificate is in these stores, and need not be.
+pub(super) fn surplus(stores: &str) -> Trouble {
+    Trouble {
+        ja: format!("設定にない保管場所に証明書があります（{stores}）。"),
+        en: format!("the certificate is in a store that policy does not name ({stores})"),
+    }
+}
+
+fn japanese(problem: &StepError) -> String {
+    match problem {
+        StepError::Vendor(refusal) => return refusal.japanese(),
+        StepError::Bundle(fault) => return said(fault).ja,
+        StepError::NotTaken(problem) => return refused(problem),
+        StepError::Browser(problem) => return browser(problem),
+        StepError::Keystore(problem) => return keystore(problem),
+        StepError::Probe(problem) => return probe(problem),
+        StepError::Recipient(text) => {
+            return format!(
+                "バックアップの宛先「{text}」はageの公開鍵（age1…）ではありません。BackupTargetのspec.recipientsを直して適用してください。"
+            );
+        }
+        StepError::Disk(_) => "エージェントのフォルダーを読み書きできません。ディスクの空き容量を確かめてください。",
+        StepError::Key(_) => "秘密鍵を作れないか、使えません。",
+        StepError::UnknownKey => "設定された種類の鍵を作れません。エージェントを更新してください。",
+        StepError::Server(_) => "証明書をサーバーから受け取れません。自動でもう一度試します。",
+        StepError::NoCertificate(_) => "サーバーの返事を証明書として読み取れません。自動でもう一度試します。",
+        StepError::OtherKey => "届いた証明書がこの端末の鍵のものではありません。新しい鍵でやり直します。",
+        StepError::NothingStaged => "準備した証明書がエージェントのフォルダーにありません。はじめからやり直します。",
+        StepError::CannotSign => "保管場所にある鍵が証明書と合いません。入れ直します。",
+        StepError::NoStore => "証明書の保管場所が設定されていません。プロファイルのinstall.storesを確かめてください。",
+        StepError::Receipt(_) => "作業の記録を書き込めません。ディスクの空き容量を確かめてください。",
+        StepError::Limited => "1時間に削除できる証明書の数に達しました。残りはあとで削除します。",
+        StepError::NotOurs(_) => "置き換えた証明書はこのエージェントが入れたものではないため、残してあります。",
+        StepError::Newest(_) => "いま入れた証明書が置き換えの対象になっているため、残してあります。",
+        StepError::Sealed(_) => "届いたファイルをこの端末の鍵で開けません。もう一度取り込んでください。",
+        StepError::OtherCertificate(_) => "届いたファイルの証明書が、登録された証明書と違います。もう一度取り込んでください。",
+        StepError::NowhereFound(_) => "証明書がこの端末に見つかりません。",
+        StepError::KeyStays(_) => "証明書の秘密鍵を取り出せないため、引き継げません。新しい証明書のファイルを取り込んでください。",
+        StepError::Circle => "手順が終わらないため中断しました。自動でもう一度試します。",
+    }
+    .to_owned()
+}
+
+/// What the server says of a certificate that it does not take.
+fn refused(problem: &ClientError) -> String {
+    match problem {
+        ClientError::Refused(problem) if !problem.faults.is_empty() => {
+            problem.faults.iter().map(|fault| fault.ja.as_str()).collect::<Vec<_>>().join(" ")
+        }
+        _ => "証明書をサーバーに登録できません。自動でもう一度試します。".to_owned(),
+    }
+}
+
+fn browser(problem: &BrowserError) -> String {
+    match problem {
+        BrowserError::Closed { command, .. } => {
+            format!("ブラウザーに証明書の選び方を設定できないため、選択画面が出ます。管理者が一度だけ実行してください: {command}")
+        }
+        BrowserError::Disk(_) => "ブラウザーの設定を読み書きできません。".to_owned(),
+    }
+}
+
+fn keystore(problem: &KeystoreError) -> String {
+    match problem {
+        KeystoreError::Absent(_, store) => format!("証明書かその鍵が保管場所（{store}）にありません。"),
+        KeystoreError::ToolMissing(tool) => {
+            format!(
+                "{tool} が入っていないため、ブラウザーに証明書を入れられません。管理者が実行してください: apt-get install libnss3-tools"
+            )
+        }
+        KeystoreError::Unknown(store) => format!("保管場所「{store}」をこのエージェントは扱えません。"),
+        KeystoreError::Unreadable(store, _) => format!("保管場所（{store}）から取り出したものを使えません。"),
+        KeystoreError::Key(_) | KeystoreError::Disk(_) | KeystoreError::Command(_) => "証明書の保管場所を使えません。".to_owned(),
+    }
+}
+
+fn probe(problem: &ProbeError) -> String {
+    match problem {
+        ProbeError::Address(url) => format!("確認先「{url}」がhttpsのアドレスではありません。プロファイルのprobeを確かめてください。"),
+        ProbeError::Unusable(_) => "証明書を接続に使えません。".to_owned(),
+        ProbeError::Roots(_) => "接続先を確かめるためのルート証明書を読み取れません。".to_owned(),
+        ProbeError::Unanswered { site, .. } => format!("{site} にこの証明書で接続できません。自動でもう一度試します。"),
+        ProbeError::NotAsked { site } => {
+            format!("{site} がクライアント証明書を求めなかったため、確認できません。前の証明書は残してあります。")
+        }
+        ProbeError::OtherIssuers { site } => format!("{site} は別の認証局の証明書を求めています。"),
+        ProbeError::OtherKeys { site } => format!("{site} はこの種類の鍵を受け付けません。"),
+        ProbeError::Refused { site, status } => format!("{site} が証明書を受け付けません（HTTP {status}）。"),
+    }
+}
