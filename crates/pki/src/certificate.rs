@@ -41,6 +41,8 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// SubjectPublicKeyInfo, DER.
     pub public_key: Vec<u8>,
+    /// True if clients may show it: it is no authority's (RFC 5280, section 4.2.1.9), and no other use is all that it is for (4.2.1.12).
+    pub is_for_clients: bool,
 }
 
 impl Certificate {
@@ -69,7 +71,15 @@ pub fn read(der: &[u8]) -> Result<Certificate, CertificateError> {
         not_before: Timestamp::from_unix(read.validity().not_before.timestamp()),
         not_after: Timestamp::from_unix(read.validity().not_after.timestamp()),
         public_key: read.public_key().raw.to_vec(),
+        is_for_clients: is_for_clients(&read),
     })
+}
+
+/// What cannot be read is not said.
+fn is_for_clients(read: &X509Certificate<'_>) -> bool {
+    let is_authority = read.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca);
+    let uses = read.extended_key_usage().ok().flatten();
+    !is_authority && uses.is_none_or(|uses| uses.value.client_auth || uses.value.any)
 }
 
 /// Reads every certificate of a PEM text, in order. Text around them and blocks of other kinds are passed over; having none is an error.
@@ -147,6 +157,28 @@ mod tests {
         assert_eq!(read(&vendor(bmp)).unwrap().common_name.as_deref(), Some("受付1番"));
         let teletex = DnValue::TeletexString(TeletexString::try_from("Uketsuke").unwrap());
         assert_eq!(read(&vendor(teletex)).unwrap().common_name.as_deref(), Some("Uketsuke"));
+    }
+
+    #[test]
+    fn clients_show_what_is_no_authoritys_and_not_for_another_use() {
+        use rcgen::ExtendedKeyUsagePurpose::{Any, ClientAuth, EmailProtection, ServerAuth};
+        let authority = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        for (is_ca, uses, is_for_clients) in [
+            (rcgen::IsCa::NoCa, vec![], true),
+            (rcgen::IsCa::ExplicitNoCa, vec![], true),
+            (rcgen::IsCa::NoCa, vec![ClientAuth], true),
+            (rcgen::IsCa::NoCa, vec![ServerAuth, ClientAuth], true),
+            (rcgen::IsCa::NoCa, vec![Any], true),
+            (rcgen::IsCa::NoCa, vec![ServerAuth], false),
+            (rcgen::IsCa::NoCa, vec![EmailProtection], false),
+            (authority.clone(), vec![], false),
+            (authority, vec![ClientAuth], false),
+        ] {
+            let mut params = CertificateParams::default();
+            (params.is_ca, params.extended_key_usages) = (is_ca, uses);
+            let der = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            assert_eq!(read(der.der()).unwrap().is_for_clients, is_for_clients, "{params:?}");
+        }
     }
 
     #[test]

@@ -84,6 +84,7 @@ mod tests {
             not_before: Timestamp::from_unix(0),
             not_after: Timestamp::from_unix(0),
             public_key: Vec::new(),
+            is_for_clients: true,
         };
         let page = chart(&site, &certificate);
         for part in
