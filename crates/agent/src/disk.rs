@@ -54,6 +54,14 @@ pub fn close_folder(path: &Path) -> Result<(), DiskError> {
     os::close_folder(path).map_err(failing("close to others", path))
 }
 
+/// Closes a file or folder to everybody but its owner, if it is open and the user's own. Links are left as they are.
+pub fn close_own(path: &Path) -> Result<(), DiskError> {
+    match present(fs::symlink_metadata(path)).map_err(failing("look at", path))? {
+        Some(there) if is_own(&there) && !there.is_symlink() => os::close(path, &there).map_err(failing("close to others", path)),
+        _ => Ok(()),
+    }
+}
+
 /// True if what was looked at belongs to the user that the agent runs as.
 pub fn is_own(there: &fs::Metadata) -> bool {
     os::is_own(there)
@@ -128,6 +136,26 @@ pub fn remove(path: &Path) -> Result<bool, DiskError> {
     #[cfg(test)]
     crate::crash::point();
     Ok(true)
+}
+
+/// The name beside a file under which it is not there yet, or not any more: nobody finds it, and [`clear_temporary`] removes it.
+pub fn hidden(path: &Path) -> PathBuf {
+    path.with_file_name(format!("{TEMPORARY}{}", path.file_name().unwrap_or_default().to_string_lossy()))
+}
+
+/// The file that a hidden one is, or was to be.
+pub fn unhidden(path: &Path) -> Option<PathBuf> {
+    Some(path.with_file_name(path.file_name()?.to_str()?.strip_prefix(TEMPORARY)?))
+}
+
+/// Gives a file another name in the same folder, in one step, durably.
+pub fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
+    #[cfg(test)]
+    crate::crash::point();
+    fs::rename(from, to).and_then(|()| os::sync_folder(folder_of(to))).map_err(failing("rename", from))?;
+    #[cfg(test)]
+    crate::crash::point();
+    Ok(())
 }
 
 /// Overwrites a secret before it is removed. Flash storage may keep a copy all the same; what counts is that it goes early.

@@ -100,13 +100,15 @@ mod tests {
         pair_for(authority, &Purpose::Client { common_name, organization, unique, crl_url: None, ocsp_url: None }, days)
     }
 
+    type Reason = fn(Sha256) -> KeystoreError;
+
     /// A store that cannot always be looked into, or give what it has.
     #[derive(Default)]
     struct Moody {
         pairs: RefCell<Vec<Pair>>,
         cannot_list: Cell<bool>,
         /// Gives nothing, for this reason.
-        cannot_open: RefCell<Option<fn(Sha256) -> KeystoreError>>,
+        cannot_open: Cell<Option<Reason>>,
         opened: Cell<usize>,
     }
 
@@ -129,7 +131,7 @@ mod tests {
 
         async fn open(&self, fingerprint: Sha256) -> Result<Pair, KeystoreError> {
             self.opened.set(self.opened.get() + 1);
-            if let Some(problem) = *self.cannot_open.borrow() {
+            if let Some(problem) = self.cannot_open.get() {
                 return Err(problem(fingerprint));
             }
             let pairs = self.pairs.borrow();
@@ -180,13 +182,13 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_is_not_there_is_not_looked_for_again() {
-        let absent: fn(Sha256) -> KeystoreError = |fingerprint| KeystoreError::Absent(fingerprint, "moody");
-        let locked: fn(Sha256) -> KeystoreError = |_| KeystoreError::Unreadable("moody", "locked".into());
+        let absent: Reason = |fingerprint| KeystoreError::Absent(fingerprint, "moody");
+        let locked: Reason = |_| KeystoreError::Unreadable("moody", "locked".into());
         for (problem, afterwards, opened) in [(absent, 0, 1), (locked, 1, 3)] {
             let mut pc = Pc::with(vec![pair(&authority(), "one", 9)]);
-            pc.moody.cannot_open.replace(Some(problem));
+            pc.moody.cannot_open.set(Some(problem));
             assert_eq!((pc.found().await, pc.found().await), (0, 0));
-            pc.moody.cannot_open.replace(None);
+            pc.moody.cannot_open.set(None);
             assert_eq!((pc.found().await, pc.moody.opened.get()), (afterwards, opened));
         }
     }

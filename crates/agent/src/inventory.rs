@@ -48,10 +48,16 @@ impl Inventory {
         self.written.installed.get(&fingerprint.to_string())
     }
 
+    /// What is installed for this slot.
+    pub fn of_slot(&self, slot: &SlotId) -> impl Iterator<Item = Sha256> {
+        let slot = slot.to_string();
+        let installed = self.written.installed.iter().filter(move |(_, item)| item.slot == slot);
+        installed.filter_map(|(fingerprint, _)| fingerprint.parse().ok())
+    }
+
     /// True if something of ours is installed for this slot.
     pub fn holds(&self, slot: &SlotId) -> bool {
-        let slot = slot.to_string();
-        self.written.installed.values().any(|item| item.slot == slot)
+        self.of_slot(slot).next().is_some()
     }
 
     /// True if removing this certificate leaves its slot without one that works: it is proven, and nothing newer in the slot is.

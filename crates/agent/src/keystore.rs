@@ -48,8 +48,8 @@ pub trait Keystore {
     /// Takes a pair out of the store, to prove that it is really there.
     async fn open(&self, fingerprint: Sha256) -> Result<Pair, KeystoreError>;
     /// Makes this certificate, which is installed and proven, the one that programs use, where a store lets only one be used.
-    /// Until then they go on with the one before.
-    async fn prefer(&self, _fingerprint: Sha256) -> Result<(), KeystoreError> {
+    /// Until then they go on with one of `previous`.
+    async fn prefer(&self, _fingerprint: Sha256, _previous: &BTreeSet<Sha256>) -> Result<(), KeystoreError> {
         Ok(())
     }
     /// Removes exactly this certificate and its key, the key first, from every place where the store ever was. False if it was not
@@ -66,6 +66,12 @@ pub enum KeystoreError {
     /// What came out of the store is not what was put in.
     #[error("what the {0} store gives back cannot be used: {1}")]
     Unreadable(&'static str, String),
+    /// Programs use several certificates, and none of them is one that this one follows.
+    #[error(
+        "monsiaj's settings have several servers, and which of them is to use {0} cannot be told; choose that file once for the right server \
+         in monsiaj's settings (its password is in the .pass file beside it)"
+    )]
+    Ambiguous(String),
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),

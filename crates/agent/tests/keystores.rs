@@ -1,6 +1,8 @@
 //! What every keystore has to do, whatever the platform, run against each: the files, and NSS with the real certutil, pk12util,
 //! libnss3 and the real child process for removal.
 
+use std::collections::BTreeSet;
+
 use tegata_core::name::SlotId;
 use tegata_core::policy::KeyAlgorithm;
 use tegata_core::time::{DAY, Timestamp};
@@ -37,7 +39,7 @@ async fn monsiaj_is_switched_only_when_told_and_everything_else_stays() {
     store.install(&slot(), &new, "new").await.unwrap();
     assert!(std::fs::read_to_string(&properties).unwrap().contains("File=gone"), "it was only installed");
     for pair in [&old, &new] {
-        store.prefer(pair.fingerprint().unwrap()).await.unwrap();
+        store.prefer(pair.fingerprint().unwrap(), &BTreeSet::new()).await.unwrap();
     }
     let text = std::fs::read_to_string(&properties).unwrap();
     let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap().to_owned();
@@ -159,7 +161,7 @@ async fn preferring_one_keeps_the_others(store: &dyn Keystore) {
     let before = store.list().await.unwrap();
     let [preferred, other] = pairs.map(|pair| pair.fingerprint().unwrap());
     for _again in 0..2 {
-        store.prefer(preferred).await.unwrap();
+        store.prefer(preferred, &BTreeSet::new()).await.unwrap();
     }
     assert_eq!(store.list().await.unwrap(), before);
     for fingerprint in [preferred, other] {
@@ -204,11 +206,11 @@ async fn programs_keep_what_they_have_until_the_new_one_is_preferred() {
     assert_eq!(files.current().as_ref(), old.chain.first(), "a first one is better than none");
     files.store().install(&slot(), &new, "new").await.unwrap();
     assert_eq!(files.current().as_ref(), old.chain.first());
-    files.store().prefer(new.fingerprint().unwrap()).await.unwrap();
+    files.store().prefer(new.fingerprint().unwrap(), &BTreeSet::new()).await.unwrap();
     assert_eq!(files.current().as_ref(), new.chain.first());
     files.store().install(&slot(), &old, "old").await.unwrap();
     assert_eq!(files.current().as_ref(), new.chain.first());
-    assert!(files.store().prefer(pair("absent").fingerprint().unwrap()).await.is_err());
+    assert!(files.store().prefer(pair("absent").fingerprint().unwrap(), &BTreeSet::new()).await.is_err());
 }
 
 #[tokio::test]

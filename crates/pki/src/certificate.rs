@@ -171,7 +171,7 @@ mod tests {
             (rcgen::IsCa::NoCa, vec![Any], true),
             (rcgen::IsCa::NoCa, vec![ServerAuth], false),
             (rcgen::IsCa::NoCa, vec![EmailProtection], false),
-            (authority.clone(), vec![], false),
+            (authority, vec![], false),
             (authority, vec![ClientAuth], false),
         ] {
             let mut params = CertificateParams::default();

@@ -11,7 +11,6 @@ use tegata_core::name::Sha256;
 use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::{self, Content, SealError};
 use tegata_pki::certificate;
-use tegata_pki::pkcs12::SIZE_MAX;
 
 use super::steps::{CHAIN, KEY};
 use super::{Device, StepError};
@@ -64,11 +63,7 @@ impl Device {
             return self.adopt(slot, fingerprint, places);
         }
         let sent = self.server.bundle(entry.order).await.map_err(StepError::Server)?;
-        let damaged = || StepError::Bundle(BundleFault::Unreadable);
-        if sent.sealed.len() > 2 * SIZE_MAX {
-            return Err(damaged());
-        }
-        let sealed = BASE64.decode(sent.sealed.as_bytes()).map_err(|_| damaged())?;
+        let sealed = BASE64.decode(sent.sealed.as_bytes()).map_err(|_| StepError::Bundle(BundleFault::Unreadable))?;
         let content = bundle::unseal(&sealed, &self.bundle_key).map_err(StepError::Sealed)?;
         self.stage_content(entry, &content, Some(fingerprint))
     }
@@ -206,17 +201,12 @@ impl Device {
         if expected.is_some_and(|expected| expected != facts.fingerprint) {
             return Err(StepError::OtherCertificate(facts.fingerprint));
         }
-        let pair = Pair { chain: opened.chain, key: opened.key };
-        if !pair.can_sign()? {
-            return Err(StepError::Bundle(BundleFault::OtherKey));
-        }
-        self.stage(entry, &pair)
+        self.stage(entry, &Pair { chain: opened.chain, key: opened.key })
     }
 
     /// The key first: a chain that is there means that all is there.
     pub(super) fn stage(&self, entry: &mut Entry, pair: &Pair) -> Result<(), StepError> {
         let folder = self.staging(entry);
-        disk::remove(&folder.join(CHAIN))?;
         disk::write(&folder.join(KEY), &pair.key, Readers::Owner)?;
         disk::write(&folder.join(CHAIN), pem(pair).as_bytes(), Readers::Owner)?;
         entry.fingerprint = pair.fingerprint();

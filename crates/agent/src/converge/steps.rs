@@ -245,8 +245,9 @@ impl Device {
             // What was proven has vanished since. The old one stays; that the new one is missing is seen once this is settled.
             return Ok(());
         }
+        let previous = self.inventory.of_slot(&slot.id).chain(slot.replaces.iter().copied()).filter(|one| *one != fingerprint).collect();
         for store in &slot.stores {
-            self.keystores.of(store)?.prefer(fingerprint).await?;
+            self.keystores.of(store)?.prefer(fingerprint, &previous).await?;
         }
         entry.proven_rules = slot.select.clone();
         self.forget_superseded(slot, fingerprint).await?;

@@ -92,6 +92,9 @@ fn keystore(problem: &KeystoreError) -> String {
             )
         }
         KeystoreError::Unknown(store) => format!("保管場所「{store}」をこのエージェントは扱えません。"),
+        KeystoreError::Ambiguous(file) => format!(
+            "monsiajの設定に接続先が複数あり、どれが {file} を使うのか判断できません。monsiajの設定で、使う接続先にこのファイルを一度選んでください（パスワードは隣の.passファイルにあります）。"
+        ),
         KeystoreError::Unreadable(store, _) => format!("保管場所（{store}）から取り出したものを使えません。"),
         KeystoreError::Key(_) | KeystoreError::Disk(_) | KeystoreError::Command(_) => "証明書の保管場所を使えません。".to_owned(),
     }

@@ -13,6 +13,11 @@ pub(super) fn close_folder(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
+pub(super) fn close(path: &Path, there: &fs::Metadata) -> io::Result<()> {
+    let mode = there.permissions().mode();
+    if mode & 0o077 == 0 { Ok(()) } else { fs::set_permissions(path, Permissions::from_mode(mode & 0o700)) }
+}
+
 pub(super) fn is_own(there: &fs::Metadata) -> bool {
     there.uid() == rustix::process::geteuid().as_raw()
 }

@@ -131,7 +131,7 @@ impl Keystore for FileStore {
         if pair.fingerprint() == Some(fingerprint) { Ok(pair) } else { Err(absent()) }
     }
 
-    async fn prefer(&self, fingerprint: Sha256) -> Result<(), KeystoreError> {
+    async fn prefer(&self, fingerprint: Sha256, _previous: &BTreeSet<Sha256>) -> Result<(), KeystoreError> {
         let folder = self.folder_of(fingerprint)?.filter(|folder| is_complete(folder));
         let folder = folder.ok_or(KeystoreError::Absent(fingerprint, NAME))?;
         if !is_current(&folder)? {

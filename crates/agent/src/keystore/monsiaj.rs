@@ -45,7 +45,7 @@ impl Monsiaj {
     /// Every bundle that its password opens, other people's too. What cannot be opened is nobody's business here.
     fn bundles(&self) -> Result<Vec<(PathBuf, Pair)>, DiskError> {
         let mut found = Vec::new();
-        for path in disk::files(&self.certificates())?.into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "p12")) {
+        for path in disk::files(&self.certificates())?.into_iter().filter(|path| is(path, "p12")) {
             let (Some(bytes), Some(password)) = (disk::read_secret(&path)?, disk::read_secret(&path.with_extension("pass"))?) else {
                 continue;
             };
@@ -62,17 +62,54 @@ impl Monsiaj {
     }
 
     /// `<yyyyMMddHHmmss>.p12`, as monsiaj names them: here the moment at which the certificate begins, or the first free second after it.
-    /// Asked again after a crash it is the same, so that a password without its bundle is written over.
     fn free_name(&self, begins: Timestamp) -> PathBuf {
         let mut seconds = begins.unix();
         loop {
             let time = jiff::Timestamp::from_second(seconds).unwrap_or_default().strftime("%Y%m%d%H%M%S").to_string();
             let path = self.certificates().join(format!("{time}.p12"));
-            if !path.exists() {
+            if !path.exists() && !path.with_extension("pass").exists() {
                 return path;
             }
             seconds += 1;
         }
+    }
+
+    /// Finishes what a crash has cut short: a hidden bundle is one that is not there, and neither is its password. Then closes to others what
+    /// monsiaj leaves open.
+    fn tidy(&self) -> Result<(), DiskError> {
+        let folder = self.certificates();
+        for hidden in disk::entries(&folder)? {
+            if let Some(bundle) = disk::unhidden(&hidden).filter(|path| is(path, "p12") && !path.exists()) {
+                disk::wipe(&bundle.with_extension("pass"))?;
+                disk::wipe(&hidden)?;
+            }
+        }
+        disk::clear_temporary(&folder)?;
+        for password in disk::files(&folder)?.iter().filter(|path| is(path, "pass")) {
+            disk::close_own(password)?;
+        }
+        disk::close_own(&folder)
+    }
+
+    /// The numbers of the configurations that use this certificate or one that it follows; else of the only one that uses any of this
+    /// folder, or that there is. `None` if that leaves a choice.
+    fn users(&self, properties: &Properties, of: &BTreeSet<Sha256>) -> Result<Option<BTreeSet<String>>, DiskError> {
+        let all: BTreeSet<String> =
+            properties.keys().filter_map(|key| Some(key.strip_prefix("monsiaj.config.")?.split_once('.')?.0.to_owned())).collect();
+        let bundles = self.bundles()?;
+        let files: BTreeSet<&PathBuf> =
+            bundles.iter().filter(|(_, pair)| pair.fingerprint().is_some_and(|one| of.contains(&one))).map(|(path, _)| path).collect();
+        let using = |is_meant: &dyn Fn(&PathBuf) -> bool| -> BTreeSet<String> {
+            let file = |number: &str| properties.value(&format!("monsiaj.config.{number}.clientCertificateFile")).map(PathBuf::from);
+            all.iter().filter(|number| file(number).is_some_and(|file| is_meant(&file))).cloned().collect()
+        };
+        let these = using(&|file| files.contains(file));
+        if !these.is_empty() || all.is_empty() {
+            return Ok(Some(these));
+        }
+        let ours = using(&|file| file.parent() == Some(&self.certificates()));
+        let rest = if ours.is_empty() { all } else { ours };
+        Ok(Some(rest).filter(|rest| rest.len() == 1))
     }
 }
 
@@ -101,11 +138,11 @@ impl Keystore for Monsiaj {
         let bundle = pkcs12::write(Flavor::Legacy, &key, &pair.chain, &label, &password)?;
         disk::make_folder(&self.folder)?;
         disk::make_folder(&self.certificates())?;
-        disk::clear_temporary(&self.certificates())?;
+        self.tidy()?;
         let path = self.free_name(own.not_before);
+        disk::write(&disk::hidden(&path), &bundle, Readers::Owner)?;
         disk::write(&path.with_extension("pass"), password.as_bytes(), Readers::Owner)?;
-        disk::write(&path, &bundle, Readers::Owner)?;
-        Ok(())
+        Ok(disk::rename(&disk::hidden(&path), &path)?)
     }
 
     async fn list(&self) -> Result<BTreeSet<Sha256>, KeystoreError> {
@@ -116,22 +153,23 @@ impl Keystore for Monsiaj {
         Ok(self.bundle(fingerprint)?.ok_or(KeystoreError::Absent(fingerprint, NAME))?.1)
     }
 
-    /// Has monsiaj use this certificate from its next start on. Without a properties file there is nothing to switch.
-    async fn prefer(&self, fingerprint: Sha256) -> Result<(), KeystoreError> {
+    /// Has monsiaj use this certificate from its next start on, wherever it used one of `previous`. Without settings there is nothing to
+    /// switch.
+    async fn prefer(&self, fingerprint: Sha256, previous: &BTreeSet<Sha256>) -> Result<(), KeystoreError> {
+        self.tidy()?;
         let (path, _) = self.bundle(fingerprint)?.ok_or(KeystoreError::Absent(fingerprint, NAME))?;
         let Some(bytes) = disk::read_secret(&self.properties())? else { return Ok(()) };
         let mut properties = Properties::read(&bytes);
-        let config = which(&properties, &self.certificates()).ok_or_else(|| {
-            KeystoreError::Unreadable(NAME, "its settings have several servers, and none uses a certificate of this folder".into())
-        })?;
+        let these = previous.iter().copied().chain([fingerprint]).collect();
+        let users = self.users(&properties, &these)?.ok_or_else(|| KeystoreError::Ambiguous(path.display().to_string()))?;
         let password = disk::read_secret(&path.with_extension("pass"))?.ok_or(KeystoreError::Absent(fingerprint, NAME))?;
         let set = [
             ("clientCertificateFile", path.to_string_lossy().into_owned()),
             ("clientCertificatePassword", plain(&password)),
             ("saveClientCertificatePassword", "true".to_owned()),
         ];
-        for (name, value) in set {
-            properties.set(&format!("monsiaj.config.{config}.{name}"), &value);
+        for number in users {
+            set.iter().for_each(|(name, value)| properties.set(&format!("monsiaj.config.{number}.{name}"), value));
         }
         let text = properties.written();
         if *text != *bytes {
@@ -140,13 +178,19 @@ impl Keystore for Monsiaj {
         Ok(())
     }
 
+    /// The bundle is out of sight first: a password that a crash leaves behind is never one without a bundle, and goes with it.
     async fn remove(&self, fingerprint: Sha256) -> Result<bool, KeystoreError> {
+        self.tidy()?;
         let Some((path, _)) = self.bundle(fingerprint)? else { return Ok(false) };
-        // Without its password the bundle cannot be found any more, so it goes first.
-        disk::wipe(&path)?;
-        disk::wipe(&path.with_extension("pass"))?;
+        disk::rename(&path, &disk::hidden(&path))?;
+        self.tidy()?;
         Ok(true)
     }
+}
+
+/// True if a file's name ends with this.
+fn is(path: &Path, kind: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == kind)
 }
 
 /// A password without the line's end that an editor may have left behind it.
@@ -154,14 +198,5 @@ fn plain(password: &[u8]) -> String {
     String::from_utf8_lossy(password).trim_end_matches(['\r', '\n']).to_owned()
 }
 
-/// The number of the configuration that uses a certificate of this folder, or of the only one that there is.
-fn which(properties: &Properties, certificates: &Path) -> Option<String> {
-    let numbers: BTreeSet<String> =
-        properties.keys().filter_map(|key| Some(key.strip_prefix("monsiaj.config.")?.split_once('.')?.0.to_owned())).collect();
-    let uses_ours = |number: &&String| {
-        let file = properties.value(&format!("monsiaj.config.{number}.clientCertificateFile"));
-        file.is_some_and(|file| Path::new(&file).parent() == Some(certificates))
-    };
-    let only = || numbers.first().filter(|_| numbers.len() == 1);
-    numbers.iter().find(uses_ours).or_else(only).cloned()
-}
+#[cfg(test)]
+mod tests;

@@ -251,6 +251,58 @@ async fn an_adoption_that_was_taken_back_leaves_the_certificate_where_it_was() {
     assert!(parts.inventory.item(fingerprint).is_none());
 }
 
+#[tokio::test]
+async fn an_adoption_that_was_taken_back_is_undone_where_it_was_put() {
+    let (world, fingerprint) = with_found().await;
+    world.site.refuses.set(403);
+    let mut wanted = found(1, fingerprint);
+    wanted.slots[0].stores = vec!["file".into(), "monsiaj".into()];
+    pass(&world, &wanted).await;
+    let mut parts = world.parts();
+    assert!(parts.keystores.monsiaj.holds(fingerprint).await.unwrap());
+    let mut entry = parts.journal.entry(&SLOT.parse().unwrap()).unwrap().clone();
+    entry.stage = Stage::Abandoned;
+    parts.journal.save(&entry).unwrap();
+    pass(&world, &wanted).await;
+    let stores = world.parts().keystores;
+    assert!(stores.file.holds(fingerprint).await.unwrap() && !stores.monsiaj.holds(fingerprint).await.unwrap());
+}
+
+#[tokio::test]
+async fn monsiaj_goes_on_with_the_one_before_until_the_new_one_is_proven() {
+    let world = World::new();
+    let properties = world.home().join(".monsiaj/monsiaj.jsonrpc.properties");
+    disk::make_folder(properties.parent().unwrap()).unwrap();
+    std::fs::write(&properties, "monsiaj.config.0.host=a\nmonsiaj.config.1.host=b\nmonsiaj.config.1.clientCertificateFile=").unwrap();
+    let settings = || std::fs::read_to_string(&properties).unwrap();
+    let for_monsiaj = |number, fingerprint, replaces: &[_]| {
+        let mut wanted = brought(number, fingerprint, replaces);
+        wanted.slots[0].stores = vec!["monsiaj".into()];
+        wanted
+    };
+    let [(first, one), (second, two)] = [file(), file()];
+    bring(&world, 1, &one, &own(&world));
+    bring(&world, 2, &two, &own(&world));
+    let [old, new] = [first, second].map(|pair| pair.fingerprint().unwrap());
+    pass(&world, &for_monsiaj(1, old, &[])).await;
+    assert!(stage(&world) == Stage::Proven && trouble(&world).contains("several servers"), "{}", trouble(&world));
+    assert!(trouble_ja(&world).contains("接続先が複数"), "{}", trouble_ja(&world));
+    // Somebody chooses.
+    let file = disk::files(&world.home().join(".monsiaj/certificates")).unwrap().remove(0);
+    std::fs::write(&properties, settings() + &file.display().to_string() + "\n").unwrap();
+    pass(&world, &for_monsiaj(1, old, &[])).await;
+    assert_eq!((stage(&world), trouble(&world).as_str()), (Stage::Settled, ""));
+    let before = settings();
+    world.site.refuses.set(403);
+    pass(&world, &for_monsiaj(2, new, &[])).await;
+    assert_eq!((stage(&world), settings()), (Stage::Installed, before.clone()));
+    world.site.refuses.set(0);
+    // Nothing is removed yet, as while a tool has its own copy.
+    pass(&world, &for_monsiaj(2, new, &[])).await;
+    assert_eq!(stage(&world), Stage::Settled);
+    assert!(settings() != before && settings().starts_with("monsiaj.config.0.host=a\nmonsiaj.config.1.host=b\n"), "{}", settings());
+}
+
 /// A PC whose certificate was brought, and the key of the clinic's backups.
 async fn with_current() -> (World, Sha256, DeviceKey) {
     let world = World::new();
