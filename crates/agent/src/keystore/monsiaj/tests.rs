@@ -167,6 +167,17 @@ async fn what_monsiaj_leaves_open_is_closed_whenever_the_folder_is_touched() {
     assert_eq!(std::fs::read(&theirs).unwrap(), b"pass", "a password without a bundle is not ours to remove");
 }
 
+#[tokio::test]
+async fn a_password_that_somebody_left_alone_is_not_written_over() {
+    let home = Home::new();
+    let (pair, fingerprint) = home.installed(1).await;
+    let theirs = Path::new(&home.file_of(fingerprint)).with_extension("pass");
+    home.store().remove(fingerprint).await.unwrap();
+    std::fs::write(&theirs, "theirs").unwrap();
+    home.store().install(&slot(), &pair, "again").await.unwrap();
+    assert!(home.store().open(fingerprint).await.is_ok() && std::fs::read(&theirs).unwrap() == b"theirs");
+}
+
 /// Runs until the plug is pulled at the `n`-th point; false if it never was.
 fn unplugged(work: impl Future<Output = ()>, n: u32) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
