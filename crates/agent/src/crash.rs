@@ -1,9 +1,10 @@
-//! Lets a test pull the plug between any two effects. Compiled into tests only.
+//! Lets a test pull the plug between any two effects, or fill the disk. Compiled into tests only.
 
 use std::cell::Cell;
 
 thread_local! {
     static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    static FULL: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What a test sees instead of a power cut.
@@ -24,4 +25,14 @@ pub(crate) fn point() {
         Some(left) => LEFT.set(Some(left - 1)),
         None => {}
     }
+}
+
+/// Fills the disk, or makes room.
+pub(crate) fn fill(is_full: bool) {
+    FULL.set(is_full);
+}
+
+/// What a write meets.
+pub(crate) fn room() -> std::io::Result<()> {
+    if FULL.get() { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
 }

@@ -71,6 +71,8 @@ pub fn is_own(there: &fs::Metadata) -> bool {
 pub fn write(path: &Path, bytes: &[u8], readers: Readers) -> Result<(), DiskError> {
     #[cfg(test)]
     crate::crash::point();
+    #[cfg(test)]
+    crate::crash::room().map_err(failing("write", path))?;
     write_steps(path, bytes, readers).map_err(failing("write", path))?;
     #[cfg(test)]
     crate::crash::point();

@@ -25,6 +25,8 @@ use crate::vendor::{Offer, Refusal};
 const OFFER: &str = "offer.age";
 /// What the vendor made, and the password, sealed to this PC.
 const BUNDLE: &str = "bundle.age";
+/// How much room there has to be for what a vendor makes before it is asked, in bytes: far more than files of the real ones take.
+const ROOM: usize = 64 * 1024;
 /// The longest file name that the server takes, in characters.
 const NAME_MAX: usize = 64;
 
@@ -161,6 +163,8 @@ impl Device {
         let offer = match self.offered(&offer_path)? {
             Some(offer) => offer,
             None => {
+                // On a full disk nothing could be kept, and the next try would cost another certificate.
+                disk::write(&offer_path, &[0; ROOM], Readers::Owner)?;
                 let offer = self.vendor.offer(&renewal.url, &current).await?;
                 let noted = Content::new("", &offer.password, offer.uri.as_bytes());
                 disk::write(&offer_path, &self.seal(&noted, &[])?, Readers::Owner)?;

@@ -491,6 +491,20 @@ async fn what_the_vendor_made_is_over_once_something_newer_is_proven() {
 }
 
 #[tokio::test]
+async fn nothing_is_asked_for_that_the_disk_has_no_room_for() {
+    let (world, current, _) = with_current().await;
+    world.vendor.refuses.replace(Some(Refusal::Maintenance));
+    pass(&world, &renewed(2, current, &[])).await;
+    world.vendor.refuses.replace(None);
+    crash::fill(true);
+    pass(&world, &renewed(2, current, &[])).await;
+    crash::fill(false);
+    assert_eq!(world.vendor.asked.get(), 1, "before the disk was full");
+    pass(&world, &renewed(2, current, &[])).await;
+    assert_eq!((stage(&world), world.vendor.asked.get()), (Stage::Settled, 2));
+}
+
+#[tokio::test]
 async fn a_full_disk_costs_nothing_that_the_vendor_made() {
     let (world, current, _) = with_current().await;
     // A folder stands where the key is to go.
