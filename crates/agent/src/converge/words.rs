@@ -114,3 +114,36 @@ fn probe(problem: &ProbeError) -> String {
         ProbeError::Refused { site, status } => format!("{site} が証明書を受け付けません（HTTP {status}）。"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tegata_core::name::Sha256;
+
+    use super::*;
+    use crate::disk::DiskError;
+
+    fn disk() -> DiskError {
+        DiskError { operation: "write", path: "/etc/chromium".into(), source: std::io::ErrorKind::PermissionDenied.into() }
+    }
+
+    #[test]
+    fn both_languages_say_the_same_facts() {
+        let site = || "https://karte.example.jp/".to_owned();
+        let closed = BrowserError::Closed { command: "sudo install -d x".into(), source: disk() };
+        for (problem, facts) in [
+            (StepError::Probe(ProbeError::Refused { site: site(), status: 403 }), vec!["https://karte.example.jp/", "403"]),
+            (StepError::Probe(ProbeError::NotAsked { site: site() }), vec!["https://karte.example.jp/"]),
+            (StepError::Browser(closed), vec!["sudo install -d x"]),
+            (StepError::Keystore(KeystoreError::ToolMissing("certutil")), vec!["certutil", "apt-get install libnss3-tools"]),
+            (StepError::Keystore(KeystoreError::Ambiguous("/a/1.p12".into())), vec!["/a/1.p12", ".pass"]),
+            (StepError::Recipient("age1x".into()), vec!["age1x", "BackupTarget", "spec.recipients"]),
+            (StepError::Disk(disk()), vec![]),
+            (StepError::NotOurs(Sha256([7; 32])), vec![]),
+        ] {
+            let Trouble { ja, en } = told(&problem);
+            assert!(facts.iter().all(|fact| ja.contains(fact) && en.contains(fact)), "{ja} / {en}");
+            let is_japanese = |text: &str| text.chars().any(|c| ('ぁ'..='ん').contains(&c));
+            assert!(is_japanese(&ja) && !is_japanese(&en), "{ja} / {en}");
+        }
+    }
+}
