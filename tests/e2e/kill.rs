@@ -153,8 +153,9 @@ fn check_log(records: &[Record]) -> Result<()> {
 fn check_issued(certificates: &[Certificate], records: &[Record]) -> Result<()> {
     let serial = |record: &Record| record.details["serial"].as_str().map(str::to_owned);
     let order = |record: &Record| record.details["order"].as_str().map(str::to_owned);
+    // The first word counts: a request that came again while the first was answered is resumed, and said to be, even if it comes too late.
     let intended: BTreeMap<String, u64> =
-        recorded(records, Stage::Intended, "certificate.sign").filter_map(|one| Some((serial(one)?, one.sequence))).collect();
+        recorded(records, Stage::Intended, "certificate.sign").rev().filter_map(|one| Some((serial(one)?, one.sequence))).collect();
     let mut orders = BTreeSet::new();
     let mut issued = BTreeSet::new();
     for record in recorded(records, Stage::Done, "certificate.issue") {
