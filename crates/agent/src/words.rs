@@ -5,8 +5,8 @@ use tegata_core::install::Stage;
 
 mod clinics;
 
-pub use clinics::ClinicPhrase;
 use crate::journal::Trouble;
+pub use clinics::ClinicPhrase;
 
 /// A language of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

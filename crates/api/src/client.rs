@@ -54,9 +54,7 @@ pub enum ClientError {
     #[error("cannot set up the connection: {0}")]
     Setup(String),
     /// There is no connection, and what was asked is not in the file that stands for it. Somebody carries the question to the server.
-    #[error(
-        "サーバーへの依頼を返信ファイルに書きました。返信ファイルを管理者に渡し、新しい持ち運びファイルを受け取ってください。 / this waits for the server: take the answer file to your administrator, and bring back a new bundle"
-    )]
+    #[error("this waits for the server: take the answer file to your administrator, and bring back a new bundle")]
     Carried,
 }
 

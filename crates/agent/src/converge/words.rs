@@ -45,6 +45,7 @@ fn japanese(problem: &StepError) -> String {
         StepError::Disk(_) => "エージェントのフォルダーを読み書きできません。ディスクの空き容量を確かめてください。",
         StepError::Key(_) => "秘密鍵を作れないか、使えません。",
         StepError::UnknownKey => "設定された種類の鍵を作れません。エージェントを更新してください。",
+        StepError::Server(ClientError::Carried) => CARRIED,
         StepError::Server(_) => "証明書をサーバーから受け取れません。自動でもう一度試します。",
         StepError::NoCertificate(_) => "サーバーの返事を証明書として読み取れません。自動でもう一度試します。",
         StepError::OtherKey => "届いた証明書がこの端末の鍵のものではありません。新しい鍵でやり直します。",
@@ -64,12 +65,17 @@ fn japanese(problem: &StepError) -> String {
     .to_owned()
 }
 
+/// What only the server can do, on a PC that does not reach it.
+const CARRIED: &str =
+    "サーバーへの依頼を返信ファイルに書きました。返信ファイルを管理者に渡し、新しい持ち運びファイルを受け取ってください。";
+
 /// What the server says of a certificate that it does not take.
 fn refused(problem: &ClientError) -> String {
     match problem {
         ClientError::Refused(problem) if !problem.faults.is_empty() => {
             problem.faults.iter().map(|fault| fault.ja.as_str()).collect::<Vec<_>>().join(" ")
         }
+        ClientError::Carried => CARRIED.to_owned(),
         _ => "証明書をサーバーに登録できません。自動でもう一度試します。".to_owned(),
     }
 }
@@ -138,6 +144,8 @@ mod tests {
             (StepError::Keystore(KeystoreError::Ambiguous("/a/1.p12".into())), vec!["/a/1.p12", ".pass"]),
             (StepError::Recipient("age1x".into()), vec!["age1x", "BackupTarget", "spec.recipients"]),
             (StepError::Disk(disk()), vec![]),
+            (StepError::Server(ClientError::Carried), vec![]),
+            (StepError::NotTaken(ClientError::Carried), vec![]),
             (StepError::NotOurs(Sha256([7; 32])), vec![]),
         ] {
             let Trouble { ja, en } = told(&problem);

@@ -130,7 +130,7 @@ async fn a_damaged_choice_stops_no_certificate_and_another_choice_heals_it() {
     follow(&world, &two_clinics()).await;
     let entry = |slot: &str| world.parts().journal.entry(&slot.parse().unwrap()).unwrap().clone();
     assert_eq!([entry(HOME).stage, entry(GUEST).stage], [Stage::Settled; 2]);
-    assert!(entry(GUEST).untold.is_some_and(|problem| problem.contains("active-clinic.json")));
+    assert!(entry(GUEST).untold.is_some_and(|problem| problem.en.contains("active-clinic.json")));
     switch_to(&world, "momiji");
     pass(&world, &read(&two_clinics())).await;
     assert_eq!((shown(&world), entry(GUEST).untold), (vec!["momiji".to_owned()], None));

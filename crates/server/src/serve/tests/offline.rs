@@ -230,8 +230,14 @@ async fn an_old_answer_says_nothing_new_and_no_answer_says_anything_about_the_cl
     let mut pc = world.enroll("sakura/pc-1").await;
     let (order, issued) = pc.install_and_prove().await;
     let said = |stage: &str| {
-        let slot =
-            SlotReport { slot: "sakura/pc-1/karte".into(), order: order.clone(), stage: stage.into(), misplaced: false, trouble: None };
+        let slot = SlotReport {
+            slot: "sakura/pc-1/karte".into(),
+            order: order.clone(),
+            stage: stage.into(),
+            misplaced: false,
+            trouble: None,
+            trouble_ja: None,
+        };
         Report { generation: 1, slots: vec![slot], ..Report::default() }
     };
     let old = OfflineAnswer { report: said("keyed"), ..nothing(&pc) };
