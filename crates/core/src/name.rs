@@ -87,9 +87,12 @@ checked_text!(/// A mail address, as far as a program can tell without sending t
 
 /// Accepts what can be shown on one line without surprises. 64 characters is the upper bound of a CN or O (RFC 5280, appendix A.1).
 fn is_readable(text: &str) -> bool {
-    let deceptive =
-        |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    (1..=64).contains(&text.chars().count()) && text.trim() == text && !text.chars().any(deceptive)
+    (1..=64).contains(&text.chars().count()) && text.trim() == text && !text.chars().any(is_deceptive)
+}
+
+/// True for what breaks a line, or makes it look like another.
+pub fn is_deceptive(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 fn is_mail(text: &str) -> bool {

@@ -73,6 +73,8 @@ impl Rung {
 pub struct Ladder<'a> {
     /// How long before it, longest first. None: nobody is told, not even afterwards.
     ahead: &'a [Duration],
+    /// How many days after it people are told again. Zero: they are told once that it has passed.
+    after: u32,
 }
 
 /// What a ladder says now.
@@ -87,7 +89,19 @@ pub struct Outlook {
 impl<'a> Ladder<'a> {
     /// Takes spans before the deadline, longest first. One that ends with two days and one day is daily: it goes on after the deadline.
     pub fn new(ahead: &'a [Duration]) -> Self {
-        Self { ahead }
+        let is_daily = matches!(ahead, [.., two, one] if *two == 2 * DAY && *one == DAY);
+        Self { ahead, after: if is_daily { AFTER_MAX } else { 0 } }
+    }
+
+    /// The same for something that cannot be saved any more once the deadline has passed: that is said once.
+    pub fn final_at_deadline(ahead: &'a [Duration]) -> Self {
+        Self { ahead, after: 0 }
+    }
+
+    /// When the first rung after `now` is told.
+    pub fn next(self, deadline: Timestamp, hours: &Calendar, now: Timestamp) -> Option<Timestamp> {
+        let days = Days { hours: hours.open_hours(), deadline };
+        self.rungs().map(|rung| days.moment(rung)).filter(|moment| *moment > now).min().filter(|_| !self.ahead.is_empty())
     }
 
     /// Which rung is due at `now`, if `told` was the last one: only the newest, and each only once.
@@ -117,13 +131,8 @@ impl<'a> Ladder<'a> {
     }
 
     fn rungs(self) -> impl Iterator<Item = Rung> {
-        let after = if self.is_daily() { AFTER_MAX } else { 0 };
         let ahead = self.ahead.iter().map(|span| Rung::ahead(*span));
-        ahead.chain([Rung::Expired]).chain((1..=after).map(Rung::After))
-    }
-
-    fn is_daily(self) -> bool {
-        matches!(self.ahead, [.., two, one] if *two == 2 * DAY && *one == DAY)
+        ahead.chain([Rung::Expired]).chain((1..=self.after).map(Rung::After))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::name::{
     AccountName, ClinicName, DeviceId, DeviceName, FacilitySlug, InstitutionNumber, IssuerName, Label, Mail, ProfileName, Sha256,
     TargetName, TenantName,
 };
+use crate::time::DAY;
 use crate::vendor::Expectation;
 
 mod portal;
@@ -70,12 +71,20 @@ pub struct ClinicNetwork {
 }
 
 /// How people are told of what is due.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notify {
     /// Programs that are told too.
     pub webhooks: Vec<Webhook>,
     /// The language of letters.
     pub language: Language,
+    /// How long before they expire people are told of certificates that agents merely found, longest first. None: never.
+    pub found: Vec<Duration>,
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self { webhooks: Vec::new(), language: Language::default(), found: [30, 14, 7, 1].map(|days| days * DAY).into() }
+    }
 }
 
 /// A language that letters are written in.

@@ -7,12 +7,13 @@ use tegata_api::v1::application::{Application, RecordApplication};
 use tegata_api::v1::audit::Stage;
 use tegata_core::application::ApplicationRule;
 use tegata_core::calendar::Date;
-use tegata_core::name::{ClinicName, DeviceId, SlotId, TenantName};
+use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TenantName};
 use tegata_core::policy::{ClinicNetwork, Tenant};
 use tegata_core::time::{DAY, Timestamp};
 
 use crate::asks::AskError;
 use crate::audit::Ledger;
+use crate::bells::Bells;
 use crate::store::{ApplicationRow, Batch, Change, Closed, NewRecord};
 use crate::words;
 
@@ -32,7 +33,14 @@ pub async fn list(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicNa
 /// Keeps an application.
 ///
 /// Refuses a slot that policy does not know or whose profile takes no applications, and a reference that is not sealed.
-pub async fn record(ledger: &Ledger, tenant: &TenantName, asked: &RecordApplication, actor: &str, now: Timestamp) -> Result<(), AskError> {
+pub async fn record(
+    ledger: &Ledger,
+    bells: &Bells,
+    tenant: &TenantName,
+    asked: &RecordApplication,
+    actor: &str,
+    now: Timestamp,
+) -> Result<(), AskError> {
     let slot: SlotId = asked.slot.parse().map_err(|_| AskError::Malformed("slot must be clinic/device/profile"))?;
     let policy = ledger.policy(tenant).await?;
     let clinic = known(&policy, &slot).ok_or(AskError::NotFound("slot"))?;
@@ -63,20 +71,34 @@ pub async fn record(ledger: &Ledger, tenant: &TenantName, asked: &RecordApplicat
         closed: None,
     };
     let record = entry(tenant, &slot, "application.record", details, actor, now);
-    ledger.record((), Batch { records: vec![record], changes: vec![Change::RecordApplication(row)] }).await?;
+    ledger.record((), Batch { records: vec![record], changes: vec![Change::RecordApplication(row), nudge(tenant, &slot, now)] }).await?;
+    bells.ring_turn();
     Ok(())
 }
 
 /// Closes a slot's open application by hand.
-pub async fn close(ledger: &Ledger, tenant: &TenantName, slot: &SlotId, actor: &str, now: Timestamp) -> Result<(), AskError> {
+pub async fn close(
+    ledger: &Ledger,
+    bells: &Bells,
+    tenant: &TenantName,
+    slot: &SlotId,
+    actor: &str,
+    now: Timestamp,
+) -> Result<(), AskError> {
     let rows = ledger.store().applications(tenant, Some(&slot.clinic)).await?;
     if !rows.iter().any(|row| row.slot == *slot && row.closed.is_none()) {
         return Err(AskError::NotFound("application"));
     }
     let record = entry(tenant, slot, "application.close", json!({ "because": words::closed(Closed::Withdrawn) }), actor, now);
     let change = Change::CloseApplication { tenant: tenant.clone(), slot: slot.clone(), because: Closed::Withdrawn, at: now };
-    ledger.record((), Batch { records: vec![record], changes: vec![change] }).await?;
+    ledger.record((), Batch { records: vec![record], changes: vec![change, nudge(tenant, slot, now)] }).await?;
+    bells.ring_turn();
     Ok(())
+}
+
+/// The clinic has to be told of another deadline, or of one less.
+fn nudge(tenant: &TenantName, slot: &SlotId, at: Timestamp) -> Change {
+    Change::Nudge { clinic: ClinicId { tenant: tenant.clone(), clinic: slot.clinic.clone() }, at }
 }
 
 fn entry(tenant: &TenantName, slot: &SlotId, action: &'static str, details: serde_json::Value, actor: &str, now: Timestamp) -> NewRecord {
@@ -86,19 +108,19 @@ fn entry(tenant: &TenantName, slot: &SlotId, action: &'static str, details: serd
 
 fn shown(policy: &Tenant, row: &ApplicationRow, now: Timestamp) -> Application {
     let rule = rule(policy, &row.slot);
+    let hours = policy.clinics.get(&row.slot.clinic).map(|clinic| clinic.hours.clone()).unwrap_or_default();
     let open = row.closed.is_none();
     let state = match (row.closed, rule) {
         (Some((_, because)), _) => words::closed(because),
-        (None, Some(rule)) => words::urgency(rule.urgency(row.applied_at, now)),
+        (None, Some(rule)) => words::urgency(rule.urgency(row.applied_at, &hours, now)),
         (None, None) => "open",
     };
-    let applied = policy.clinics.get(&row.slot.clinic).and_then(|clinic| clinic.hours.day_of(row.applied_at));
     Application {
         slot: row.slot.to_string(),
         state: state.to_owned(),
-        applied: applied.map_or_else(|| row.applied_at.to_string(), |date| date.to_string()),
+        applied: hours.day_of(row.applied_at).map_or_else(|| row.applied_at.to_string(), |date| date.to_string()),
         deadline: rule.map(|rule| rule.deadline(row.applied_at).unix()),
-        next_notice: rule.filter(|_| open).and_then(|rule| rule.next_notice(row.applied_at, now)).map(Timestamp::unix),
+        next_notice: rule.filter(|_| open).and_then(|rule| rule.next_notice(row.applied_at, &hours, now)).map(Timestamp::unix),
         request_id: row.request_id.clone(),
         sealed_reference: row.sealed_reference.clone(),
         recorded_by: row.recorded_by.clone(),

@@ -5,6 +5,7 @@
 
 mod address;
 pub mod answers;
+mod due;
 pub mod keys;
 mod letter;
 pub mod post;
@@ -19,14 +20,14 @@ use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::notice::{Bulletin, Item};
 use tegata_core::calendar::{Calendar, Local};
-use tegata_core::fleet::Held;
 use tegata_core::name::{ClinicId, SlotId};
-use tegata_core::notice::{self, Kind, Ladder, Outlook, Rung};
+use tegata_core::notice::{self, Rung};
 use tegata_core::plan::{Action, Obstacle, Plan};
-use tegata_core::policy::{CertificateProfile, ClinicNetwork};
+use tegata_core::policy::ClinicNetwork;
 use tegata_core::time::Timestamp;
 use tegata_pki::key::random;
 
+use self::due::{Expiry, running_out};
 use crate::audit::{Ledger, TEGATA};
 use crate::bells::Bells;
 use crate::store::notices::{Channel, LetterRow, NewLetter, Told};
@@ -44,7 +45,7 @@ pub(crate) async fn tell(
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let Some(network) = scene.policy.clinics.get(&clinic.clinic) else { return Ok(None) };
-    let running: Vec<_> = running_out(scene, network).map(|expiry| (expiry.look(network, None, now), expiry)).collect();
+    let running: Vec<_> = running_out(scene, network, now).map(|expiry| (expiry.look(network, None, now), expiry)).collect();
     let next = running.iter().filter_map(|(outlook, _)| outlook.next).min();
     let perhaps = running.into_iter().filter_map(|(outlook, expiry)| Some((outlook.due?, expiry)));
     let due = not_told(ledger, clinic, perhaps.collect()).await?;
@@ -63,92 +64,11 @@ pub(crate) async fn tell(
     Ok(next)
 }
 
-/// Something that a clinic's policy has a ladder for.
-struct Expiry<'a> {
-    what: What<'a>,
-    deadline: Timestamp,
-    slot: &'a SlotId,
-    profile: &'a CertificateProfile,
-    scene: &'a Scene,
-}
-
-/// What has the deadline. What else gets one becomes a variant here, and is found in [`running_out`].
-enum What<'a> {
-    /// A certificate in its slot.
-    Certificate(&'a Held),
-}
-
-impl What<'_> {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Certificate(_) => Kind::Certificate,
-        }
-    }
-
-    /// What it is known by.
-    fn object(&self) -> String {
-        match self {
-            Self::Certificate(held) => held.serial.to_string(),
-        }
-    }
-
-    /// What it says about whom it is for.
-    fn subject(&self) -> String {
-        match self {
-            Self::Certificate(held) => format!("CN={}, O={}", held.template.common_name, held.template.organization),
-        }
-    }
-}
-
-impl Expiry<'_> {
-    fn look(&self, network: &ClinicNetwork, told: Option<Rung>, now: Timestamp) -> Outlook {
-        Ladder::new(&self.profile.notices).look(self.deadline, &network.hours, told, now)
-    }
-
-    fn told(&self, rung: Rung) -> Told {
-        Told { kind: self.what.kind(), object: self.what.object(), deadline: self.deadline, rung }
-    }
-
-    fn item(&self, rung: Rung, network: &ClinicNetwork, plan: &Plan, now: Timestamp) -> Item {
-        let waits_for = waits_for(plan, self.slot);
-        let issuer = self.scene.policy.issuers.get(&self.profile.issuer).map(|issuer| &issuer.kind);
-        let home = self.scene.policy.clinics.get(&self.slot.device.clinic);
-        let place = home.and_then(|home| home.devices.get(&self.slot.device.device)).and_then(|device| device.memo.as_ref());
-        Item {
-            kind: wire::kind(self.what.kind()).to_owned(),
-            object: self.what.object(),
-            slot: self.slot.to_string(),
-            place: place.map(ToString::to_string),
-            subject: self.what.subject(),
-            issuer: self.profile.issuer.to_string(),
-            deadline: self.deadline.unix(),
-            deadline_local: local(&network.hours, self.deadline).1,
-            days_left: notice::days_left(&network.hours, self.deadline, now),
-            rung: wire::rung(rung),
-            acts: wire::acts(notice::acts(issuer, waits_for)),
-            because: plan.verdicts.get(self.slot).copied().flatten().map(|reason| wire::reason(reason).to_owned()),
-            waits_for: waits_for.map(|obstacle| wire::obstacle(obstacle).to_owned()),
-            dependants: self.profile.dependants.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
-
 /// What the renewal of a slot waits for.
 fn waits_for(plan: &Plan, slot: &SlotId) -> Option<Obstacle> {
     plan.actions.iter().find_map(|action| match action {
         Action::Hold { slot: held, because, .. } if held == slot => Some(*because),
         _ => None,
-    })
-}
-
-/// The certificates that the clinic's slots live by, as far as somebody wants to be told of them.
-fn running_out<'a>(scene: &'a Scene, network: &'a ClinicNetwork) -> impl Iterator<Item = Expiry<'a>> {
-    let is_lost = |slot: &SlotId| scene.observed.devices.get(&slot.device).is_some_and(|device| device.revoked);
-    let wanted = scene.desired.slots.keys().filter(move |slot| slot.clinic == network.name && !is_lost(slot));
-    wanted.filter_map(|slot| {
-        let profile = scene.policy.profiles.get(&slot.profile).filter(|profile| !profile.notices.is_empty())?;
-        let held = notice::bearer(scene.observed.slots.get(slot)?)?;
-        Some(Expiry { what: What::Certificate(held), deadline: held.not_after, slot, profile, scene })
     })
 }
 

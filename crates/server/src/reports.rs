@@ -1,12 +1,13 @@
 //! What agents report: facts, kept, and looked at only where planning depends on them.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
-use tegata_api::v1::device::Report;
-use tegata_core::name::ClinicId;
+use tegata_api::v1::device::{FOUND_MAX, FoundCertificate, Report};
+use tegata_core::name::{ClinicId, Sha256, is_deceptive};
 use tegata_core::plan::{CLOCK_TOLERANCE_SECONDS, SILENT_AFTER};
 use tegata_core::time::Timestamp;
 
@@ -18,13 +19,18 @@ use crate::turn::{TurnError, observe};
 /// How exactly the moment when a device was last heard is kept: one write in this span is enough.
 const HEARD_EVERY: Duration = Duration::from_secs(600);
 
+/// The longest text about a found certificate: `CN=` and `O=` with 64 characters each (RFC 5280, appendix A.1) are below it.
+const FOUND_TEXT_MAX: usize = 160;
+
 /// Keeps a report, and has the clinics looked at that it could change something for.
-pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, report: Report, now: Timestamp) -> Result<(), TurnError> {
+pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, mut report: Report, now: Timestamp) -> Result<(), TurnError> {
+    keep_few(&mut report.found);
     let clock_offset = report.clock.saturating_sub(now.unix());
     let lost = misplaced(ledger, device, &report).await?;
     let matters = was_silent(device, now)
         || is_wrong(device.clock_offset) != is_wrong(clock_offset)
         || installers(&device.report) != installers(&report)
+        || found(&device.report) != found(&report)
         || !lost.is_empty();
     let put = Change::PutReport { tenant: device.tenant.clone(), device: device.device.clone(), report, clock_offset, at: now };
     let mut batch = Batch { records: vec![], changes: vec![put] };
@@ -93,6 +99,23 @@ fn was_silent(device: &DeviceRow, now: Timestamp) -> bool {
 
 fn is_wrong(clock_offset: i64) -> bool {
     clock_offset.unsigned_abs() > CLOCK_TOLERANCE_SECONDS
+}
+
+/// Not more than an agent may say, and no text that people would take for something else: some of it stands in letters.
+fn keep_few(found: &mut Vec<FoundCertificate>) {
+    found.retain(|one| one.fingerprint.parse::<Sha256>().is_ok());
+    found.sort_by_key(|one| Reverse(one.not_after));
+    found.truncate(FOUND_MAX);
+    for one in found {
+        for text in [&mut one.store, &mut one.subject, &mut one.issuer, &mut one.serial] {
+            *text = text.chars().filter(|c| !is_deceptive(*c)).take(FOUND_TEXT_MAX).collect();
+        }
+    }
+}
+
+/// What is told of them.
+fn found(report: &Report) -> BTreeSet<(&str, i64)> {
+    report.found.iter().map(|one| (&one.fingerprint[..], one.not_after)).collect()
 }
 
 fn installers(report: &Report) -> BTreeSet<&str> {

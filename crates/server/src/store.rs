@@ -451,6 +451,8 @@ pub struct Snapshot {
     pub installers: Vec<(DeviceId, FileHash, bool)>,
     /// What the clinic's accounts hold from the portal.
     pub portal: Vec<portal::PortalSeat>,
+    /// Applications for the clinic's slots that are open.
+    pub applications: Vec<ApplicationRow>,
 }
 
 /// Which certificates are meant.

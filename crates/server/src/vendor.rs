@@ -30,7 +30,7 @@ pub use self::tries::spend_try;
 
 use crate::audit::Ledger;
 use crate::policy::PolicyError;
-use crate::store::{Bundle, CertificateRow, Change, DeviceRow, NewRecord, OrderRow, OrderState, StoreError, TakenIn};
+use crate::store::{Bundle, CertificateRow, Change, Closed, DeviceRow, NewRecord, OrderRow, OrderState, StoreError, TakenIn};
 use crate::turn::announce::new_order_id;
 use crate::words;
 
@@ -164,6 +164,11 @@ impl Place {
             draft: None,
             found: None,
         })
+    }
+
+    /// Whatever was applied for has come, if anything was.
+    fn answered(&self, at: Timestamp) -> Change {
+        Change::CloseApplication { tenant: self.tenant.clone(), slot: self.slot.clone(), because: Closed::Imported, at }
     }
 
     fn nudge(&self, now: Timestamp) -> Change {

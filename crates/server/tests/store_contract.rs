@@ -741,6 +741,8 @@ async fn a_slot_has_one_open_application(backend: &dyn Backend) {
     assert_eq!(of_sakura, slice::from_ref(&first), "another tenant's closes nothing");
     store.commit(changes([close(aozora(), Closed::Imported), close(aozora(), Closed::Withdrawn)])).await.unwrap();
     store.commit(changes([Change::RecordApplication(second.clone())])).await.unwrap();
+    let open = store.snapshot(&clinic("sakura"), at(0)).await.unwrap().applications;
+    assert_eq!(open, slice::from_ref(&second), "a turn sees what is open");
     let closed = ApplicationRow { closed: Some((at(90), Closed::Imported)), ..first };
     assert_eq!(store.applications(&aozora(), Some(&clinic("sakura").clinic)).await.unwrap(), [closed, second]);
     assert!(store.applications(&midori(), None).await.unwrap().is_empty());

@@ -49,16 +49,16 @@ pub struct Bulletin {
 pub struct Item {
     /// `certificate`, `found` or `application`.
     pub kind: String,
-    /// What it is known by: a certificate's serial number.
+    /// What it is known by: a certificate's serial number, the fingerprint of one that was found, the request ID of an application.
     pub object: String,
-    /// The slot, `clinic/device/profile`.
+    /// The slot, `clinic/device/profile`; the device alone for a certificate that was found.
     pub slot: String,
     /// Where the device stands, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
-    /// What the certificate says about whom it is for: `CN=…, O=…`.
+    /// What the certificate says about whom it is for: `CN=…, O=…`; the request ID of an application.
     pub subject: String,
-    /// Who issues it: the `Issuer`.
+    /// Who issues it: the `Issuer`; of a certificate that was found, the common name of who did.
     pub issuer: String,
     /// The deadline, seconds since the Unix epoch.
     pub deadline: i64,

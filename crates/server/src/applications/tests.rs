@@ -53,24 +53,24 @@ async fn world() -> World {
 #[tokio::test]
 async fn an_application_is_kept_with_its_deadline_until_it_is_closed() {
     let mut world = world().await;
-    record(&world.ledger, &tenant(), &asked(), "person:ito", world.now).await.unwrap();
+    record(&world.ledger, &world.bells, &tenant(), &asked(), "person:ito", world.now).await.unwrap();
     let shown = async |world: &World| list(&world.ledger, &tenant(), None, world.now).await.unwrap().remove(0);
     let first = shown(&world).await;
     let midnight = 1_800_000_000 - 8 * 3_600 - 5 * 86_400 - 9 * 3_600;
     assert_eq!((&first.state[..], &first.applied[..], first.deadline), ("open", "2027-01-10", Some(midnight + 180 * 86_400)));
-    assert_eq!(first.next_notice, Some(midnight + 120 * 86_400));
+    assert_eq!(first.next_notice, Some(midnight + 120 * 86_400 + 8 * 3_600), "in the morning");
     assert_eq!((&first.request_id[..], first.sealed_reference, &first.recorded_by[..]), ("A1234-56", sealed(), "person:ito"));
-    assert!(matches!(record(&world.ledger, &tenant(), &asked(), "person:ito", world.now).await, Err(AskError::Gone(_))));
+    assert!(matches!(record(&world.ledger, &world.bells, &tenant(), &asked(), "person:ito", world.now).await, Err(AskError::Gone(_))));
 
     world.pass(Duration::from_secs(150 * 86_400));
     assert_eq!(shown(&world).await.state, "closing");
     world.pass(Duration::from_secs(40 * 86_400));
     assert_eq!(shown(&world).await.state, "lapsed");
-    close(&world.ledger, &tenant(), &slot(), "person:ito", world.now).await.unwrap();
+    close(&world.ledger, &world.bells, &tenant(), &slot(), "person:ito", world.now).await.unwrap();
     let closed = shown(&world).await;
     assert_eq!((&closed.state[..], closed.next_notice, closed.closed_at), ("withdrawn", None, Some(world.now.unix())));
-    assert!(matches!(close(&world.ledger, &tenant(), &slot(), "person:ito", world.now).await, Err(AskError::NotFound(_))));
-    record(&world.ledger, &tenant(), &asked(), "person:ito", world.now).await.expect("a new application after the old one");
+    assert!(matches!(close(&world.ledger, &world.bells, &tenant(), &slot(), "person:ito", world.now).await, Err(AskError::NotFound(_))));
+    record(&world.ledger, &world.bells, &tenant(), &asked(), "person:ito", world.now).await.expect("a new application after the old one");
     assert_eq!((world.logged("done application.record").await, world.logged("done application.close").await), (2, 1));
 }
 
@@ -91,12 +91,12 @@ async fn a_reference_in_clear_and_a_slot_without_applications_are_refused() {
         wrong(|asked| asked.slot = "sakura/shikaku-1/karte".into()),
     ];
     for case in cases {
-        let refused = record(&world.ledger, &tenant(), &case, "person:ito", world.now).await;
+        let refused = record(&world.ledger, &world.bells, &tenant(), &case, "person:ito", world.now).await;
         assert!(matches!(refused, Err(AskError::Malformed(_))), "{case:?}: {refused:?}");
     }
     for unknown in ["kaede/shikaku-1/eligibility", "sakura/nobody/eligibility", "sakura/shikaku-1/nothing"] {
         let case = RecordApplication { slot: unknown.into(), ..asked() };
-        let refused = record(&world.ledger, &tenant(), &case, "person:ito", world.now).await;
+        let refused = record(&world.ledger, &world.bells, &tenant(), &case, "person:ito", world.now).await;
         assert!(matches!(refused, Err(AskError::NotFound(_))), "{unknown}: {refused:?}");
     }
     assert!(list(&world.ledger, &tenant(), None, world.now).await.unwrap().is_empty(), "nothing was stored");

@@ -354,15 +354,21 @@ async fn list_applications(
 async fn record_application(
     caller: Caller,
     State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
     State(clock): State<Clock>,
     Body(asked): Body<RecordApplication>,
 ) -> Result<StatusCode, Refusal> {
-    applications::record(&ledger, &caller.tenant, &asked, &caller.actor, clock.now()).await?;
+    applications::record(&ledger, &bells, &caller.tenant, &asked, &caller.actor, clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn close_application(caller: Caller, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<StatusCode, Refusal> {
-    applications::close(&ledger, &caller.tenant, &caller.slot()?, &caller.actor, clock.now()).await?;
+async fn close_application(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
+    State(clock): State<Clock>,
+) -> Result<StatusCode, Refusal> {
+    applications::close(&ledger, &bells, &caller.tenant, &caller.slot()?, &caller.actor, clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -5,11 +5,13 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 use tegata_api::v1::notice::{Acts, Bulletin, Item};
+use tegata_core::notice::Kind;
 use tegata_core::policy::Language;
 
 use super::words::{Both, story};
+use crate::words;
 
-/// How many things are listed of those that need a person, and of those that do not: a letter is to be read.
+/// How many things are listed of each sort: a letter is to be read.
 const LISTED_MAX: usize = 50;
 
 /// A letter without its recipient.
@@ -41,9 +43,16 @@ pub(super) fn write(bulletin: &Bulletin, language: Language) -> Result<Written, 
 #[derive(Serialize)]
 struct Letter<'a> {
     clinic: &'a str,
-    count: usize,
+    /// True if a person has to do something.
+    asks: bool,
+    certificates: usize,
+    applications: usize,
     /// What a person has to act about.
     person: Vec<Told>,
+    /// What was applied for at a vendor.
+    applied: Vec<Told>,
+    /// What agents merely found.
+    found: Vec<Told>,
     /// What goes on by itself.
     itself: Vec<Told>,
     /// How many more there are than are listed.
@@ -60,6 +69,7 @@ struct Told {
     deadline: String,
     days_left: i64,
     expired: bool,
+    is_application: bool,
     why: &'static str,
     todo: Option<&'static str>,
     dependants: Vec<String>,
@@ -87,16 +97,21 @@ fn part(
             deadline: date(&item.deadline_local),
             days_left: item.days_left,
             expired: item.rung.starts_with("expired"),
+            is_application: item.kind == words::kind(Kind::Application),
             why: choose(why),
             todo: todo.map(choose),
             dependants: item.dependants.clone(),
         }
     };
-    let (person, itself): (Vec<_>, Vec<_>) = bulletin.items.iter().partition(|item| item.acts == Acts::Person);
+    let items = |kind: Kind| bulletin.items.iter().filter(move |item| item.kind == words::kind(kind));
+    let (applications, clinic) = (items(Kind::Application).count(), &bulletin.display_name);
+    let (certificates, asks) = (bulletin.items.len() - applications, bulletin.items.iter().any(|item| item.acts == Acts::Person));
+    let (person, itself): (Vec<_>, Vec<_>) = items(Kind::Certificate).partition(|item| item.acts == Acts::Person);
     let list = |items: Vec<&Item>| items.into_iter().take(LISTED_MAX).map(told).collect::<Vec<_>>();
-    let (clinic, count, person, itself) = (&bulletin.display_name, bulletin.items.len(), list(person), list(itself));
-    let more = count - person.len() - itself.len();
-    let told = Letter { clinic, count, person, itself, more };
+    let (person, itself) = (list(person), list(itself));
+    let (applied, found) = (list(items(Kind::Application).collect()), list(items(Kind::Found).collect()));
+    let more = bulletin.items.len() - person.len() - applied.len() - found.len() - itself.len();
+    let told = Letter { clinic, asks, certificates, applications, person, applied, found, itself, more };
     let text = environment.get_template(name)?.render(Serde(told))?;
     let (subject, text) = text.split_once('\n').unwrap_or((&text, ""));
     Ok(Written { subject: subject.to_owned(), text: text.trim_start_matches('\n').to_owned() })

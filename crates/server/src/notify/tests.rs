@@ -18,6 +18,8 @@ use crate::notify::webhook::Hooks;
 use crate::policy;
 use crate::pretend::{ISSUER, PROFILE, World, clinic, tenant};
 
+mod applications;
+mod found;
 mod webhooks;
 
 /// A clinic in Tokyo with these PCs, and this in its `spec`.

@@ -1,6 +1,9 @@
 //! What a person at a clinic is told in Japanese and English: why, and what to do.
 
 use tegata_api::v1::notice::{Acts, Item};
+use tegata_core::notice::Kind;
+
+use crate::words;
 
 /// A sentence in both languages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +14,11 @@ pub(super) struct Both {
 
 /// What is the matter, and what a person has to do about it, if anything.
 pub(super) fn story(item: &Item) -> (Both, Option<Both>) {
+    match words::read_kind(&item.kind) {
+        Some(Kind::Application) => return applied(item.rung.starts_with("expired")),
+        Some(Kind::Found) => return found(),
+        Some(Kind::Certificate) | None => {}
+    }
     match (item.acts, item.waits_for.as_deref()) {
         (_, Some(obstacle)) => hindered(obstacle),
         (Acts::Person, None) => (
@@ -33,6 +41,46 @@ pub(super) fn story(item: &Item) -> (Both, Option<Both>) {
             (Both { ja: "期限までに自動で更新されます。", en: "It will be renewed by itself before it expires." }, None)
         }
     }
+}
+
+/// An application whose certificate was not brought in.
+fn applied(is_over: bool) -> (Both, Option<Both>) {
+    if is_over {
+        return (
+            Both {
+                ja: "取得できる期間が過ぎました。この申請の証明書はもう取得できません。",
+                en: "The time to fetch its certificate is over.",
+            },
+            Some(Both {
+                ja: "必要なら発行元にもう一度申請し、この申請の取り下げを管理者に依頼してください（tegata application close）。",
+                en: "Apply again at the vendor if it is needed, and have your administrator close this one (tegata application close).",
+            }),
+        );
+    }
+    (
+        Both {
+            ja: "発行元から届いた通知の番号で、証明書を取得できます。",
+            en: "Its certificate can be fetched with the numbers of the vendor's notice.",
+        },
+        Some(Both {
+            ja: "期限までに証明書を取得し、ファイルを管理者に渡してください（tegata certificate import）。",
+            en: "Fetch it before the deadline, and give the file to your administrator (tegata certificate import).",
+        }),
+    )
+}
+
+/// A certificate that somebody else put onto a PC.
+fn found() -> (Both, Option<Both>) {
+    (
+        Both {
+            ja: "Tegataが入れた証明書ではないので、自動では更新されません。",
+            en: "Tegata did not put it there, so it is not renewed by itself.",
+        },
+        Some(Both {
+            ja: "使っている場合は発行元で更新し、管理者に知らせてください（tegata adopt）。使っていなければ、そのままでかまいません。",
+            en: "If it is in use, renew it at its issuer and tell your administrator (tegata adopt). If not, leave it.",
+        }),
+    )
 }
 
 /// An obstacle on the way of a renewal, by its word on the wire.

@@ -41,6 +41,30 @@ async fn only_what_planning_looks_at_wakes_a_clinic() {
 }
 
 #[tokio::test]
+async fn of_what_was_found_no_more_is_kept_than_an_agent_may_say_and_nothing_that_deceives() {
+    let (world, pc) = quiet().await;
+    let one = |number: usize| FoundCertificate {
+        fingerprint: format!("{number:064x}"),
+        store: "nss".into(),
+        subject: "CN=client1210\n\nClick here:\u{202e}".into(),
+        issuer: "x".repeat(9_999),
+        serial: "0659".into(),
+        not_before: 0,
+        not_after: world.now.unix() + i64::try_from(number).unwrap(),
+        has_key: true,
+    };
+    let mut found: Vec<_> = (0..FOUND_MAX * 3).map(one).collect();
+    found.push(FoundCertificate { fingerprint: "no fingerprint".into(), ..one(999) });
+    assert!(is_nudged_by(&world, &pc, Report { found: found.clone(), ..saying(&world, 0, &[]) }).await, "there is something to tell");
+    let kept = world.row(&pc).await.report.found;
+    let longest: Vec<_> = (FOUND_MAX * 2..FOUND_MAX * 3).rev().map(|number| format!("{number:064x}")).collect();
+    assert_eq!(kept.iter().map(|one| one.fingerprint.clone()).collect::<Vec<_>>(), longest, "those that live longest");
+    assert_eq!((&kept[0].subject[..], kept[0].issuer.len()), ("CN=client1210Click here:", FOUND_TEXT_MAX));
+    assert!(!is_nudged_by(&world, &pc, Report { found, ..saying(&world, 0, &[]) }).await, "the same again is nothing new");
+    assert!(is_nudged_by(&world, &pc, saying(&world, 0, &[])).await, "and gone is something again");
+}
+
+#[tokio::test]
 async fn a_device_that_is_heard_again_wakes_its_clinic_and_is_written_down_seldom() {
     let (mut world, pc) = quiet().await;
     let hear = async |world: &World| {

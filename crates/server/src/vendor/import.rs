@@ -15,7 +15,7 @@ use super::{Checked, Place, VendorError, details, insist, opened, read_chain, re
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::manifest;
-use crate::store::{Batch, Bundle, CertificateRow, Change, Closed, OrderRow, OrderState};
+use crate::store::{Batch, Bundle, CertificateRow, Change, OrderRow, OrderState};
 
 /// The largest sealed file that is kept, in bytes: a bundle of the largest size that is read, and its envelope.
 const SEALED_MAX: usize = 2 << 20;
@@ -98,9 +98,7 @@ impl Brought<'_> {
                 let taken = taken_in(order.id, own, Some(self.bundle.clone()), self.now);
                 batch.records.push(place.record(Stage::Done, self.actor, "certificate.import", details(&taken, &facts), self.now));
                 let serial = taken.serial;
-                let closed =
-                    Change::CloseApplication { tenant: tenant.clone(), slot: slot.clone(), because: Closed::Imported, at: self.now };
-                batch.changes.extend([Change::TakeIn(taken.into()), closed]);
+                batch.changes.extend([Change::TakeIn(taken.into()), place.answered(self.now)]);
                 serial
             }
         };

@@ -65,7 +65,7 @@ async fn try_taken(
     let actor = format!("device:{}", device.device);
     let action = if order.found.is_some() { "certificate.adopt" } else { "certificate.renewed" };
     let record = place.record(Stage::Done, &actor, action, details(&taken, &checked.facts), now);
-    let changes = vec![Change::TakeIn(taken.into()), place.nudge(now)];
+    let changes = vec![Change::TakeIn(taken.into()), place.answered(now), place.nudge(now)];
     ledger.record((), Batch { records: vec![record], changes }).await?;
     Ok(())
 }

@@ -31,13 +31,17 @@ impl Named for Expiring {
 /// How many are asked for: the most that the server gives at once.
 pub const ROWS: usize = 5_000;
 
+/// So many digits of a fingerprint are shown: as many as `tegata adopt` asks for.
+const SHOWN: usize = 8;
+
 /// Certificates that expire as a table.
 pub fn table(rows: &[Expiring], look: &Look) -> String {
-    let mut table = Table::new(look, ["EXPIRES", "DAYS", "SLOT", "SUBJECT", "ISSUER", "KIND", "ACTS", "WAITS FOR"]);
+    let mut table = Table::new(look, ["EXPIRES", "DAYS", "SLOT", "SUBJECT", "ISSUER", "KIND", "FINGERPRINT", "ACTS", "WAITS FOR"]);
     for row in rows {
-        let kind = match row.kind {
-            Origin::Managed => "managed",
-            Origin::Found => "found",
+        // Only what was found is taken over by its fingerprint.
+        let (kind, fingerprint) = match row.kind {
+            Origin::Managed => ("managed", None),
+            Origin::Found => ("found", row.serial.get(..SHOWN)),
         };
         let acts = match row.acts {
             Acts::Itself => "by itself",
@@ -51,6 +55,7 @@ pub fn table(rows: &[Expiring], look: &Look) -> String {
             (*row.subject).into(),
             (*row.issuer).into(),
             kind.into(),
+            fingerprint.into(),
             acts.into(),
             row.waits_for.clone().or(row.because.clone()).into(),
         ]);
@@ -82,11 +87,14 @@ mod tests {
             because: waits_for.map(|_| "not-proven".into()),
             waits_for: waits_for.map(Into::into),
         };
-        let rows = [row("sakura/pc-1/karte", -3, Acts::Person, Some("silent-device")), row("sakura/pc-2/karte", 40, Acts::Itself, None)];
+        let found = Expiring { kind: Origin::Found, ..row("sakura/pc-2", 9, Acts::Person, None) };
+        let silent = row("sakura/pc-1/karte", -3, Acts::Person, Some("silent-device"));
+        let rows = [silent, found, row("sakura/pc-2/karte", 40, Acts::Itself, None)];
         expect![[r#"
-            EXPIRES                     DAYS  SLOT               SUBJECT            ISSUER  KIND     ACTS       WAITS FOR
-            2026-11-15 20:06 (3 d ago)  -3    sakura/pc-1/karte  CN=pc-1, O=sakura  own-ca  managed  a person   silent-device
-            2026-12-28 20:06 (in 40 d)  40    sakura/pc-2/karte  CN=pc-1, O=sakura  own-ca  managed  by itself  –"#]]
+            EXPIRES                     DAYS  SLOT               SUBJECT            ISSUER  KIND     FINGERPRINT  ACTS       WAITS FOR
+            2026-11-15 20:06 (3 d ago)  -3    sakura/pc-1/karte  CN=pc-1, O=sakura  own-ca  managed  –            a person   silent-device
+            2026-11-27 20:06 (in 9 d)   9     sakura/pc-2        CN=pc-1, O=sakura  own-ca  found    4f1c0dde     a person   –
+            2026-12-28 20:06 (in 40 d)  40    sakura/pc-2/karte  CN=pc-1, O=sakura  own-ca  managed  –            by itself  –"#]]
         .assert_eq(&table(&rows, &look));
         assert_eq!(table(&[], &look), "Nothing expires in this time.");
     }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ClinicPortal, ClosedDays, DeviceReference, FacilitySlug, InstitutionNumber, Mail, Name, OpenHours, Span, Text, WebhookUrl};
+use super::{
+    ClinicPortal, ClosedDays, DeviceReference, FacilitySlug, InstitutionNumber, Mail, Name, Notice, OpenHours, Span, Text, WebhookUrl,
+};
 
 /// One clinic: its people, its PCs, and which certificate goes where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -92,6 +94,11 @@ pub struct Notify {
     /// The language of letters. Left out: Japanese, and below it English.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
+    /// When people are told of certificates that agents merely found, before they expire, longest first. Left out: `[30d, 14d, 7d, 1d]`;
+    /// `[]`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 50))]
+    pub found: Option<Vec<Notice>>,
 }
 
 /// A program that is told of what is about to expire.

@@ -62,7 +62,7 @@ pub struct CertificateProfileSpec {
 pub struct Application {
     /// How long after the application the certificate can be fetched, such as `180d`.
     pub window: Span,
-    /// How long before that ends people are told, longest first. Shown with `tegata get applications`.
+    /// How long before that ends people are told, longest first. After it they are told once more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub notices: Vec<Notice>,

@@ -166,7 +166,7 @@ fn application(spec: &CertificateProfileSpec, written: &Application, at: &At<'_>
 }
 
 /// Reads the notice ladder. `daily` after a span of n days means n-1, n-2, … 1 days before.
-fn notices(list: &[Notice], validity: Option<Duration>, at: &At<'_>, gather: &mut Gather<'_>) -> Vec<Duration> {
+pub(super) fn notices(list: &[Notice], validity: Option<Duration>, at: &At<'_>, gather: &mut Gather<'_>) -> Vec<Duration> {
     let mut ladder: Vec<Duration> = Vec::new();
     for (index, notice) in list.iter().enumerate() {
         let at = at.item(index);

@@ -123,6 +123,79 @@ fn a_letter_about_what_happens_by_itself_asks_nobody_for_anything() {
 }
 
 #[test]
+fn a_letter_tells_apart_what_was_applied_for_and_what_others_installed() {
+    let applied = Item {
+        kind: "application".into(),
+        subject: "A1234-56".into(),
+        issuer: "obn".into(),
+        ..item("sakura/shikaku-1/eligibility", Acts::Person, None)
+    };
+    let lapsed = Item { rung: "expired".into(), days_left: -1, slot: "sakura/shikaku-2/eligibility".into(), ..applied.clone() };
+    let found = Item { kind: "found".into(), issuer: "CN=Intermediate CA".into(), ..item("sakura/pc-2", Acts::Person, None) };
+    let written = write(&bulletin(vec![applied.clone(), lapsed, found]), Language::Both).unwrap();
+    expect![[r#"
+        【要対応】さくら内科クリニック: 期限の近い証明書 1 件、期限の近い申請 2 件 / [Action needed] さくら内科クリニック: 1 certificate and 2 applications about to expire
+        ====
+        さくら内科クリニック 御中
+
+        次の申請の証明書は、まだ取得されていません。期限を過ぎると、申請と支払いがもう一度必要になります。
+
+        ■ shikaku-1 (sakura/shikaku-1/eligibility)
+          期限: 2027年1月15日 17:00 (あと 7 日)
+          申請: リクエストID A1234-56 (発行元: obn)
+          発行元から届いた通知の番号で、証明書を取得できます。
+          お願い: 期限までに証明書を取得し、ファイルを管理者に渡してください（tegata certificate import）。
+
+        ■ shikaku-2 (sakura/shikaku-2/eligibility)
+          期限: 2027年1月15日 17:00 (期限が切れています)
+          申請: リクエストID A1234-56 (発行元: obn)
+          取得できる期間が過ぎました。この申請の証明書はもう取得できません。
+          お願い: 必要なら発行元にもう一度申請し、この申請の取り下げを管理者に依頼してください（tegata application close）。
+
+        次の証明書はどなたかがPCに入れたもので、Tegataは更新しません。使っている場合だけ、対応してください。
+
+        ■ pc-2 (sakura/pc-2)
+          期限: 2027年1月15日 17:00 (あと 7 日)
+          証明書: CN=pc-1, O=sakura (発行元: CN=Intermediate CA)
+          Tegataが入れた証明書ではないので、自動では更新されません。
+          お願い: 使っている場合は発行元で更新し、管理者に知らせてください（tegata adopt）。使っていなければ、そのままでかまいません。
+
+        このメールは Tegata が自動で送信しました。同じ内容を繰り返し送ることはありません。
+
+        ----
+
+        To さくら内科クリニック
+
+        These were applied for, and their certificates were not fetched yet. After the deadline they have to be applied and paid for again.
+
+        * shikaku-1 (sakura/shikaku-1/eligibility)
+          Expires: 2027-01-15 17:00 (7 days left)
+          Application: request ID A1234-56 (issuer: obn)
+          Its certificate can be fetched with the numbers of the vendor's notice.
+          Please: Fetch it before the deadline, and give the file to your administrator (tegata certificate import).
+
+        * shikaku-2 (sakura/shikaku-2/eligibility)
+          Expires: 2027-01-15 17:00 (expired)
+          Application: request ID A1234-56 (issuer: obn)
+          The time to fetch its certificate is over.
+          Please: Apply again at the vendor if it is needed, and have your administrator close this one (tegata application close).
+
+        Somebody else put these certificates onto PCs, and Tegata does not renew them. Only those that are in use need something done.
+
+        * pc-2 (sakura/pc-2)
+          Expires: 2027-01-15 17:00 (7 days left)
+          Certificate: CN=pc-1, O=sakura (issuer: CN=Intermediate CA)
+          Tegata did not put it there, so it is not renewed by itself.
+          Please: If it is in use, renew it at its issuer and tell your administrator (tegata adopt). If not, leave it.
+
+        This letter was sent by Tegata. Nothing is told twice.
+    "#]].assert_eq(&format!("{}\n====\n{}", written.subject, written.text));
+    let alone = write(&bulletin(vec![applied]), Language::Both).unwrap();
+    expect!["【要対応】さくら内科クリニック: 期限の近い申請 1 件 / [Action needed] さくら内科クリニック: 1 application about to expire"]
+        .assert_eq(&alone.subject);
+}
+
+#[test]
 fn a_letter_about_a_thousand_pcs_can_still_be_read() {
     let items = (0..1_000).map(|n| item(&format!("sakura/pc-{n}/karte"), Acts::Itself, None)).collect();
     let written = write(&bulletin(items), Language::English).unwrap();

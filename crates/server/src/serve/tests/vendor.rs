@@ -1,6 +1,7 @@
 //! A vendor's file from the person who brings it to the device that installs it, and everything that is refused on the way.
 
 use data_encoding::BASE64;
+use tegata_api::v1::application::{Application, RecordApplication};
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::bundle::FaultCode;
 use tegata_api::v1::device::{
@@ -11,6 +12,7 @@ use tegata_api::v1::notice::{Expiring, Origin};
 use tegata_api::v1::problem::Code;
 use tegata_api::v1::vendor::{AdoptRequest, ConfirmRequest, ImportAnswer, ImportRequest, Recipients, RecipientsRequest, TryRequest};
 use tegata_core::time::{DAY, Timestamp};
+use tegata_core::vendor::BundleFacts;
 use tegata_pki::authority::{Authority, Purpose, new_serial};
 use tegata_pki::bundle::{self, Content, DeviceKey};
 use tegata_pki::certificate;
@@ -289,11 +291,8 @@ async fn a_successor_is_brought_early_and_the_old_one_stays_until_the_tool_was_c
     }
 }
 
-#[tokio::test]
-async fn a_found_certificate_is_adopted_told_and_proven_in_its_slot() {
-    let mut stage = Scene::set().await;
-    let (opened, facts) = stage.good().open().unwrap();
-    let found = FoundCertificate {
+fn found(facts: &BundleFacts) -> FoundCertificate {
+    FoundCertificate {
         fingerprint: facts.fingerprint.to_string(),
         store: "nss".into(),
         subject: "CN=client1210, O=u00000126".into(),
@@ -302,8 +301,14 @@ async fn a_found_certificate_is_adopted_told_and_proven_in_its_slot() {
         not_before: facts.not_before.unix(),
         not_after: facts.not_after.unix(),
         has_key: true,
-    };
-    stage.report(vec![found]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_found_certificate_is_adopted_told_and_proven_in_its_slot() {
+    let mut stage = Scene::set().await;
+    let (opened, facts) = stage.good().open().unwrap();
+    stage.report(vec![found(&facts)]).await;
     let expiring: Vec<Expiring> = stage.world.admin().get("/v1/tenants/aozora/expiring?within=94608000").await.unwrap();
     let told: Vec<_> = expiring.iter().map(|row| (row.kind, &row.slot[..], row.serial.clone())).collect();
     assert_eq!(told, [(Origin::Found, "sakura/pc-1", facts.fingerprint.to_string())]);
@@ -327,6 +332,53 @@ async fn a_found_certificate_is_adopted_told_and_proven_in_its_slot() {
     let done: Vec<_> = stage.world.records("aozora", "certificate.adopt").await;
     assert_eq!(done.iter().map(|record| record.stage).collect::<Vec<_>>(), [Stage::Done]);
     assert_eq!(sha256(&opened.chain[0]), facts.fingerprint);
+}
+
+/// What was applied for long ago, and how it stands.
+async fn applied(stage: &Scene) {
+    let body = BASE64.encode(b"age-encryption.org/v1\n-> X25519 abc\n");
+    let sealed_reference = format!("-----BEGIN AGE ENCRYPTED FILE-----\n{body}\n-----END AGE ENCRYPTED FILE-----\n");
+    let asked = RecordApplication { slot: SLOT.into(), applied: "2020-01-06".into(), request_id: "A1".into(), sealed_reference };
+    stage.world.admin().tell("/v1/tenants/aozora/applications", &asked).await.unwrap();
+    assert_eq!(application(stage).await, "lapsed");
+}
+
+async fn application(stage: &Scene) -> String {
+    let applications: Vec<Application> = stage.world.admin().get("/v1/tenants/aozora/applications").await.unwrap();
+    applications[0].state.clone()
+}
+
+#[tokio::test]
+async fn an_application_ends_when_its_certificate_comes_in_a_file_or_is_adopted() {
+    let takes_applications = |stage: &Scene| policy(&stage.backup).replace("  renewal: {", "  application: { window: 180d }\n  renewal: {");
+    let stage = Scene::set().await;
+    stage.world.apply("aozora", &takes_applications(&stage)).await;
+    applied(&stage).await;
+    stage.import(&stage.good(), SLOT).await.unwrap();
+    assert_eq!(application(&stage).await, "imported");
+
+    let stage = Scene::set().await;
+    stage.world.apply("aozora", &takes_applications(&stage)).await;
+    applied(&stage).await;
+    let (opened, facts) = stage.good().open().unwrap();
+    let fingerprint = facts.fingerprint.to_string();
+    stage.report(vec![found(&facts)]).await;
+    stage
+        .world
+        .admin()
+        .tell("/v1/tenants/aozora/adopt", &AdoptRequest { slot: SLOT.into(), fingerprint: fingerprint.clone() })
+        .await
+        .unwrap();
+    let order = loop {
+        let (_, order, source) = stage.source().await;
+        if source == (Source::Found { fingerprint: fingerprint.clone() }) {
+            break order;
+        }
+    };
+    assert_eq!(application(&stage).await, "lapsed", "the device has not taken it over yet");
+    let taken = TakenCertificate { chain: certificate::to_pem(&opened.chain[0]), file_name: String::new(), sealed: String::new() };
+    stage.pc.client.tell(&format!("/v1/agent/orders/{order}/taken"), &taken).await.unwrap();
+    assert_eq!(application(&stage).await, "imported");
 }
 
 #[tokio::test]

@@ -26,13 +26,14 @@ pub(super) async fn read(pool: &SqlitePool, clinic: &ClinicId, history_since: Ti
     let devices = all(&mut *db, "devices", of(DEVICES, clinic), Columns::device).await?;
     let portal = all(&mut *db, "portal_certificates", of(super::portal::SEATS, clinic), super::portal::seat).await?;
     let installers = all(&mut *db, "installers_seen", of(INSTALLERS, clinic), installer_seen).await?;
+    let applications = all(&mut *db, "applications", of(APPLICATIONS, clinic), Columns::application).await?;
     transaction.commit().await.map_err(database)?;
     let devices = devices.into_iter().map(|row| (row.device.clone(), row)).collect();
     let mut confirmations: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for (serial, dependant) in confirmed {
         confirmations.entry(serial).or_default().insert(dependant);
     }
-    Ok(Snapshot { nudges, orders, certificates, confirmations, renewals_asked, devices, installers, portal })
+    Ok(Snapshot { nudges, orders, certificates, confirmations, renewals_asked, devices, installers, portal, applications })
 }
 
 fn installer_seen(row: &Columns) -> Result<(DeviceId, FileHash, bool), StoreError> {
@@ -69,6 +70,8 @@ const DEVICES: &str = "SELECT * FROM devices WHERE tenant = $1 AND home = $2
     UNION ALL
     SELECT devices.* FROM (SELECT DISTINCT home, device FROM orders WHERE tenant = $1 AND clinic = $2 AND state <> 2 AND home <> $2) AS guest
         JOIN devices ON devices.tenant = $1 AND devices.home = guest.home AND devices.device = guest.device";
+
+const APPLICATIONS: &str = "SELECT * FROM applications WHERE tenant = $1 AND clinic = $2 AND closed_at IS NULL ORDER BY number";
 
 const INSTALLERS: &str = "SELECT seen.home, seen.device, seen.sha256, seen.removing, installers.size FROM installers_seen AS seen
     JOIN installers ON installers.tenant = seen.tenant AND installers.sha256 = seen.sha256

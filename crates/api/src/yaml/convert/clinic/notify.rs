@@ -22,5 +22,7 @@ pub(super) fn notify(notify: &Notify, at: &At<'_>, gather: &mut Gather<'_>) -> p
         Some(Language::Ja) => policy::Language::Japanese,
         Some(Language::En) => policy::Language::English,
     };
-    policy::Notify { webhooks: webhooks.into_iter().collect(), language }
+    let found = notify.found.as_ref().map(|written| super::super::profile::notices(written, None, &at.key("found"), gather));
+    let found = found.unwrap_or_else(|| policy::Notify::default().found);
+    policy::Notify { webhooks: webhooks.into_iter().collect(), language, found }
 }
