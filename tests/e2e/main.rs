@@ -1,5 +1,6 @@
 //! End to end: the real binaries, real processes, a real browser.
 
+mod application;
 mod bad_input;
 mod browser;
 mod journey;

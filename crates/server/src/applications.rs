@@ -1,10 +1,11 @@
 //! Applications at vendors: recorded by a person who holds the notice, closed when the certificate was brought in.
 //!
-//! The reference ID comes sealed to the clinic's own recipients. What is not sealed is refused, so that it is never stored in clear.
+//! The reference ID and the PIN come sealed to the clinic's own recipients. What is not sealed is refused, so that it is never stored in clear.
 
 use serde_json::json;
-use tegata_api::v1::application::{Application, RecordApplication};
+use tegata_api::v1::application::{Application, KeepPin, RecordApplication, SealedPin};
 use tegata_api::v1::audit::Stage;
+use tegata_api::v1::vendor::Pin;
 use tegata_core::application::ApplicationRule;
 use tegata_core::calendar::Date;
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TenantName};
@@ -17,7 +18,7 @@ use crate::bells::Bells;
 use crate::store::{ApplicationRow, Batch, Change, Closed, NewRecord};
 use crate::words;
 
-/// The longest sealed reference, in bytes: a short text for ten recipients is far below.
+/// The longest sealed text, in bytes: a short text for ten recipients is far below.
 const SEALED_MAX: usize = 16 << 10;
 /// The longest request ID.
 const REQUEST_ID_MAX: usize = 64;
@@ -66,6 +67,7 @@ pub async fn record(
         applied_at,
         request_id: asked.request_id.clone(),
         sealed_reference: asked.sealed_reference.clone(),
+        sealed_pin: None,
         recorded_at: now,
         recorded_by: actor.to_owned(),
         closed: None,
@@ -74,6 +76,46 @@ pub async fn record(
     ledger.record((), Batch { records: vec![record], changes: vec![Change::RecordApplication(row), nudge(tenant, &slot, now)] }).await?;
     bells.ring_turn();
     Ok(())
+}
+
+/// Keeps the PIN that was made for a slot's open application.
+///
+/// Refuses one that is not sealed, and one that would take another's place without being told to: whoever has used that at the vendor's
+/// needs it still.
+pub async fn keep_pin(
+    ledger: &Ledger,
+    tenant: &TenantName,
+    slot: &SlotId,
+    asked: &KeepPin,
+    actor: &str,
+    now: Timestamp,
+) -> Result<(), AskError> {
+    let rows = ledger.store().applications(tenant, Some(&slot.clinic)).await?;
+    let open = rows.iter().find(|row| row.slot == *slot && row.closed.is_none()).ok_or(AskError::NotFound("application"))?;
+    if pin_rule(&*ledger.policy(tenant).await?, slot).is_none() {
+        return Err(AskError::Malformed("the profile of this slot says nothing about a PIN"));
+    }
+    if !is_sealed(&asked.sealed_pin) {
+        return Err(AskError::Malformed("sealedPin must be an armored age file: a PIN is never sent in clear"));
+    }
+    if open.sealed_pin.is_some() && !asked.replace {
+        return Err(AskError::Gone("a PIN was made for this application already; replace it only if it was not used yet"));
+    }
+    let record = entry(tenant, slot, "application.pin", json!({ "replaces": open.sealed_pin.is_some() }), actor, now);
+    let (tenant, slot, sealed) = (tenant.clone(), slot.clone(), asked.sealed_pin.clone());
+    let keep = Change::KeepPin { tenant, slot, sealed, replace: asked.replace };
+    ledger.record((), Batch { records: vec![record], changes: vec![keep] }).await?;
+    Ok(())
+}
+
+/// Hands out the sealed PIN of a slot's newest application that has one. That is on record before it is done.
+pub async fn sealed_pin(ledger: &Ledger, tenant: &TenantName, slot: &SlotId, actor: &str, now: Timestamp) -> Result<SealedPin, AskError> {
+    let rows = ledger.store().applications(tenant, Some(&slot.clinic)).await?;
+    let newest = rows.into_iter().rev().filter(|row| row.slot == *slot).find_map(|row| row.sealed_pin);
+    let sealed_pin = newest.ok_or(AskError::NotFound("PIN"))?;
+    let record = entry(tenant, slot, "application.sealed-pin", json!({}), actor, now);
+    ledger.record((), Batch { records: vec![record], changes: vec![] }).await?;
+    Ok(SealedPin { sealed_pin })
 }
 
 /// Closes a slot's open application by hand.
@@ -123,6 +165,8 @@ fn shown(policy: &Tenant, row: &ApplicationRow, now: Timestamp) -> Application {
         next_notice: rule.filter(|_| open).and_then(|rule| rule.next_notice(row.applied_at, &hours, now)).map(Timestamp::unix),
         request_id: row.request_id.clone(),
         sealed_reference: row.sealed_reference.clone(),
+        pin: pin_rule(policy, &row.slot),
+        has_pin: row.sealed_pin.is_some(),
         recorded_by: row.recorded_by.clone(),
         closed_at: row.closed.map(|(at, _)| at.unix()),
     }
@@ -138,6 +182,11 @@ fn known<'a>(policy: &'a Tenant, slot: &SlotId) -> Option<&'a ClinicNetwork> {
 
 fn rule<'a>(policy: &'a Tenant, slot: &SlotId) -> Option<&'a ApplicationRule> {
     policy.profiles.get(&slot.profile)?.application.as_ref()
+}
+
+fn pin_rule(policy: &Tenant, slot: &SlotId) -> Option<Pin> {
+    let pin = policy.profiles.get(&slot.profile)?.expect.as_ref()?.pin?;
+    Some(Pin { digits: pin.digits, tries: pin.tries })
 }
 
 fn is_request_id(text: &str) -> bool {

@@ -171,6 +171,8 @@ pub enum Change {
     RecordApplication(ApplicationRow),
     /// Closes a slot's open application, if it has one.
     CloseApplication { tenant: TenantName, slot: SlotId, because: Closed, at: Timestamp },
+    /// Keeps the sealed PIN of a slot's open application. Guards: there is one, and it has no PIN yet, or it may be replaced.
+    KeepPin { tenant: TenantName, slot: SlotId, sealed: String, replace: bool },
     /// Counts a try of a PIN on a file of a slot before it is made. Guard: fewer than `below` were counted before.
     SpendPinTry { tenant: TenantName, slot: SlotId, file: Sha256, below: u32 },
     /// Forgets the tries of a PIN that turned out right.

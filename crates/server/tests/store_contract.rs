@@ -727,6 +727,7 @@ async fn a_slot_has_one_open_application(backend: &dyn Backend) {
         applied_at: at(applied),
         request_id: "A-1".into(),
         sealed_reference: "sealed".into(),
+        sealed_pin: None,
         recorded_at: at(70),
         recorded_by: "person:ito".into(),
         closed: None,
@@ -741,6 +742,14 @@ async fn a_slot_has_one_open_application(backend: &dyn Backend) {
     assert_eq!(of_sakura, slice::from_ref(&first), "another tenant's closes nothing");
     store.commit(changes([close(aozora(), Closed::Imported), close(aozora(), Closed::Withdrawn)])).await.unwrap();
     store.commit(changes([Change::RecordApplication(second.clone())])).await.unwrap();
+    let keep = |tenant, sealed: &str, replace| {
+        changes([Change::KeepPin { tenant, slot: slot("sakura/pc-1/karte"), sealed: sealed.into(), replace }])
+    };
+    conflict(store.commit(keep(midori(), "a", true)).await);
+    store.commit(keep(aozora(), "a", false)).await.unwrap();
+    conflict(store.commit(keep(aozora(), "b", false)).await);
+    store.commit(keep(aozora(), "c", true)).await.unwrap();
+    let second = ApplicationRow { sealed_pin: Some("c".into()), ..second };
     let open = store.snapshot(&clinic("sakura"), at(0)).await.unwrap().applications;
     assert_eq!(open, slice::from_ref(&second), "a turn sees what is open");
     let closed = ApplicationRow { closed: Some((at(90), Closed::Imported)), ..first };

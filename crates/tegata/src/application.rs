@@ -1,7 +1,9 @@
 //! `tegata application`: what was applied for at a vendor, kept until the certificate was fetched.
 //!
-//! The notice that comes by post holds a request ID and a reference ID. The reference is sealed here, to the keys that policy names for
-//! the clinic's backups: the server never has it in clear.
+//! The notice that comes by post holds a request ID and a reference ID, and the download asks for a PIN. Reference and PIN are sealed here, to
+//! the keys that policy names for the clinic's backups: the server never has them in clear.
+
+mod pin;
 
 use std::fs;
 use std::io::{self, Read};
@@ -9,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use tegata_api::v1::application::{Application as Listed, RecordApplication};
+use tegata_api::v1::application::{Application as Listed, RecordApplication, SealedPin};
 use tegata_api::v1::fleet::DocumentInForce;
 use tegata_core::calendar::Date;
 use tegata_core::name::{ClinicName, SlotId};
@@ -58,13 +60,33 @@ enum What {
         /// The slot, `clinic/device/profile`
         slot: SlotId,
     },
+    /// Make the PIN that has to be chosen where the certificate is downloaded; it is shown once, and kept sealed to the clinic's backup keys
+    #[command(after_help = "Example:\n  $ tegata application pin sakura-naika/shikaku-1/eligibility")]
+    Pin {
+        /// The slot, `clinic/device/profile`, with an open application
+        slot: SlotId,
+        /// Make another one although one was made before: only if that was not used at the vendor's yet, or the file is downloaded anew
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Hand out the sealed PIN, on record; it is opened where one of the clinic's backup keys is
+    #[command(after_help = "Example:\n  $ tegata application sealed-pin sakura-naika/shikaku-1/eligibility | age --decrypt -i key.txt")]
+    SealedPin {
+        /// The slot, `clinic/device/profile`
+        slot: SlotId,
+    },
 }
 
 impl Application {
-    /// Records or closes.
+    /// Does what was said.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let session = Session::open(global)?;
         match self.what {
+            What::Pin { slot, replace } => pin::make(&session, &slot, replace, global).await?,
+            What::SealedPin { slot } => {
+                let handed: SealedPin = session.post(&format!("{}/sealed-pin", address(&slot)), &serde_json::json!({})).await?;
+                output::show(global, &handed, |_| handed.sealed_pin.trim_end().to_owned())?;
+            }
             What::Record { slot, applied, request_id, reference_id_file } => {
                 let reference = reference(&reference_id_file)?;
                 let documents: Vec<DocumentInForce> = session.get("documents").await?;
@@ -77,14 +99,18 @@ impl Application {
                 output::confirm(global, &format!("Recorded for {slot}; the reference ID is sealed to {keys}: {}", recipients.join(", ")))?;
             }
             What::Close { slot } => {
-                let home = if slot.device.clinic == slot.clinic { String::new() } else { format!("@{}", slot.device.clinic) };
-                let path = format!("applications/{}/{}{home}/{}/close", slot.clinic, slot.device.device, slot.profile);
-                session.tell(&path, &serde_json::json!({})).await?;
+                session.tell(&format!("{}/close", address(&slot)), &serde_json::json!({})).await?;
                 output::confirm(global, &format!("Closed the application for {slot}."))?;
             }
         }
         Ok(Exit::Fine)
     }
+}
+
+/// Where the server has a slot's application.
+fn address(slot: &SlotId) -> String {
+    let home = if slot.device.clinic == slot.clinic { String::new() } else { format!("@{}", slot.device.clinic) };
+    format!("applications/{}/{}{home}/{}", slot.clinic, slot.device.device, slot.profile)
 }
 
 /// Applications as a table.
@@ -175,6 +201,8 @@ mod tests {
             next_notice: Some(now + 28 * 86_400),
             request_id: "A1234-56".into(),
             sealed_reference: "sealed".into(),
+            pin: None,
+            has_pin: false,
             recorded_by: "person:ito".into(),
             closed_at: None,
         };

@@ -9,7 +9,7 @@ use tegata_api::v1::account::Short;
 use tegata_api::v1::bundle;
 use tegata_api::v1::offline::Unreadable;
 use tegata_api::v1::problem::{Code, Problem};
-use tegata_core::name::{ClinicName, TenantName};
+use tegata_core::name::{ClinicName, SlotId, TenantName};
 use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::SealError;
 
@@ -172,6 +172,12 @@ pub enum Failure {
         /// How many it has.
         digits: u8,
     },
+    /// There is no PIN to make.
+    #[error("the profile of {slot} says nothing about a PIN")]
+    TakesNoPin {
+        /// Which slot.
+        slot: SlotId,
+    },
     /// Nobody is there who could be asked for the password.
     #[error("the file's password is needed")]
     NoPassword,
@@ -292,6 +298,7 @@ impl Failure {
                 Some(format!("see what there is with `tegata get {what}s`; if another tenant is meant, say -n NAME or set TEGATA_TENANT"))
             }
             Self::NoPassword => Some("run it on a terminal, or say --password-file FILE (`-` is standard input)".into()),
+            Self::TakesNoPin { .. } => Some("if the vendor asks for one, write pin: { digits: 4, tries: 3 } into the profile".into()),
             Self::Nameless(_) => Some("narrow them with --clinic".into()),
             Self::NotSealed { .. } => {
                 Some("make a key with age-keygen, write its public half into a BackupTarget, and name that under backup".into())

@@ -7,8 +7,12 @@
 //! | `GET /applications` `?clinic=` | `[`[`Application`]`]`, open ones first |
 //! | `POST /applications` [`RecordApplication`] | 204 |
 //! | `POST /applications/{clinic}/{device}/{profile}/close` | 204 |
+//! | `POST /applications/{clinic}/{device}/{profile}/pin` [`KeepPin`] | 204 |
+//! | `POST /applications/{clinic}/{device}/{profile}/sealed-pin` | [`SealedPin`]; that it was handed out is on record |
 
 use serde::{Deserialize, Serialize};
+
+use super::vendor::Pin;
 
 /// "This was applied for, and the notice came."
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,9 +49,34 @@ pub struct Application {
     pub request_id: String,
     /// The reference ID, sealed.
     pub sealed_reference: String,
+    /// The rules of the PIN that has to be chosen where the certificate is fetched, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
+    /// Whether such a PIN was made, and is kept.
+    #[serde(default)]
+    pub has_pin: bool,
     /// Who recorded it.
     pub recorded_by: String,
     /// When it was closed, seconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<i64>,
+}
+
+/// "This PIN was made for the open application of a slot."
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeepPin {
+    /// The PIN, sealed like [`RecordApplication::sealed_reference`]: never in clear, and apart from the file that it opens.
+    pub sealed_pin: String,
+    /// Whether it may take the place of one that was made before.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// The PIN of a slot's newest application that has one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealedPin {
+    /// An armored age file.
+    pub sealed_pin: String,
 }

@@ -17,6 +17,7 @@ metadata: { name: eligibility }
 spec:
   issuer: obn
   key: { origin: vendor }
+  pin: { digits: 4, tries: 3 }
   expect: { validity: 1185d }
   application: { window: 180d, notices: [60d, 30d, 15d, 7d, daily] }
 ";
@@ -100,4 +101,44 @@ async fn a_reference_in_clear_and_a_slot_without_applications_are_refused() {
         assert!(matches!(refused, Err(AskError::NotFound(_))), "{unknown}: {refused:?}");
     }
     assert!(list(&world.ledger, &tenant(), None, world.now).await.unwrap().is_empty(), "nothing was stored");
+}
+
+async fn keep(world: &World, sealed_pin: &str, replace: bool) -> Result<(), AskError> {
+    let asked = KeepPin { sealed_pin: sealed_pin.into(), replace };
+    keep_pin(&world.ledger, &tenant(), &slot(), &asked, "person:ito", world.now).await
+}
+
+#[tokio::test]
+async fn a_pin_is_kept_sealed_apart_from_its_file_and_replaced_only_when_told() {
+    let world = world().await;
+    assert!(matches!(keep(&world, &sealed(), false).await, Err(AskError::NotFound(_))), "nothing was applied for");
+    record(&world.ledger, &world.bells, &tenant(), &asked(), "person:ito", world.now).await.unwrap();
+    let listed = async || list(&world.ledger, &tenant(), None, world.now).await.unwrap().remove(0);
+    assert_eq!((listed().await.pin, listed().await.has_pin), (Some(Pin { digits: 4, tries: 3 }), false));
+    for clear in ["4821", "-----BEGIN AGE ENCRYPTED FILE-----\nNDgyMQ==\n-----END AGE ENCRYPTED FILE-----"] {
+        assert!(matches!(keep(&world, clear, false).await, Err(AskError::Malformed(_))), "{clear}");
+    }
+    assert!(!listed().await.has_pin);
+    keep(&world, &sealed(), false).await.unwrap();
+    assert!(listed().await.has_pin);
+    assert!(matches!(keep(&world, &sealed(), false).await, Err(AskError::Gone(_))), "somebody may have used it");
+    keep(&world, &format!("{}\n", sealed()), true).await.unwrap();
+    assert_eq!(world.logged("done application.pin ").await, 2);
+}
+
+#[tokio::test]
+async fn a_sealed_pin_is_handed_out_on_record_to_its_own_tenant_even_after_its_file_came() {
+    let world = world().await;
+    let hand_out = async |tenant: &TenantName| sealed_pin(&world.ledger, tenant, &slot(), "person:ito", world.now).await;
+    record(&world.ledger, &world.bells, &tenant(), &asked(), "person:ito", world.now).await.unwrap();
+    assert!(matches!(hand_out(&tenant()).await, Err(AskError::NotFound(_))), "none was made");
+    keep(&world, &sealed(), false).await.unwrap();
+    close(&world.ledger, &world.bells, &tenant(), &slot(), "person:ito", world.now).await.unwrap();
+    assert_eq!(hand_out(&tenant()).await.unwrap().sealed_pin, sealed());
+    assert_eq!(world.logged("done application.sealed-pin sakura/shikaku-1/eligibility").await, 1);
+    let midori = "midori".parse().unwrap();
+    assert!(matches!(hand_out(&midori).await, Err(AskError::NotFound(_))));
+    let stranger = keep_pin(&world.ledger, &midori, &slot(), &KeepPin { sealed_pin: sealed(), replace: true }, "person:x", world.now).await;
+    assert!(matches!(stranger, Err(AskError::NotFound(_))), "{stranger:?}");
+    assert!(matches!(keep(&world, &sealed(), true).await, Err(AskError::NotFound(_))), "what is closed takes no other");
 }

@@ -14,7 +14,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use tegata_api::v1::account::{Account, AccountDetail, SlotDetail};
-use tegata_api::v1::application::{Application, RecordApplication};
+use tegata_api::v1::application::{Application, KeepPin, RecordApplication, SealedPin};
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::fleet::{
     Action, ApplyRequest, Certificate, Clinic, CodeAnswer, CodeRequest, Device, DeviceDetail, DocumentInForce, Documents, Preview,
@@ -70,6 +70,8 @@ pub fn routes() -> Vec<Route> {
         get(Person, "/v1/tenants/{tenant}/applications", list_applications),
         post(Person, "/v1/tenants/{tenant}/applications", record_application),
         post(Person, "/v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/close", close_application),
+        post(Person, "/v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/pin", keep_pin),
+        post(Person, "/v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/sealed-pin", sealed_pin),
         get(Person, "/v1/tenants/{tenant}/audit", audit),
     ]
 }
@@ -370,6 +372,20 @@ async fn close_application(
 ) -> Result<StatusCode, Refusal> {
     applications::close(&ledger, &bells, &caller.tenant, &caller.slot()?, &caller.actor, clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn keep_pin(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    Body(asked): Body<KeepPin>,
+) -> Result<StatusCode, Refusal> {
+    applications::keep_pin(&ledger, &caller.tenant, &caller.slot()?, &asked, &caller.actor, clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn sealed_pin(caller: Caller, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<Json<SealedPin>, Refusal> {
+    Ok(Json(applications::sealed_pin(&ledger, &caller.tenant, &caller.slot()?, &caller.actor, clock.now()).await?))
 }
 
 #[derive(Deserialize)]

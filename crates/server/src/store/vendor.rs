@@ -52,6 +52,8 @@ pub struct ApplicationRow {
     pub request_id: String,
     /// The reference ID, sealed: an armored age file that the server cannot open.
     pub sealed_reference: String,
+    /// The PIN that was made for its download, sealed likewise.
+    pub sealed_pin: Option<String>,
     /// When it was recorded.
     pub recorded_at: Timestamp,
     /// By whom.

@@ -122,17 +122,16 @@ fn a_letter_about_what_happens_by_itself_asks_nobody_for_anything() {
     expect!["[For information] さくら内科クリニック: 1 certificate about to expire"].assert_eq(&english.subject);
 }
 
+fn applied() -> Item {
+    let (kind, subject, issuer) = ("application".into(), "A1234-56".into(), "obn".into());
+    Item { kind, subject, issuer, ..item("sakura/shikaku-1/eligibility", Acts::Person, None) }
+}
+
 #[test]
 fn a_letter_tells_apart_what_was_applied_for_and_what_others_installed() {
-    let applied = Item {
-        kind: "application".into(),
-        subject: "A1234-56".into(),
-        issuer: "obn".into(),
-        ..item("sakura/shikaku-1/eligibility", Acts::Person, None)
-    };
-    let lapsed = Item { rung: "expired".into(), days_left: -1, slot: "sakura/shikaku-2/eligibility".into(), ..applied.clone() };
+    let lapsed = Item { rung: "expired".into(), days_left: -1, slot: "sakura/shikaku-2/eligibility".into(), ..applied() };
     let found = Item { kind: "found".into(), issuer: "CN=Intermediate CA".into(), ..item("sakura/pc-2", Acts::Person, None) };
-    let written = write(&bulletin(vec![applied.clone(), lapsed, found]), Language::Both).unwrap();
+    let written = write(&bulletin(vec![applied(), lapsed, found]), Language::Both).unwrap();
     expect![[r#"
         【要対応】さくら内科クリニック: 期限の近い証明書 1 件、期限の近い申請 2 件 / [Action needed] さくら内科クリニック: 1 certificate and 2 applications about to expire
         ====
@@ -190,7 +189,7 @@ fn a_letter_tells_apart_what_was_applied_for_and_what_others_installed() {
 
         This letter was sent by Tegata. Nothing is told twice.
     "#]].assert_eq(&format!("{}\n====\n{}", written.subject, written.text));
-    let alone = write(&bulletin(vec![applied]), Language::Both).unwrap();
+    let alone = write(&bulletin(vec![applied()]), Language::Both).unwrap();
     expect!["【要対応】さくら内科クリニック: 期限の近い申請 1 件 / [Action needed] さくら内科クリニック: 1 application about to expire"]
         .assert_eq(&alone.subject);
 }

@@ -21,7 +21,7 @@ use crate::issuers::authorities::Authorities;
 fn body() -> serde_json::Value {
     json!({
         "files": [], "kind": "typed", "note": "", "sha256": "00".repeat(32), "size": 1, "name": "client.pfx",
-        "applied": "2026-10-01", "requestId": "1", "sealedReference": "", "url": "https://hooks.example.jp/",
+        "applied": "2026-10-01", "requestId": "1", "sealedReference": "", "sealedPin": "", "url": "https://hooks.example.jp/",
         "handle": "AAAAAA", "secret": "000000", "csr": "", "facts": {},
         "slot": "nowhere/nothing/karte", "chain": "", "fileName": "client.pfx", "file": { "sha256": "00".repeat(32), "size": 1 },
         "sealed": "", "recipients": [], "fingerprint": "00000000", "answer": "", "signature": "",
@@ -95,6 +95,8 @@ fn the_routes_are_those_of_the_wire() {
         Person GET /v1/tenants/{tenant}/applications
         Person POST /v1/tenants/{tenant}/applications
         Person POST /v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/close
+        Person POST /v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/pin
+        Person POST /v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/sealed-pin
         Person GET /v1/tenants/{tenant}/audit
         Person POST /v1/tenants/{tenant}/bundles/recipients
         Person POST /v1/tenants/{tenant}/bundles/tries
@@ -156,7 +158,7 @@ async fn f4_another_tenants_objects_answer_like_made_up_ones_on_every_route() {
             assert_eq!(unknown, foreign, "{}", route.path);
         }
     }
-    assert_eq!(with_objects, 11, "every route that names an object");
+    assert_eq!(with_objects, 13, "every route that names an object");
     // Nothing of all this has touched the other tenant.
     assert!(world.records("aozora", "certificate.revoke").await.is_empty());
     pc.client.post::<_, ReportAnswer>("/v1/agent/report", &Report::default()).await.unwrap();

@@ -22,11 +22,12 @@ pub(super) fn tries(tenant: &TenantName, slot: &SlotId, file: &Sha256) -> Statem
 }
 
 pub(super) async fn record(db: &mut SqliteConnection, row: &ApplicationRow) -> Applied {
-    let record = "INSERT INTO applications (tenant, clinic, home, device, profile, applied_at, request_id, reference, recorded_at,
-            recorded_by, closed_at, closed_because)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let record = "INSERT INTO applications (tenant, clinic, home, device, profile, applied_at, request_id, reference, pin,
+            recorded_at, recorded_by, closed_at, closed_because)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let record = bind_slot(query(record), &row.tenant, &row.slot).bind(row.applied_at.unix()).bind(&row.request_id[..]);
-    let record = record.bind(&row.sealed_reference[..]).bind(row.recorded_at.unix()).bind(&row.recorded_by[..]);
+    let record =
+        record.bind(&row.sealed_reference[..]).bind(row.sealed_pin.as_deref()).bind(row.recorded_at.unix()).bind(&row.recorded_by[..]);
     let (at, because) = row.closed.unzip();
     record.bind(at.map(Timestamp::unix)).bind(because.map(words::closed)).execute(db).await?;
     Ok(())
@@ -37,6 +38,13 @@ pub(super) async fn close(db: &mut SqliteConnection, tenant: &TenantName, slot: 
         WHERE tenant = $1 AND clinic = $2 AND home = $3 AND device = $4 AND profile = $5 AND closed_at IS NULL";
     bind_slot(query(close), tenant, slot).bind(at.unix()).bind(words::closed(because)).execute(db).await?;
     Ok(())
+}
+
+pub(super) async fn keep_pin(db: &mut SqliteConnection, tenant: &TenantName, slot: &SlotId, sealed: &str, replace: bool) -> Applied {
+    let keep = "UPDATE applications SET pin = $6
+        WHERE tenant = $1 AND clinic = $2 AND home = $3 AND device = $4 AND profile = $5 AND closed_at IS NULL AND (pin IS NULL OR $7)";
+    let keep = bind_slot(query(keep), tenant, slot).bind(sealed.to_owned()).bind(replace);
+    guard(keep.execute(db).await?, "the application has a PIN already, or is closed")
 }
 
 pub(super) async fn spend_pin_try(db: &mut SqliteConnection, tenant: &TenantName, slot: &SlotId, file: &Sha256, below: u32) -> Applied {
@@ -63,6 +71,7 @@ impl Columns {
             applied_at: self.moment("applied_at")?,
             request_id: self.raw("request_id")?,
             sealed_reference: self.raw("reference")?,
+            sealed_pin: self.raw("pin")?,
             recorded_at: self.moment("recorded_at")?,
             recorded_by: self.raw("recorded_by")?,
             closed: closed_at.zip(because),

@@ -96,6 +96,7 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
 
         Change::RecordApplication(row) => applications::record(db, row).await,
         Change::CloseApplication { tenant, slot, because, at } => applications::close(db, tenant, slot, *because, *at).await,
+        Change::KeepPin { tenant, slot, sealed, replace } => applications::keep_pin(db, tenant, slot, sealed, *replace).await,
         Change::SpendPinTry { tenant, slot, file, below } => applications::spend_pin_try(db, tenant, slot, file, *below).await,
         Change::ForgetPinTries { tenant, slot, file } => applications::forget_pin_tries(db, tenant, slot, file).await,
 
