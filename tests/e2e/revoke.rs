@@ -24,7 +24,7 @@ fn what_is_shown_is_not_done_and_what_is_done_was_shown() -> Result<()> {
     let all: Blast = shown_as_json(&world, &issuer)?;
     ensure!((all.certificates, all.cut_off) == (3, 3), "{all:?}");
     let done: RevokedMany = world.ask(of("sakura/pc-1").into_iter().chain(["--yes"]))?;
-    ensure!(done == RevokedMany { revoked: 1, replacing: 0 }, "{done:?}");
+    ensure!(done == RevokedMany { revoked: 1, replacing: 0, left: 0 }, "{done:?}");
     let late = world.cli(issuer.into_iter().chain(["--yes", "--expect", &all.digest]))?;
     ensure!(late.status.code() == Some(1), "the set has changed: {late:?}");
     let revoked: Vec<Certificate> = certificates(&world)?.into_iter().filter(|one| one.state == "revoked").collect();
@@ -46,7 +46,7 @@ fn r3_everything_of_an_issuer_is_replaced_and_nobody_is_locked_out() -> Result<(
     let blast: Blast = shown_as_json(&world, &command)?;
     ensure!(blast.certificates == 3, "{blast:?}");
     let done: RevokedMany = world.ask(command.into_iter().chain(["--yes", "--expect", &blast.digest]))?;
-    ensure!(done == RevokedMany { revoked: 0, replacing: 3 }, "{done:?}");
+    ensure!(done == RevokedMany { revoked: 0, replacing: 3, left: 0 }, "{done:?}");
     wait_for(PATIENCE, "every certificate to be replaced and revoked", || {
         let now = certificates(&world)?;
         // At no moment has a PC lost its old one before its new one was proven.

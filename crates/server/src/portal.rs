@@ -28,6 +28,7 @@ use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::issuers::authorities::{Authorities, AuthorityError};
 use crate::issuers::publication::Publication;
+use crate::issuers::shards::Shards;
 use crate::mail::Mailer;
 use crate::policy::PolicyError;
 use crate::portal::account::Candidate;
@@ -141,6 +142,8 @@ pub struct Desk {
     pub address: Arc<str>,
     /// Where revocation data is published, as certificates name it.
     pub publication: Publication,
+    /// Counts certificates into shards: the same as for devices.
+    pub shards: Arc<Shards>,
     /// Mails codes.
     pub mailer: Option<Mailer>,
     /// What codes and cookies are digested under.

@@ -15,7 +15,8 @@ use tegata_pki::key::sha256;
 use crate::asks::AskError;
 use crate::audit::Ledger;
 use crate::bells::Bells;
-use crate::store::revocation::{Selected, Selection};
+use crate::portal;
+use crate::store::revocation::{Holder, Selected, Selection};
 use crate::store::{Batch, Change, NewRecord, StoreError};
 use crate::words;
 
@@ -38,7 +39,7 @@ pub async fn preview(ledger: &Ledger, tenant: &TenantName, said: &Said, now: Tim
     let cut_off = ledger.store().cut_off(tenant, &selection, now).await?;
     let mut clinics: BTreeMap<&ClinicName, u64> = BTreeMap::new();
     for one in &meant {
-        *clinics.entry(&one.slot.clinic).or_default() += 1;
+        *clinics.entry(one.holder.clinic()).or_default() += 1;
     }
     let devices: BTreeSet<(&ClinicName, &DeviceId)> = cut_off.iter().map(|slot| (&slot.clinic, &slot.device)).collect();
     let in_clinic = |clinic: &ClinicName| devices.iter().filter(|(other, _)| *other == clinic).count() as u64;
@@ -52,6 +53,7 @@ pub async fn preview(ledger: &Ledger, tenant: &TenantName, said: &Said, now: Tim
         certificates: meant.len() as u64,
         digest: digest(&meant),
         cut_off: distinct.len() as u64,
+        from_portal: meant.iter().filter(|one| matches!(one.holder, Holder::Account(_))).count() as u64,
         clinics: clinics.iter().map(blast).collect(),
     })
 }
@@ -82,9 +84,10 @@ pub async fn carry_out(
         let batch = wish.insist(some).await?;
         done.revoked += batch.revoked;
         done.replacing += batch.replacing;
+        done.left += batch.left;
         bells.ring_turn();
     }
-    wish.announce(Stage::Done, json!({ "revoked": done.revoked, "replacing": done.replacing })).await?;
+    wish.announce(Stage::Done, json!({ "revoked": done.revoked, "replacing": done.replacing, "left": done.left })).await?;
     Ok(done)
 }
 
@@ -96,8 +99,9 @@ fn digest(meant: &[Selected]) -> String {
 
 async fn meant(ledger: &Ledger, tenant: &TenantName, selection: &Selection, now: Timestamp) -> Result<Vec<Selected>, AskError> {
     for serial in selection.serials.iter().flatten() {
-        let found = ledger.store().certificate(serial).await?;
-        found.filter(|row| row.tenant == *tenant).ok_or(AskError::NotFound("certificate"))?;
+        let on_device = ledger.store().certificate(serial).await?.map(|row| row.tenant);
+        let from_portal = ledger.store().portal_certificate(serial).await?.map(|row| row.draft.account.tenant);
+        on_device.or(from_portal).filter(|owner| owner == tenant).ok_or(AskError::NotFound("certificate"))?;
     }
     let meant = ledger.store().selected(tenant, selection, now, MEANT_MAX + 1).await?;
     if meant.len() > MEANT_MAX as usize {
@@ -168,17 +172,23 @@ impl Wish<'_> {
     }
 
     async fn attempt(&self, some: &[Selected]) -> Result<RevokedMany, StoreError> {
-        let waits = |one: &&Selected| self.said.mode == Mode::Replace && one.is_present && !one.is_replaced;
-        let (later, at_once): (Vec<&Selected>, Vec<&Selected>) = some.iter().partition(waits);
+        let (mut at_once, mut later, mut left) = (vec![], vec![], 0);
+        for one in some {
+            match &one.holder {
+                _ if self.said.mode == Mode::Now || one.is_replaced || !one.is_present => at_once.push(one),
+                Holder::Slot(slot) => later.push((one, slot)),
+                Holder::Account(_) => left += 1,
+            }
+        }
         let mut batch = Batch::default();
         self.revoke(&at_once, &mut batch);
         self.replace(&later, &mut batch);
-        let clinics: BTreeSet<&ClinicName> = some.iter().map(|one| &one.slot.clinic).collect();
+        let clinics: BTreeSet<&ClinicName> = some.iter().map(|one| one.holder.clinic()).collect();
         batch.changes.extend(clinics.into_iter().map(|clinic| self.nudge(clinic.clone())));
         if !batch.records.is_empty() {
             self.ledger.record((), batch).await?;
         }
-        Ok(RevokedMany { revoked: at_once.len() as u64, replacing: later.len() as u64 })
+        Ok(RevokedMany { revoked: at_once.len() as u64, replacing: later.len() as u64, left })
     }
 
     /// Revocation lists are made from the database: once it is there, it is done.
@@ -186,25 +196,32 @@ impl Wish<'_> {
         for one in some {
             let details = json!({ "serial": one.serial.to_string(), "because": "asked", "reason": words::cause(self.cause),
                 "note": self.said.note, "digest": self.said.digest });
-            let records = [Stage::Intended, Stage::Done].map(|stage| self.record(stage, "certificate.revoke", &one.slot, details.clone()));
-            batch.records.extend(records);
+            let (action, object) = match &one.holder {
+                Holder::Slot(slot) => ("certificate.revoke", slot.to_string()),
+                Holder::Account(account) => ("portal.revoke", portal::object(account)),
+            };
+            batch.records.extend([Stage::Intended, Stage::Done].map(|stage| self.record(stage, action, &object, details.clone())));
         }
         if !some.is_empty() {
-            batch.changes.push(Change::RevokeAll { serials: serials(some), at: self.now, because: self.cause });
+            batch.changes.push(Change::RevokeAll {
+                serials: some.iter().map(|one| one.serial).collect(),
+                at: self.now,
+                because: self.cause,
+            });
         }
     }
 
     /// Make before break: a renewal is asked for, and its proof revokes what it replaces.
-    fn replace(&self, some: &[&Selected], batch: &mut Batch) {
-        for one in some {
+    fn replace(&self, some: &[(&Selected, &SlotId)], batch: &mut Batch) {
+        for (one, slot) in some {
             let details = json!({ "serial": one.serial.to_string(), "thenRevoked": words::cause(self.cause), "note": self.said.note,
                 "digest": self.said.digest });
-            batch.records.push(self.record(Stage::Intended, "certificate.renew", &one.slot, details));
+            batch.records.push(self.record(Stage::Intended, "certificate.renew", slot, details));
         }
         if !some.is_empty() {
-            batch.changes.push(Change::Condemn { serials: serials(some), because: self.cause });
+            batch.changes.push(Change::Condemn { serials: some.iter().map(|(one, _)| one.serial).collect(), because: self.cause });
         }
-        let slots: BTreeSet<&SlotId> = some.iter().map(|one| &one.slot).collect();
+        let slots: BTreeSet<&SlotId> = some.iter().map(|(_, slot)| *slot).collect();
         let ask = |slot: &SlotId| Change::AskRenewal { tenant: self.tenant.clone(), slot: slot.clone() };
         batch.changes.extend(slots.into_iter().map(ask));
     }
@@ -217,10 +234,6 @@ impl Wish<'_> {
         let (tenant, actor, object) = (self.tenant.clone(), self.actor.to_owned(), object.to_string());
         NewRecord { tenant, at: self.now, stage, actor, action, object, details }
     }
-}
-
-fn serials(some: &[&Selected]) -> Vec<Serial> {
-    some.iter().map(|one| one.serial).collect()
 }
 
 #[cfg(test)]

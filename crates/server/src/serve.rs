@@ -250,6 +250,7 @@ impl Base {
             authorities,
             address: address.into(),
             publication: Publication::at(published_at),
+            shards: Arc::default(),
             mailer: self.mailer.clone(),
             key: key.into(),
             tasks: self.running.tasks.clone(),
@@ -275,7 +276,7 @@ impl Base {
             clock: clock.clone(),
             authorities: authorities.clone(),
             publication: publication.clone(),
-            shards: Arc::default(),
+            shards: desk.shards.clone(),
         };
         let lists = Lists::new(ledger.clone(), clock.clone(), authorities.clone(), publication).into();
         let responders = Responders::new(ledger.clone(), clock.clone(), authorities.clone()).into();

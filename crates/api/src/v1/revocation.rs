@@ -43,7 +43,8 @@ impl From<Cause> for revocation::Cause {
     }
 }
 
-/// Which certificates are meant: those to which everything that is said applies. Only such as are neither revoked nor over.
+/// Which certificates are meant: those to which everything that is said applies. Only such as are neither revoked nor over. What was
+/// fetched from a portal has neither device nor profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Selection {
@@ -80,6 +81,9 @@ pub struct Blast {
     pub digest: String,
     /// How many devices sign in with one of them to a system that they could not sign in to any more.
     pub cut_off: u64,
+    /// How many of the certificates were fetched from a portal: onto PCs without an agent, which are in no count.
+    #[serde(default)]
+    pub from_portal: u64,
     /// The same for each clinic, by name.
     pub clinics: Vec<ClinicBlast>,
 }
@@ -123,7 +127,7 @@ pub enum Mode {
     #[default]
     Now,
     /// Each is replaced first, and revoked as soon as its successor is proven. One that has such a successor, or that is not on its
-    /// device any more, is revoked at once.
+    /// device any more, is revoked at once. One from a portal is renewed by nobody but its holder: it stays until it is followed.
     Replace,
 }
 
@@ -135,4 +139,7 @@ pub struct RevokedMany {
     pub revoked: u64,
     /// Certificates that are being replaced, and revoked after that.
     pub replacing: u64,
+    /// Certificates from a portal that nothing follows: they stay.
+    #[serde(default)]
+    pub left: u64,
 }

@@ -416,6 +416,17 @@ mod quotas {
         );
     }
 
+    #[test]
+    fn an_order_that_this_plan_takes_back_takes_no_seat() {
+        check(
+            Scene::of(&["d1", "d2"]).ordered("d1", template()).quota(1, None).not_wanted("d1"),
+            expect![[r#"
+            cancel the order for sakura/d1/karte (Unwanted)
+            issue sakura/d2/karte (Missing)
+        "#]],
+        );
+    }
+
     /// What a slot needs goes to those that have a certificate first, to those that never had one last.
     #[test]
     fn a_due_renewal_never_starves_behind_a_new_slot() {

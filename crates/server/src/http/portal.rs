@@ -316,3 +316,50 @@ fn attachment(bytes: Vec<u8>, kind: &'static str, name: &str) -> Response {
     let disposition = format!("attachment; filename=\"{name}\"");
     bare(([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, disposition)], bytes).into_response(), "no-store")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::http::StatusCode;
+    use axum::http::header::RETRY_AFTER;
+    use tegata_pki::key::Seal;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::issuers::authorities::Authorities;
+    use crate::issuers::publication::Publication;
+    use crate::portal::PortalKey;
+    use crate::pretend::World;
+
+    fn desk(world: &World) -> Desk {
+        let (seal, clock) = (Seal::generate(), Clock::fixed(world.now));
+        Desk {
+            ledger: world.ledger.clone(),
+            bells: world.bells.clone(),
+            clock: clock.clone(),
+            key: PortalKey::of(&seal).into(),
+            authorities: Arc::new(Authorities::new(world.ledger.clone(), clock, seal)),
+            address: "https://tegata.example.jp".into(),
+            publication: Publication::at("https://tegata.example.jp"),
+            shards: Arc::default(),
+            mailer: None,
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// ORCAMO's clients try again after 503, and give up after 403: a server that stops must not say the latter.
+    #[tokio::test]
+    async fn a_server_that_stops_is_under_maintenance_and_denies_nobody() {
+        let world = World::new().await;
+        let stopping = CancellationToken::new();
+        let ask = async || renew_shown(State(desk(&world)), State(stopping.clone()), Shown(None)).await;
+        assert_eq!(ask().await.status(), StatusCode::FORBIDDEN);
+        stopping.cancel();
+        let answer = ask().await;
+        assert!(answer.status() == StatusCode::SERVICE_UNAVAILABLE && answer.headers()[RETRY_AFTER] == "60", "{answer:?}");
+        let text = axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap();
+        assert!(text.starts_with(b"MAINTENANCE\n") && !text.is_ascii(), "in Japanese too: {text:?}");
+    }
+}

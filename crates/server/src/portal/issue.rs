@@ -18,6 +18,7 @@ use crate::issuers::authorities::Issuing;
 use crate::issuers::publication::Part;
 use crate::issuers::signer::{Validity, intent};
 use crate::store::portal::{AccountId, MEMO_TAKEN, NO_ROOM, PortalChange, PortalDraft, PortalIssued};
+use crate::store::revocation::Shard;
 use crate::store::{Batch, Change, StoreError};
 
 /// How often a number is drawn again when somebody else was faster.
@@ -112,7 +113,8 @@ impl Desk {
             None => self.ledger.store().portal_next(place.tenant(), &place.issuer).await?,
         };
         let names = place.portal().names(place.tenant(), place.clinic(), wanted.label.as_deref(), n);
-        let draft = self.draft(place, account, wanted, key, &issuing, &names, n)?;
+        let shard = self.shards.next(&self.ledger, &self.publication, place.tenant(), &place.issuer).await?;
+        let draft = self.draft(place, account, wanted, key, &issuing, &names, (n, shard))?;
         let tbs = Tbs { bytes: draft.tbs.clone() };
         let mut details = intent(draft.serial, &tbs, &draft.public_key);
         details["memo"] = draft.memo.clone().into();
@@ -139,7 +141,7 @@ impl Desk {
         key: &PrivateKey,
         issuing: &Issuing,
         names: &Names,
-        n: u64,
+        (n, shard): (u64, Shard),
     ) -> Result<PortalDraft, PortalError> {
         let (now, serial) = (self.clock.now(), new_serial());
         let validity = Validity::from_now(now, place.portal().validity);
@@ -147,7 +149,7 @@ impl Desk {
             common_name: names.common_name.clone(),
             organization: names.organization.clone(),
             unique: serial.to_string(),
-            crl_url: Some(self.publication.list(place.tenant(), &place.issuer, Part::Whole)),
+            crl_url: Some(self.publication.list(place.tenant(), &place.issuer, Part::Shard(shard))),
             ocsp_url: Some(self.publication.ocsp(place.tenant(), &place.issuer)),
         };
         let public_key = key.public_key();
@@ -156,6 +158,7 @@ impl Desk {
             serial,
             account: account.clone(),
             issuer: place.issuer.clone(),
+            shard,
             n,
             common_name: names.common_name.clone(),
             organization: names.organization.clone(),

@@ -54,7 +54,7 @@ async fn r3_what_was_shown_is_done_and_nothing_else() {
     assert_eq!(all.clinics, [ClinicBlast { clinic: "sakura".into(), certificates: 3, cut_off: 3 }]);
     assert_ne!(few.digest, all.digest);
     let log = world.log().await;
-    assert_eq!(carry(&world, one.clone(), few.digest, Mode::Now).await.unwrap(), RevokedMany { revoked: 1, replacing: 0 });
+    assert_eq!(carry(&world, one.clone(), few.digest, Mode::Now).await.unwrap(), RevokedMany { revoked: 1, replacing: 0, left: 0 });
     assert_eq!(cause(&world, &rows[0].serial).await, Some(Cause::KeyCompromise));
     for row in &rows[1..] {
         assert_eq!(cause(&world, &row.serial).await, None);
@@ -86,7 +86,7 @@ async fn r3_replaced_is_revoked_only_when_its_successor_is_proven() {
     let (world, mut pcs, rows) = three().await;
     let digest = shown(&world, &of_issuer()).await.digest;
     let done = carry(&world, of_issuer(), digest, Mode::Replace).await.unwrap();
-    assert_eq!(done, RevokedMany { revoked: 0, replacing: 3 });
+    assert_eq!(done, RevokedMany { revoked: 0, replacing: 3, left: 0 });
     world.settle().await;
     let next = world.issue(SLOT).await;
     world.tell(&mut pcs[0], vec![installed(&next)]).await;
@@ -125,7 +125,7 @@ async fn r3_what_has_a_successor_or_is_gone_is_revoked_at_once() {
     let blast = shown(&world, &selection).await;
     assert_eq!((blast.certificates, blast.cut_off), (3, 1), "only the third PC depends on one of them");
     let done = carry(&world, selection, blast.digest, Mode::Replace).await.unwrap();
-    assert_eq!(done, RevokedMany { revoked: 2, replacing: 1 });
+    assert_eq!(done, RevokedMany { revoked: 2, replacing: 1, left: 0 });
     assert_eq!(cause(&world, &rows[2].serial).await, None);
 }
 

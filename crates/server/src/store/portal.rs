@@ -6,6 +6,7 @@ use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
 use super::StoreError;
+use super::revocation::Shard;
 
 /// Why a draft was not kept: the memo belongs to another living certificate of the account.
 pub const MEMO_TAKEN: &str = "the memo is in use";
@@ -68,6 +69,8 @@ pub struct PortalDraft {
     pub account: AccountId,
     /// Who signs.
     pub issuer: IssuerName,
+    /// Whose revocation list it names. 0 for what was issued before the portal had shards.
+    pub shard: Shard,
     /// Which of the issuer's certificates it is.
     pub n: u64,
     /// Subject CN.

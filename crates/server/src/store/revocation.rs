@@ -1,8 +1,10 @@
 //! What the database is asked about revocation: shards, lists, verdicts, and which certificates a wish is about.
 
-use tegata_core::name::{AccountName, DeviceId, IssuerName, ProfileName, Serial, SlotId};
+use tegata_core::name::{AccountName, ClinicName, DeviceId, IssuerName, ProfileName, Serial, SlotId};
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
+
+use super::portal::AccountId;
 
 /// A part of an issuer's certificates: those that were drafted one after the other and share a revocation list.
 ///
@@ -71,10 +73,29 @@ impl Selection {
 pub struct Selected {
     /// Its serial number.
     pub serial: Serial,
-    /// Where it was issued into.
-    pub slot: SlotId,
-    /// Whether it is still on its device, as far as is known.
+    /// Who has it.
+    pub holder: Holder,
+    /// Whether it is still on its device, as far as is known. Where a file from the portal lies, nobody knows.
     pub is_present: bool,
-    /// Whether a newer one in its slot is proven, works, and is not meant.
+    /// Whether a newer one in its slot is proven, works, and is not meant; or follows it at the portal.
     pub is_replaced: bool,
+}
+
+/// Who has a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A device, in this slot.
+    Slot(SlotId),
+    /// Whoever fetched it from the portal under this account.
+    Account(AccountId),
+}
+
+impl Holder {
+    /// Its clinic.
+    pub fn clinic(&self) -> &ClinicName {
+        match self {
+            Self::Slot(slot) => &slot.clinic,
+            Self::Account(account) => &account.clinic,
+        }
+    }
 }

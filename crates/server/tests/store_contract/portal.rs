@@ -25,6 +25,7 @@ fn draft(number: u8, memo: &str) -> PortalDraft {
         serial: serial(number),
         account: account("tanaka"),
         issuer: "portal".parse().unwrap(),
+        shard: 1,
         n: number.into(),
         common_name: format!("client{number}"),
         organization: "u1".into(),

@@ -182,6 +182,12 @@ fn told(done: &RevokedMany) -> String {
             certificates(done.replacing)
         ));
     }
+    if done.left > 0 {
+        told.push_str(&format!(
+            "\n{} from a portal stayed: their holders have to renew them there first. Then say this again, or say it without --replace.",
+            certificates(done.left)
+        ));
+    }
     told
 }
 
@@ -201,8 +207,12 @@ fn shown(blast: &Blast, replace: bool, look: &Look) -> String {
     } else {
         format!("{} would be revoked; {} could no longer sign in.", certificates(blast.certificates), pcs(blast.cut_off))
     };
+    let portal = match blast.from_portal {
+        0 => String::new(),
+        some => format!("\n{} came from a portal; PCs without an agent that use them are not counted.", certificates(some)),
+    };
     format!(
-        "{}\n\n{effect}\nNothing was done. To do exactly this, say the same again with --yes --expect {}",
+        "{}\n\n{effect}{portal}\nNothing was done. To do exactly this, say the same again with --yes --expect {}",
         table.or("").trim_end(),
         blast.digest
     )
@@ -238,13 +248,14 @@ mod tests {
     fn what_would_go_is_said_by_clinic_and_how_to_do_exactly_that() {
         let clinic = |name: &str, certificates, cut_off| ClinicBlast { clinic: name.into(), certificates, cut_off };
         let clinics = vec![clinic("momiji-shonika", 1, 0), clinic("sakura-naika", 3, 2)];
-        let blast = Blast { certificates: 4, digest: "ab".repeat(4), cut_off: 2, clinics };
+        let blast = Blast { certificates: 4, digest: "ab".repeat(4), cut_off: 2, from_portal: 1, clinics };
         expect![[r#"
             CLINIC          CERTIFICATES  PCS THAT DEPEND ON THEM
             momiji-shonika  1             0
             sakura-naika    3             2
 
             4 certificates would be revoked; 2 PCs could no longer sign in.
+            1 certificate came from a portal; PCs without an agent that use them are not counted.
             Nothing was done. To do exactly this, say the same again with --yes --expect abababab
         "#]]
         .assert_eq(&format!("{}\n", trimmed(&shown(&blast, false, &output::test_look()))));

@@ -5,4 +5,5 @@ mod files;
 mod flow;
 mod refused;
 mod renewal;
+mod revocation;
 mod staff;

@@ -193,13 +193,13 @@ pub async fn hold(world: &World, pc: &Pc) -> Connection {
 }
 
 #[derive(Debug, PartialEq)]
-struct List {
+pub struct List {
     number: u128,
     next_update: i64,
-    serials: Vec<String>,
+    pub serials: Vec<String>,
 }
 
-async fn list(world: &World, path: &str) -> List {
+pub async fn list(world: &World, path: &str) -> List {
     let answer = fetch(world, path).await;
     assert_eq!(answer.status, 200);
     let (_, list) = CertificateRevocationList::from_der(&answer.body).unwrap();

@@ -101,19 +101,22 @@ fn code(row: &Columns) -> Result<PortalCodeRow, StoreError> {
     })
 }
 
-fn account(row: &Columns) -> Result<AccountId, StoreError> {
-    Ok(AccountId { tenant: row.tenant()?, clinic: row.clinic_name()?, account: row.text("account")? })
+impl Columns {
+    pub(super) fn account(&self) -> Result<AccountId, StoreError> {
+        Ok(AccountId { tenant: self.tenant()?, clinic: self.clinic_name()?, account: self.text("account")? })
+    }
 }
 
 fn session(row: &Columns) -> Result<PortalSessionRow, StoreError> {
-    Ok(PortalSessionRow { digest: row.sha256("digest")?, account: account(row)?, expires_at: row.moment("expires_at")? })
+    Ok(PortalSessionRow { digest: row.sha256("digest")?, account: row.account()?, expires_at: row.moment("expires_at")? })
 }
 
 fn draft(row: &Columns) -> Result<PortalDraft, StoreError> {
     Ok(PortalDraft {
         serial: Serial(row.bytes("serial")?),
-        account: account(row)?,
+        account: row.account()?,
         issuer: row.text("issuer")?,
+        shard: row.shard()?,
         n: row.count("n")?,
         common_name: row.raw("common_name")?,
         organization: row.raw("organization")?,
@@ -256,10 +259,11 @@ async fn insert_draft(db: &mut SqliteConnection, draft: &PortalDraft) -> Applied
             return Err(Refusal::Conflict("there is no such certificate, or it is revoked"));
         }
     }
-    let put = "INSERT INTO portal_certificates (tenant, clinic, account, serial, issuer, n, common_name, organization, memo, label,
+    let put = "INSERT INTO portal_certificates (tenant, clinic, account, serial, issuer, shard, n, common_name, organization, memo, label,
             remarks, file_name, public_key, tbs, not_after, applied_at, replaces)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let put = of_account(query(put), &draft.account).bind(draft.serial.0.to_vec()).bind(draft.issuer.to_string()).bind(number(draft.n));
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let put = of_account(query(put), &draft.account).bind(draft.serial.0.to_vec()).bind(draft.issuer.to_string());
+    let put = put.bind(draft.shard).bind(number(draft.n));
     let put = put.bind(draft.common_name.clone()).bind(draft.organization.clone()).bind(draft.memo.clone()).bind(draft.label.clone());
     let put = put.bind(draft.remarks.clone()).bind(draft.file_name.clone()).bind(draft.public_key.0.to_vec()).bind(draft.tbs.clone());
     let put = put.bind(draft.not_after.unix()).bind(draft.applied_at.unix()).bind(draft.replaces.map(|serial| serial.0.to_vec()));

@@ -10,7 +10,7 @@ use super::changes::{Applied, Refusal};
 use super::rows::Columns;
 use super::{Statement, all, hex, one};
 use crate::store::StoreError;
-use crate::store::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
+use crate::store::revocation::{Holder, RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 use crate::words;
 
 fn of(sql: &'static str, tenant: &TenantName, issuer: &IssuerName) -> Statement {
@@ -89,7 +89,12 @@ pub(super) async fn sample(
 const SAMPLE: &str = "SELECT serial, der FROM certificates WHERE not_before <= ?4 AND not_after >= ?4 AND rowid IN (
         SELECT * FROM (SELECT rowid FROM certificates WHERE tenant = ?1 AND issuer = ?2 AND shard = ?3 ORDER BY rowid LIMIT ?5)
         UNION
-        SELECT * FROM (SELECT rowid FROM certificates WHERE tenant = ?1 AND issuer = ?2 AND shard = ?3 ORDER BY rowid DESC LIMIT ?5))";
+        SELECT * FROM (SELECT rowid FROM certificates WHERE tenant = ?1 AND issuer = ?2 AND shard = ?3 ORDER BY rowid DESC LIMIT ?5))
+    UNION ALL
+    SELECT serial, der FROM portal_certificates WHERE der IS NOT NULL AND issued_at <= ?4 AND not_after >= ?4 AND rowid IN (
+        SELECT * FROM (SELECT rowid FROM portal_certificates WHERE tenant = ?1 AND issuer = ?2 AND shard = ?3 ORDER BY rowid LIMIT ?5)
+        UNION
+        SELECT * FROM (SELECT rowid FROM portal_certificates WHERE tenant = ?1 AND issuer = ?2 AND shard = ?3 ORDER BY rowid DESC LIMIT ?5))";
 
 /// The conditions of a selection on the row called `alias`; its parameters are ?2 to ?9.
 macro_rules! meant {
@@ -112,6 +117,25 @@ macro_rules! meant {
             $alias,
             ".issuer = ?7)
             AND (?8 IS NULL OR ",
+            $alias,
+            ".issued_at >= ?8) AND (?9 IS NULL OR ",
+            $alias,
+            ".issued_at < ?9)"
+        )
+    };
+}
+
+/// The same for what the portal handed out: no device and no profile has it.
+macro_rules! meant_of_portal {
+    ($alias:literal) => {
+        concat!(
+            "?3 IS NULL AND ?4 IS NULL AND ?6 IS NULL AND (?2 IS NULL OR ",
+            $alias,
+            ".serial IN (SELECT unhex(value) FROM json_each(?2))) AND (?5 IS NULL OR ",
+            $alias,
+            ".account = ?5) AND (?7 IS NULL OR ",
+            $alias,
+            ".issuer = ?7) AND (?8 IS NULL OR ",
             $alias,
             ".issued_at >= ?8) AND (?9 IS NULL OR ",
             $alias,
@@ -155,6 +179,16 @@ const SELECTED: &str = concat!(
     meant!("c")
 );
 
+const SELECTED_OF_PORTAL: &str = concat!(
+    "SELECT c.serial, c.tenant, c.clinic, c.account,
+        EXISTS (SELECT 1 FROM portal_certificates AS o WHERE o.replaces = c.serial AND o.der IS NOT NULL AND o.revoked_at IS NULL
+            AND o.not_after >= ?10 AND NOT (",
+    meant_of_portal!("o"),
+    ")) AS is_replaced
+    FROM portal_certificates AS c WHERE c.tenant = ?1 AND c.der IS NOT NULL AND c.revoked_at IS NULL AND c.not_after >= ?10 AND ",
+    meant_of_portal!("c")
+);
+
 const CUT_OFF: &str = concat!(
     "SELECT c.clinic, c.home, c.device, c.profile FROM certificates AS c WHERE c.tenant = ?1 AND ",
     works!("c"),
@@ -182,10 +216,20 @@ fn narrowest(selection: &Selection) -> &'static str {
     }
 }
 
-fn select(sql: &'static str, tenant: &TenantName, selection: &Selection, now: Timestamp, limit: u32) -> Statement {
+fn narrowest_of_portal(selection: &Selection) -> &'static str {
+    if selection.serials.is_some() {
+        " AND c.serial IN (SELECT unhex(value) FROM json_each(?2))"
+    } else if selection.issuer.is_some() {
+        " AND c.issuer = ?7"
+    } else {
+        ""
+    }
+}
+
+fn select(sql: &str, narrowest: &str, tenant: &TenantName, selection: &Selection, now: Timestamp, limit: u32) -> Statement {
     let serials = selection.serials.as_ref().map(|serials| listed(serials));
     let (home, device) = selection.device.as_ref().map(|id| (id.clinic.to_string(), id.device.to_string())).unzip();
-    let sql = format!("{sql}{} ORDER BY c.rowid LIMIT ?11", narrowest(selection));
+    let sql = format!("{sql}{narrowest} ORDER BY c.rowid LIMIT ?11");
     let find = query(AssertSqlSafe(sql)).bind(tenant.to_string()).bind(serials);
     let find = find.bind(home).bind(device).bind(selection.account.as_ref().map(ToString::to_string));
     let find = find.bind(selection.profile.as_ref().map(ToString::to_string)).bind(selection.issuer.as_ref().map(ToString::to_string));
@@ -201,11 +245,22 @@ pub(super) async fn selected(
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<Selected>, StoreError> {
-    all(db, "certificates", select(SELECTED, tenant, selection, now, limit), |row| {
-        let (serial, slot) = (Serial(row.bytes("serial")?), row.slot()?);
-        Ok(Selected { serial, slot, is_present: row.flag("is_present")?, is_replaced: row.flag("is_replaced")? })
+    let selected = select(SELECTED, narrowest(selection), tenant, selection, now, limit);
+    let mut selected = all(db, "certificates", selected, |row| {
+        let (serial, holder) = (Serial(row.bytes("serial")?), Holder::Slot(row.slot()?));
+        Ok(Selected { serial, holder, is_present: row.flag("is_present")?, is_replaced: row.flag("is_replaced")? })
     })
-    .await
+    .await?;
+    let left = limit.saturating_sub(u32::try_from(selected.len()).unwrap_or(limit));
+    let of_portal = select(SELECTED_OF_PORTAL, narrowest_of_portal(selection), tenant, selection, now, left);
+    selected.extend(
+        all(db, "portal_certificates", of_portal, |row| {
+            let (serial, holder) = (Serial(row.bytes("serial")?), Holder::Account(row.account()?));
+            Ok(Selected { serial, holder, is_present: true, is_replaced: row.flag("is_replaced")? })
+        })
+        .await?,
+    );
+    Ok(selected)
 }
 
 /// The slots whose device signs in now, and could not without what is meant.
@@ -215,7 +270,7 @@ pub(super) async fn cut_off(
     selection: &Selection,
     now: Timestamp,
 ) -> Result<Vec<SlotId>, StoreError> {
-    all(db, "certificates", select(CUT_OFF, tenant, selection, now, u32::MAX), Columns::slot).await
+    all(db, "certificates", select(CUT_OFF, narrowest(selection), tenant, selection, now, u32::MAX), Columns::slot).await
 }
 
 /// The certificates that go with the proof of `by`: condemned, older, in the same slot, and not revoked yet.
@@ -236,10 +291,15 @@ pub(super) async fn begin_shard(db: &mut SqliteConnection, tenant: &TenantName, 
 
 /// Revokes all of these or none.
 pub(super) async fn revoke_all(db: &mut SqliteConnection, serials: &[Serial], at: Timestamp, because: Cause) -> Applied {
-    let revoke = "UPDATE certificates SET revoked_at = $2, revoked_because = $3
+    let of_devices = "UPDATE certificates SET revoked_at = $2, revoked_because = $3
         WHERE serial IN (SELECT unhex(value) FROM json_each($1)) AND revoked_at IS NULL";
-    let revoke = query(revoke).bind(listed(serials)).bind(at.unix()).bind(words::cause(because));
-    let done = revoke.execute(db).await?.rows_affected();
+    let of_portal = "UPDATE portal_certificates SET revoked_at = $2, revoked_because = $3
+        WHERE serial IN (SELECT unhex(value) FROM json_each($1)) AND revoked_at IS NULL AND der IS NOT NULL";
+    let mut done = 0;
+    for revoke in [of_devices, of_portal] {
+        let revoke = query(revoke).bind(listed(serials)).bind(at.unix()).bind(words::cause(because));
+        done += revoke.execute(&mut *db).await?.rows_affected();
+    }
     let refused = Refusal::Conflict("one of the certificates is not there, or is revoked");
     if done == serials.len() as u64 { Ok(()) } else { Err(refused) }
 }

@@ -163,6 +163,7 @@ async fn i3_an_intention_whose_key_is_gone_is_forgotten_at_the_next_start() {
         serial: tegata_core::name::Serial([0x41; 16]),
         account: account.clone(),
         issuer: "portal".parse().unwrap(),
+        shard: 1,
         n: 1,
         common_name: "client1".into(),
         organization: "uaozora".into(),
