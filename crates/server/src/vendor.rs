@@ -10,11 +10,12 @@ mod tries;
 
 use std::sync::Arc;
 
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 use tegata_api::v1::audit::Stage;
 use tegata_core::desire::desire;
 use tegata_core::fleet::DesiredSlot;
-use tegata_core::name::{ClinicId, OrderId, Serial, SlotId, TenantName};
+use tegata_core::name::{ClinicId, Label, OrderId, Serial, SlotId, TenantName};
 use tegata_core::plan::Reason;
 use tegata_core::policy::{ClinicNetwork, KeyOrigin, Tenant};
 use tegata_core::time::Timestamp;
@@ -34,6 +35,10 @@ use crate::store::{Bundle, CertificateRow, Change, Closed, DeviceRow, NewRecord,
 use crate::turn::announce::new_order_id;
 use crate::words;
 
+/// The largest sealed file that is kept, in bytes: a bundle of the largest size that is read, and its envelope.
+const SEALED_MAX: usize = 2 << 20;
+/// How an age file begins (age-encryption.org/v1, section "Header").
+const AGE: &[u8] = b"age-encryption.org/v1\n";
 /// How often something is tried when others change the same things at the same moment.
 const ATTEMPTS: u32 = 4;
 
@@ -225,6 +230,14 @@ fn opened(order: &OrderRow) -> Value {
 
 fn read_chain(pem: &str) -> Result<Vec<Certificate>, VendorError> {
     Ok(certificate::read_pem(pem)?)
+}
+
+/// Reads a sealed file. One in clear is refused, whoever sends it.
+fn read_sealed(sealed: &str, file_name: &str) -> Result<Bundle, VendorError> {
+    let sealed = BASE64.decode(sealed.as_bytes()).ok().filter(|sealed| sealed.starts_with(AGE) && sealed.len() <= SEALED_MAX);
+    let sealed = sealed.ok_or(VendorError::Malformed("the sealed file must be an age file of at most 2 MiB, in base64"))?;
+    let name: Label = file_name.parse().map_err(|_| VendorError::Malformed("the file name must be 1 to 64 readable characters"))?;
+    Ok(Bundle { file_name: name.to_string(), sealed })
 }
 
 fn read_slot(text: &str) -> Result<SlotId, VendorError> {

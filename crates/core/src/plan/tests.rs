@@ -495,6 +495,30 @@ mod quotas {
     }
 
     #[test]
+    fn who_waits_for_two_bounds_waits_for_the_later() {
+        let mut scene = Scene::of(&["d1"]).issued_ago("d1", [20 * DAY]).quota(1, Some(30 * DAY));
+        let longer = crate::policy::Quota { certificates: 1, per: Some(90 * DAY), counting: Default::default() };
+        scene.desired.quotas.values_mut().for_each(|quotas| quotas.push(longer));
+        check(
+            scene,
+            expect![[r#"
+            hold sakura/d1/karte (Missing): Quota until 2026-06-10T00:00:00Z
+        "#]],
+        );
+    }
+
+    #[test]
+    fn who_has_lost_a_certificate_comes_before_who_never_had_one() {
+        check(
+            Scene::of(&["d1", "d2"]).issued_ago("d2", [40 * DAY]).quota(1, None),
+            expect![[r#"
+            issue sakura/d2/karte (Missing)
+            hold sakura/d1/karte (Missing): Quota
+        "#]],
+        );
+    }
+
+    #[test]
     fn a_rolling_quota_counts_replacements_too_and_says_when_it_frees() {
         let scene = |limit| {
             let scene = Scene::of(&["d1", "d2"]).holds("d1", [proven(1)]).asked("d1").issued_ago("d1", [31 * DAY, 20 * DAY, 10 * DAY]);

@@ -2,26 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use data_encoding::BASE64;
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::vendor::{ImportAnswer, ImportRequest, Pin, Recipients};
-use tegata_core::name::{Label, Sha256, TenantName};
+use tegata_core::name::{Sha256, TenantName};
 use tegata_core::plan::Reason;
 use tegata_core::time::Timestamp;
 use tegata_pki::certificate::Certificate;
 
-use super::{Checked, Place, VendorError, details, insist, opened, read_chain, read_slot, taken_in};
+use super::{Checked, Place, VendorError, details, insist, opened, read_chain, read_sealed, read_slot, taken_in};
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::manifest;
 use crate::store::{Batch, Bundle, CertificateRow, Change, OrderRow, OrderState};
-
-/// The largest sealed file that is kept, in bytes: a bundle of the largest size that is read, and its envelope.
-const SEALED_MAX: usize = 2 << 20;
-
-/// How an age file begins (age-encryption.org/v1, section "Header").
-const AGE: &[u8] = b"age-encryption.org/v1\n";
 
 /// To whom a vendor's file for a slot is sealed.
 ///
@@ -51,7 +44,13 @@ pub async fn import(
     now: Timestamp,
 ) -> Result<ImportAnswer, VendorError> {
     let slot = read_slot(&request.slot)?;
-    let brought = Brought { chain: read_chain(&request.chain)?, bundle: sealed(request)?, installer: installer(request)?, actor, now };
+    let brought = Brought {
+        chain: read_chain(&request.chain)?,
+        bundle: read_sealed(&request.sealed, &request.file_name)?,
+        installer: installer(request)?,
+        actor,
+        now,
+    };
     let answer = insist(|| brought.take_in(ledger, tenant, &slot, request)).await?;
     bells.ring_turn();
     Ok(answer)
@@ -154,11 +153,4 @@ impl Brought<'_> {
 
 fn installer(request: &ImportRequest) -> Result<Sha256, VendorError> {
     request.file.sha256.parse().map_err(|_| VendorError::Malformed("the file's sha256 must be 64 hexadecimal digits"))
-}
-
-fn sealed(request: &ImportRequest) -> Result<Bundle, VendorError> {
-    let sealed = BASE64.decode(request.sealed.as_bytes()).ok().filter(|sealed| sealed.starts_with(AGE) && sealed.len() <= SEALED_MAX);
-    let sealed = sealed.ok_or(VendorError::Malformed("the sealed file must be an age file of at most 2 MiB, in base64"))?;
-    let name: Label = request.file_name.parse().map_err(|_| VendorError::Malformed("the file name must be 1 to 64 readable characters"))?;
-    Ok(Bundle { file_name: name.to_string(), sealed })
 }

@@ -3,11 +3,11 @@
 use data_encoding::BASE64;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::{SealedBundle, TakenCertificate};
-use tegata_core::name::{Label, OrderId, TenantName};
+use tegata_core::name::{OrderId, TenantName};
 use tegata_core::policy::KeyOrigin;
 use tegata_core::time::Timestamp;
 
-use super::{Place, VendorError, details, insist, read_chain, taken_in};
+use super::{Place, VendorError, details, insist, read_chain, read_sealed, taken_in};
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::store::{Batch, Bundle, Change, DeviceRow, OrderRow, OrderState};
@@ -89,10 +89,5 @@ fn belongs(tenant: &TenantName, device: &DeviceRow, order: &OrderRow) -> bool {
 }
 
 fn bundle(said: &TakenCertificate) -> Result<Option<Bundle>, VendorError> {
-    if said.sealed.is_empty() {
-        return Ok(None);
-    }
-    let sealed = BASE64.decode(said.sealed.as_bytes()).map_err(|_| VendorError::Malformed("the sealed file must be base64"))?;
-    let name: Label = said.file_name.parse().map_err(|_| VendorError::Malformed("the file name must be 1 to 64 readable characters"))?;
-    Ok(Some(Bundle { file_name: name.to_string(), sealed }))
+    if said.sealed.is_empty() { Ok(None) } else { read_sealed(&said.sealed, &said.file_name).map(Some) }
 }

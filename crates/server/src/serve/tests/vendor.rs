@@ -21,6 +21,8 @@ use tegata_pki::pkcs12::{self, Flavor};
 
 use super::world::{Pc, World, code_of, new_key, pem, problem};
 
+mod refused;
+
 pub const SLOT: &str = "sakura/pc-1/weborca";
 const FILE: &str = "004431_JP_u00000126_client1210.p12";
 
@@ -137,7 +139,7 @@ impl Scene {
         loop {
             let manifest = self.pc.manifest(after).await;
             after = manifest.generation;
-            let slot = manifest.slots.first().filter(|slot| slot.slot == SLOT);
+            let slot = manifest.slots.iter().find(|slot| slot.slot == SLOT);
             if let Some((order, source)) = slot.and_then(|slot| Some((slot.order.clone()?, slot.source.clone()))) {
                 return (manifest, order, source);
             }

@@ -113,7 +113,11 @@ impl World {
     }
 
     pub async fn code(&self, device: &str, kind: CodeKind) -> (String, String) {
-        let path = format!("/v1/tenants/{}/devices/{device}/code", tenant_of(device));
+        self.code_of_tenant(tenant_of(device), device, kind).await
+    }
+
+    async fn code_of_tenant(&self, tenant: &str, device: &str, kind: CodeKind) -> (String, String) {
+        let path = format!("/v1/tenants/{tenant}/devices/{device}/code");
         let answer: CodeAnswer = self.admin().post(&path, &CodeRequest { kind }).await.unwrap();
         let parts: Vec<_> = answer.code.trim_start_matches("tgj1.").split(['-', '.']).map(str::to_owned).collect();
         (parts[0].clone(), parts[1].clone())
@@ -121,7 +125,12 @@ impl World {
 
     /// Enrols a PC that stands in `sakura` or `kaede`.
     pub async fn enroll(&self, device: &str) -> Pc {
-        let (handle, secret) = self.code(device, CodeKind::Join).await;
+        self.enroll_at(tenant_of(device), device).await
+    }
+
+    /// Enrols a PC of this tenant, whatever its clinic is called.
+    pub async fn enroll_at(&self, tenant: &str, device: &str) -> Pc {
+        let (handle, secret) = self.code_of_tenant(tenant, device, CodeKind::Join).await;
         let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
         let enrolled = self.redeem(&handle, &secret, &key).await.unwrap();
         Pc::new(self, key, &enrolled)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::staff::{Clinic, SAKURA};
+use super::staff::{Clinic, SAKURA, policy};
 use crate::serve::tests::world::World;
 use crate::store::portal::AccountId;
 
@@ -83,9 +83,48 @@ async fn five_wrong_tries_end_a_code_even_for_the_right_digits() {
     }
     assert_eq!(clinic.world.records("aozora", "portal.code-refused").await.len(), 5);
     assert_eq!(clinic.world.records("aozora", "portal.sign-in").await.len(), 0);
-    // Another code is another five.
+    // Another code is another five. The right digits cost one too: it is spent before anything is compared.
     let (handle, digits) = (person.apply("tanaka@example.jp").await, clinic.digits().await);
     assert_eq!(person.enter(&handle, &digits).await.status, 303);
+    assert_eq!(clinic.world.ledger().store().portal_code(&handle).await.unwrap().unwrap().tries_left, 4);
+}
+
+#[tokio::test]
+async fn f4_the_right_digits_open_no_other_clinics_portal() {
+    let clinic = Clinic::open().await;
+    let person = clinic.person("tanaka");
+    let (handle, digits) = (person.apply("tanaka@example.jp").await, clinic.digits().await);
+    // There is a tanaka too.
+    let elsewhere = person.post("/portal/momiji/kaede/code", &[("handle", &handle), ("digits", &digits)]).await;
+    says(&elsewhere, 403, "もう使えません", "cannot be used any more");
+    assert_eq!(person.enter(&handle, &digits).await.status, 303, "nor is a try spent there");
+}
+
+#[tokio::test]
+async fn an_account_with_a_quota_of_its_own_gets_no_more_than_that() {
+    let clinic = Clinic::open().await;
+    let person = clinic.person("one");
+    person.sign_in("one@example.jp").await;
+    let first = person.obtain("受付1番").await;
+    assert_eq!(person.issue("受付2番", "").await.status, 409);
+    let token = person.token().await;
+    person.post(&format!("{SAKURA}/certificates/{}/revoke", first.serial), &[("token", &token)]).await;
+    person.obtain("受付2番").await;
+}
+
+#[tokio::test]
+async fn who_has_left_neither_comes_in_nor_stays() {
+    let clinic = Clinic::open().await;
+    let person = clinic.person("tanaka");
+    person.sign_in("tanaka@example.jp").await;
+    let token = person.token().await;
+    let (handle, digits) = (person.apply("tanaka@example.jp").await, clinic.digits().await);
+    let left = policy("sakura", "validity: 1095d").replace("mail: Tanaka@example.jp", "mail: Tanaka@example.jp, state: left");
+    clinic.world.apply("aozora", &left).await;
+    says(&person.enter(&handle, &digits).await, 403, "確認コードが違います", "The code is wrong");
+    let issued = person.post(&format!("{SAKURA}/new"), &[("token", &token), ("memo", "受付1番"), ("label", "")]).await;
+    assert_ne!(issued.status, 200, "{issued:?}");
+    assert!(clinic.world.records("aozora", "portal.issue").await.is_empty());
 }
 
 #[tokio::test]

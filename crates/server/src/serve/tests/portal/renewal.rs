@@ -116,6 +116,11 @@ async fn what_is_expired_revoked_or_not_ours_is_not_renewed() {
     let policy = super::staff::policy("sakura", "validity: 1095d, renewWithin: 60d");
     clinic.world.apply("aozora", &policy.replace("mail: Tanaka@example.jp", "mail: Tanaka@example.jp, state: left")).await;
     denied(&post(&clinic, &file).await, "its account is gone");
+    // Ours, but the clinic's portal has another issuer now.
+    let issuer = policy.split_once("---").unwrap().0.replace("name: portal", "name: other").replace("Clinic CA", "Other CA");
+    let moved = format!("{issuer}---\n{}", policy.replace("portal: { issuer: portal }", "portal: { issuer: other }"));
+    clinic.world.apply("aozora", &moved).await;
+    denied(&post(&clinic, &file).await, "not issued here");
     clinic.world.apply("aozora", &policy).await;
 
     clinic.world.pass(Duration::from_secs(2 * 86_400));

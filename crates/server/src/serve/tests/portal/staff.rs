@@ -39,6 +39,7 @@ spec:
     - {{ name: tanaka, mail: Tanaka@example.jp }}
     - {{ name: suzuki, mail: suzuki@example.jp }}
     - {{ name: sato, mail: sato@example.jp, state: left }}
+    - {{ name: one, mail: one@example.jp, quota: {{ certificates: 1 }} }}
     - {{ name: few, mail: few@example.jp, quota: {{ certificates: 2, per: 730d }} }}
   devices:
     - {{ name: uketsuke-1, platform: windows, memo: 受付1番 (1階) }}
