@@ -1,14 +1,14 @@
 //! What every backend has to do for the portal.
 
-use tegata_core::name::{Serial, Sha256};
+use tegata_core::name::{IssuerName, Serial, Sha256, TenantName};
 use tegata_core::revocation::Cause;
 use tegata_server::store::portal::{
     AccountId, DeliveryRow, MEMO_TAKEN, NO_ROOM, PortalChange, PortalCodeRow, PortalDraft, PortalIssued, PortalSessionRow, Rolling, Room,
 };
-use tegata_server::store::revocation::RevokedRow;
+use tegata_server::store::revocation::{Holder, RevokedRow, Selection};
 use tegata_server::store::{Change, Store, StoreError};
 
-use super::{Backend, aozora, at, changes, clinic, conflict};
+use super::{Backend, aozora, at, changes, clinic, conflict, issue, midori};
 
 const PLENTY: Room = Room { living_max: 50, issued: vec![] };
 
@@ -99,7 +99,8 @@ pub async fn a_portal_code_is_tried_a_few_times_and_used_once(backend: &dyn Back
     let session = PortalSessionRow { digest: Sha256([3; 32]), account: account("tanaka"), expires_at: at(2_000) };
     let enter = || Change::Portal(PortalChange::UseCode { handle: "two".into(), at: at(200), session: session.clone() });
     store.commit(changes([enter()])).await.unwrap();
-    conflict(store.commit(changes([enter()])).await);
+    let again = PortalSessionRow { digest: Sha256([4; 32]), ..session.clone() };
+    conflict(store.commit(changes([Change::Portal(PortalChange::UseCode { handle: "two".into(), at: at(201), session: again })])).await);
     assert_eq!(store.portal_session(&session.digest).await.unwrap(), Some(session.clone()));
     store.commit(changes([Change::Portal(PortalChange::EndSession { digest: session.digest })])).await.unwrap();
     assert_eq!(store.portal_session(&session.digest).await.unwrap(), None);
@@ -147,6 +148,16 @@ pub async fn a_memo_is_one_living_certificates_and_room_is_kept(backend: &dyn Ba
     store.commit(changes([put(draft(6, "医局"), rolling(5))])).await.unwrap();
 }
 
+pub async fn what_an_accounts_devices_hold_takes_room_at_the_portal_too(backend: &dyn Backend) {
+    let store = backend.open().await;
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    let of_reception = || PortalDraft { account: account("reception"), ..draft(2, "受付") };
+    let rolling = |most| Room { living_max: 50, issued: vec![Rolling { since: at(0), most, unrevoked_only: false }] };
+    refused(store.commit(changes([put(of_reception(), Room { living_max: 1, issued: vec![] })])).await, NO_ROOM);
+    refused(store.commit(changes([put(of_reception(), rolling(1))])).await, NO_ROOM);
+    store.commit(changes([put(of_reception(), Room { living_max: 2, ..rolling(2) })])).await.unwrap();
+}
+
 pub async fn portal_certificates_follow_each_other_and_are_revoked_in_the_issuers_list(backend: &dyn Backend) {
     let store = backend.open().await;
     let follow = |number: u8, old: u8| PortalDraft { n: 1, replaces: Some(serial(old)), ..draft(number, "受付") };
@@ -192,4 +203,37 @@ pub async fn a_renewed_file_is_delivered_once(backend: &dyn Backend) {
     let late = DeliveryRow { digest: Sha256([9; 32]), ..row.clone() };
     store.commit(changes([Change::Portal(PortalChange::PutDelivery { delivery: late, now: at(701) })])).await.unwrap();
     assert_eq!(store.portal_delivery(&row.digest).await.unwrap(), None, "what has run out is forgotten");
+}
+
+pub async fn what_the_portal_handed_out_is_sampled_selected_and_revoked_with_all_the_rest(backend: &dyn Backend) {
+    let store = backend.open().await;
+    issued(&*store, draft(1, "受付")).await.unwrap();
+    issued(&*store, PortalDraft { account: account("suzuki"), ..draft(2, "受付") }).await.unwrap();
+    store.commit(changes([put(draft(3, "診察室"), PLENTY)])).await.unwrap();
+    let issuer: IssuerName = "portal".parse().unwrap();
+    let sample = async |shard, now| store.sample(&aozora(), &issuer, shard, at(now), 8).await.unwrap();
+    assert_eq!(sample(1, 150).await, [(serial(1), vec![1, 1]), (serial(2), vec![2, 1])], "what is signed, of its shard");
+    assert!(sample(2, 150).await.is_empty() && sample(1, 10_001).await.is_empty());
+
+    let of_issuer = Selection { issuer: Some(issuer.clone()), ..Selection::default() };
+    let selected = async |tenant: TenantName, limit| {
+        let selected = store.selected(&tenant, &of_issuer, at(150), limit).await.unwrap();
+        selected.into_iter().map(|one| (one.serial, one.holder)).collect::<Vec<_>>()
+    };
+    let all = [(serial(1), Holder::Account(account("tanaka"))), (serial(2), Holder::Account(account("suzuki")))];
+    assert_eq!(selected(aozora(), 9).await, all, "nothing that was never signed");
+    assert_eq!(selected(aozora(), 1).await, all[..1]);
+    assert!(selected(midori(), 9).await.is_empty());
+
+    let revoke_all = |numbers: &[u8]| {
+        let serials = numbers.iter().map(|number| serial(*number)).collect();
+        changes([Change::RevokeAll { serials, at: at(160), because: Cause::KeyCompromise }])
+    };
+    conflict(store.commit(revoke_all(&[1, 3])).await);
+    assert_eq!(selected(aozora(), 9).await, all, "all of them or none");
+    store.commit(revoke_all(&[1])).await.unwrap();
+    assert_eq!(selected(aozora(), 9).await, all[1..]);
+    let on_list = store.revoked(&aozora(), &issuer, Some(1), at(0), 9).await.unwrap();
+    assert_eq!(on_list.iter().map(|row| (row.serial, row.because)).collect::<Vec<_>>(), [(serial(1), Cause::KeyCompromise)]);
+    conflict(store.commit(revoke_all(&[1])).await);
 }
