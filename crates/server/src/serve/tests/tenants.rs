@@ -3,7 +3,7 @@
 use std::fs;
 
 use axum::http::Method;
-use expect_test::expect;
+use expect_test::expect_file;
 use serde_json::json;
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::device::{Manifest, Report, ReportAnswer};
@@ -64,75 +64,7 @@ fn is_post(route: &Route) -> bool {
 #[test]
 fn the_routes_are_those_of_the_wire() {
     let table: String = routes().iter().map(|route| format!("{:?} {} {}\n", route.audience, route.method, route.path)).collect();
-    expect![[r#"
-        Anyone POST /v1/enroll
-        Device GET /v1/agent/manifest
-        Device POST /v1/agent/orders/{order}/certificate
-        Device GET /v1/agent/orders/{order}/bundle
-        Device POST /v1/agent/orders/{order}/taken
-        Device POST /v1/agent/report
-        Device POST /v1/agent/receipts
-        Device POST /v1/agent/identity
-        Person POST /v1/tenants/{tenant}/plan
-        Person POST /v1/tenants/{tenant}/apply
-        Person GET /v1/tenants/{tenant}/documents
-        Person GET /v1/tenants/{tenant}/clinics
-        Person GET /v1/tenants/{tenant}/devices
-        Person GET /v1/tenants/{tenant}/slots
-        Person GET /v1/tenants/{tenant}/certificates
-        Person GET /v1/tenants/{tenant}/actions
-        Person GET /v1/tenants/{tenant}/devices/{clinic}/{device}
-        Person GET /v1/tenants/{tenant}/quotas
-        Person GET /v1/tenants/{tenant}/accounts/{clinic}/{account}
-        Person GET /v1/tenants/{tenant}/slots/{clinic}/{device}/{profile}
-        Person POST /v1/tenants/{tenant}/devices/{clinic}/{device}/code
-        Person POST /v1/tenants/{tenant}/devices/{clinic}/{device}/revoke
-        Person POST /v1/tenants/{tenant}/certificates/{serial}/revoke
-        Person POST /v1/tenants/{tenant}/certificates/{serial}/renew
-        Person POST /v1/tenants/{tenant}/revocations/preview
-        Person POST /v1/tenants/{tenant}/revocations
-        Person POST /v1/tenants/{tenant}/installers
-        Person GET /v1/tenants/{tenant}/applications
-        Person POST /v1/tenants/{tenant}/applications
-        Person POST /v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/close
-        Person POST /v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/pin
-        Person POST /v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/sealed-pin
-        Person GET /v1/tenants/{tenant}/audit
-        Person POST /v1/tenants/{tenant}/bundles/recipients
-        Person POST /v1/tenants/{tenant}/bundles/tries
-        Person POST /v1/tenants/{tenant}/bundles
-        Person POST /v1/tenants/{tenant}/adopt
-        Person POST /v1/tenants/{tenant}/certificates/{serial}/confirm
-        Person POST /v1/tenants/{tenant}/devices/{clinic}/{device}/bundle
-        Person POST /v1/tenants/{tenant}/bundles/answers
-        Person GET /v1/tenants/{tenant}/expiring
-        Person GET /v1/tenants/{tenant}/notices
-        Person POST /v1/tenants/{tenant}/webhooks/{clinic}/secret
-        Anyone GET /healthz
-        Anyone GET /ca/{tenant}/{file}
-        Anyone GET /crl/{tenant}/{file}
-        Anyone GET /crl/{tenant}/{issuer}/{file}
-        Anyone POST /ocsp/{tenant}/{issuer}
-        Anyone GET /ocsp/{tenant}/{issuer}/{*request}
-        Anyone GET /portal/{tenant}/{clinic}
-        Anyone POST /portal/{tenant}/{clinic}/apply
-        Anyone GET /portal/{tenant}/{clinic}/code
-        Anyone POST /portal/{tenant}/{clinic}/code
-        Anyone POST /portal/{tenant}/{clinic}/sign-out
-        Anyone GET /portal/{tenant}/{clinic}/certificates
-        Anyone GET /portal/{tenant}/{clinic}/certificates.zip
-        Anyone GET /portal/{tenant}/{clinic}/new
-        Anyone POST /portal/{tenant}/{clinic}/new
-        Anyone GET /portal/{tenant}/{clinic}/certificates/{serial}/file
-        Anyone POST /portal/{tenant}/{clinic}/certificates/{serial}/remarks
-        Anyone POST /portal/{tenant}/{clinic}/certificates/{serial}/renew
-        Anyone GET /portal/{tenant}/{clinic}/certificates/{serial}/revoke
-        Anyone POST /portal/{tenant}/{clinic}/certificates/{serial}/revoke
-        Anyone GET /portal-assets/{file}
-        Anyone POST /api/cert
-        Anyone GET /api/cert/file
-    "#]]
-    .assert_eq(&table);
+    expect_file!["routes.txt"].assert_eq(&table);
 }
 
 #[tokio::test]
