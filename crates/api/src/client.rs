@@ -18,6 +18,8 @@ use crate::v1::problem::Problem;
 mod tests;
 mod tls;
 
+pub use tls::fault as tls_fault;
+
 /// How long a connection may take to be made.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an ordinary answer may take, from the first byte sent to the last byte read.

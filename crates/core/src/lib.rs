@@ -1,12 +1,14 @@
 //! All that can be decided without touching the world.
 //!
 //! Policy documents become [`policy::Tenant`]; [`desire::desire`] turns them into the slots that a clinic wants;
-//! [`plan::plan`] compares those with what agents observed; [`install::next`] leads one certificate through one device.
+//! [`plan::plan`] compares those with what agents observed; [`install::next`] leads one certificate through one device;
+//! [`diagnosis::diagnose`] says why a chart does not open.
 //! Nothing here reads a clock, rolls a die, opens a file or awaits: `now` is always an argument.
 
 pub mod application;
 pub mod calendar;
 pub mod desire;
+pub mod diagnosis;
 pub mod fleet;
 pub mod install;
 pub mod name;

@@ -3,6 +3,7 @@
 use tegata_core::name::Sha256;
 use tegata_core::time::Timestamp;
 use x509_parser::asn1_rs::Tag;
+use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{OID_X509_COMMON_NAME, OID_X509_ORGANIZATION_NAME};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
@@ -41,6 +42,8 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// SubjectPublicKeyInfo, DER.
     pub public_key: Vec<u8>,
+    /// Where lists are found in which it would stand if it were revoked (RFC 5280, section 4.2.1.13).
+    pub crl_urls: Vec<String>,
     /// True if clients may show it: it is no authority's (RFC 5280, section 4.2.1.9), and no other use is all that it is for (4.2.1.12).
     pub is_for_clients: bool,
 }
@@ -72,7 +75,22 @@ pub fn read(der: &[u8]) -> Result<Certificate, CertificateError> {
         not_after: Timestamp::from_unix(read.validity().not_after.timestamp()),
         public_key: read.public_key().raw.to_vec(),
         is_for_clients: is_for_clients(&read),
+        crl_urls: read.iter_extensions().flat_map(|extension| crl_urls(extension.parsed_extension())).collect(),
     })
+}
+
+fn crl_urls(extension: &ParsedExtension<'_>) -> Vec<String> {
+    let ParsedExtension::CRLDistributionPoints(points) = extension else { return Vec::new() };
+    points.iter().filter_map(|point| point.distribution_point.as_ref()).flat_map(urls).map(str::to_owned).collect()
+}
+
+/// The addresses in the name of a list.
+pub(crate) fn urls<'a>(name: &'a DistributionPointName<'_>) -> impl Iterator<Item = &'a str> {
+    let names = match name {
+        DistributionPointName::FullName(names) => names.as_slice(),
+        DistributionPointName::NameRelativeToCRLIssuer(_) => &[],
+    };
+    names.iter().filter_map(|name| if let GeneralName::URI(url) = name { Some(*url) } else { None })
 }
 
 /// What cannot be read is not said.

@@ -147,6 +147,32 @@ fn openssl_reads_every_reason() {
 }
 
 #[test]
+fn a_list_is_asked_about_one_certificate() {
+    let house = House::new();
+    let (serial, lost) = house.client("lost", FIRST);
+    let lost = certificate::read(&lost).unwrap();
+    assert_eq!(lost.crl_urls, [FIRST]);
+    let issuing = house.issuing.certificate();
+    let asked = |list: &[u8], url, issuer: &[u8], now| crl::look_up(list, url, &lost, issuer, now).map_err(|nothing| nothing.to_string());
+    for because in Cause::ALL {
+        let list = house.shard("all", FIRST, &[revoked(new_serial(), Cause::Superseded), revoked(serial, because)]);
+        assert_eq!(asked(&list, FIRST, issuing, now()), Ok(Some(because)));
+        assert_eq!(asked(&list, FIRST, issuing, now().after(DAY * 9)), Ok(Some(because)), "an old list still names it");
+    }
+    let other = house.shard("other", FIRST, &[revoked(new_serial(), Cause::Superseded)]);
+    assert_eq!(asked(&other, FIRST, issuing, now()), Ok(None));
+    let nothing = |list: &[u8], url, issuer, now| asked(list, url, issuer, now).unwrap_err();
+    assert!(nothing(&other, FIRST, issuing, now().after(DAY * 9)).contains("overdue"));
+    assert!(nothing(&other, SECOND, issuing, now()).contains("for other certificates"));
+    assert!(nothing(&other[1..], FIRST, issuing, now()).contains("it is no list"));
+    assert!(nothing(&other, FIRST, house.root.certificate(), now()).contains("has not signed it"));
+    let twin = Authority::new_root("Aozora Root", "aozora", now().before(DAY), now().after(DAY * 7300)).unwrap();
+    let twin = twin.new_issuing("Aozora Issuing", "aozora", now().before(DAY), now().after(DAY * 3650)).unwrap();
+    let forged = crl::create_shard(&twin, FIRST, 8, &[], now().before(HOUR), now().after(DAY)).unwrap();
+    assert!(nothing(&forged, FIRST, issuing, now()).contains("has not signed it"));
+}
+
+#[test]
 fn rustls_takes_each_certificate_to_the_part_of_the_list_that_it_names() {
     let house = House::new();
     let ((lost, lost_der), (_, kept), (_, other)) =

@@ -127,7 +127,7 @@ impl ServerCertVerifier for Pinned {
 }
 
 /// Finds the TLS error inside another one, however deep it is wrapped.
-pub(super) fn fault<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+pub fn fault<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     // An io::Error does not name what it carries as its source, but that one's source; and there may be one inside the other.
     let carried = |error: &'a (dyn Error + 'static)| error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     let mut next = Some(error);
