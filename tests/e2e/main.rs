@@ -3,6 +3,7 @@
 mod application;
 mod bad_input;
 mod browser;
+mod doctor;
 mod journey;
 mod kill;
 mod notices;

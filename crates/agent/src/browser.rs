@@ -11,6 +11,8 @@ use crate::state::State;
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{USER_DATA, is_browser_name};
 
 /// Why browsers were not told.
 #[derive(Debug, thiserror::Error)]

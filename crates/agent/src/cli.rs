@@ -26,6 +26,7 @@ use crate::status::Status;
 use crate::switch::{self, Clinics, SwitchError};
 use crate::words::{self, BundlePhrase, ClinicPhrase, Language, Phrase, say};
 
+mod doctor;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
@@ -58,6 +59,12 @@ enum Command {
     /// use: the PC's own until another is chosen. Needs no network. A browser that is running has to be restarted once.
     #[command(after_help = "Example:\n  tegata-agent switch\n  tegata-agent switch momiji-shonika")]
     Switch(SwitchArguments),
+    /// Says why a chart does not open: tries everything at once, names the first cause and what to do. Changes nothing.
+    ///
+    /// Also works without the server; what needs it then "could not be checked", which is never the same as fine. The exit code is that of
+    /// the first cause, even if it is only possible.
+    #[command(after_help = doctor::HELP)]
+    Doctor(StatusArguments),
     /// Works with files that somebody carries, on a PC that cannot reach its server.
     #[command(subcommand)]
     Bundle(BundleCommand),
@@ -200,6 +207,7 @@ pub fn main() -> ExitCode {
         Command::Run(place) => run_agent(&place),
         Command::Status(arguments) => run_status(&arguments),
         Command::Switch(arguments) => run_switch(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bundle(BundleCommand::Apply(arguments)) => run_apply(&arguments),
         #[cfg(target_os = "linux")]
         Command::NssList { database } => run_nss_list(&database),
@@ -445,10 +453,12 @@ mod tests {
     #[test]
     fn what_is_told_to_programs_can_be_asked_for_in_either_way() {
         let is_json = |arguments: &[&str]| match Cli::try_parse_from([&["tegata-agent"], arguments].concat())?.command {
-            Command::Status(StatusArguments { telling, .. }) | Command::Switch(SwitchArguments { telling, .. }) => Ok(telling.is_json()),
+            Command::Status(StatusArguments { telling, .. })
+            | Command::Doctor(StatusArguments { telling, .. })
+            | Command::Switch(SwitchArguments { telling, .. }) => Ok(telling.is_json()),
             _ => unreachable!(),
         };
-        for command in ["status", "switch"] {
+        for command in ["status", "switch", "doctor"] {
             assert_eq!(
                 [is_json(&[command, "--json"]), is_json(&[command, "-o", "json"]), is_json(&[command])].map(Result::unwrap),
                 [true, true, false]

@@ -15,9 +15,12 @@ pub mod converge;
 #[cfg(test)]
 pub(crate) mod crash;
 pub mod disk;
+pub mod doctor;
 pub mod enroll;
 pub mod facts;
 pub mod found;
+#[cfg(target_os = "linux")]
+pub(crate) mod home;
 pub mod identity;
 pub mod inventory;
 pub mod journal;

@@ -84,6 +84,11 @@ pub enum ProbeError {
 /// a complete handshake; 495 and 496 are its own names for the same.
 const REFUSALS: [u16; 5] = [400, 401, 403, 495, 496];
 
+/// True for a status that means "not with this certificate".
+pub(crate) fn is_refusal(status: u16) -> bool {
+    REFUSALS.contains(&status)
+}
+
 /// The real one.
 pub struct Online {
     state: State,
@@ -130,7 +135,7 @@ impl Prober for Online {
             (_, Err(problem)) => Err(problem),
             (Asked::Nothing, Ok(_)) => Err(ProbeError::NotAsked { site }),
             (Asked::ForThis, Ok(answer)) => match answer.status().as_u16() {
-                status if status < 500 && !REFUSALS.contains(&status) => Ok(status),
+                status if status < 500 && !is_refusal(status) => Ok(status),
                 status => Err(ProbeError::Refused { site, status }),
             },
         }
@@ -165,4 +170,4 @@ fn unanswered(url: &str) -> impl Fn(reqwest::Error) -> ProbeError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

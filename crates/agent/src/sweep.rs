@@ -201,7 +201,7 @@ fn is_installer_name(name: &OsStr) -> bool {
 }
 
 /// The folders that the manifest's words mean for this user, below the home: the usual names, and the user's own (`ダウンロード`).
-fn places(home: &Path, words: &BTreeSet<String>) -> BTreeSet<PathBuf> {
+pub(crate) fn places(home: &Path, words: &BTreeSet<String>) -> BTreeSet<PathBuf> {
     let own = std::fs::read_to_string(home.join(".config/user-dirs.dirs")).unwrap_or_default();
     let meaning = |word: &String| -> Vec<PathBuf> {
         let (usual, key) = match word.as_str() {

@@ -4,9 +4,11 @@ use jiff::tz::TimeZone;
 use tegata_core::install::Stage;
 
 mod clinics;
+mod doctor;
 
 use crate::journal::Trouble;
 pub use clinics::ClinicPhrase;
+pub use doctor::DoctorPhrase;
 
 /// A language of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub enum Phrase {
     Abandoned(String),
     /// Something about the clinics of the PC.
     Clinic(ClinicPhrase),
+    /// Something about why a chart does not open.
+    Doctor(DoctorPhrase),
     /// Restart the browser.
     RestartBrowser,
     /// Everything is in order.
@@ -147,6 +151,7 @@ fn both(phrase: &Phrase) -> (String, String) {
         Phrase::Trouble(slot, Trouble { ja, en }) => (format!("証明書 {slot}: 確認が必要です: {ja}"), format!("Certificate {slot}: {en}")),
         Phrase::Abandoned(slot) => (format!("証明書 {slot}: 取り消されました"), format!("Certificate {slot}: withdrawn")),
         Phrase::Clinic(phrase) => clinics::both(phrase),
+        Phrase::Doctor(phrase) => doctor::both(phrase),
         Phrase::RestartBrowser => (
             "ブラウザーをすべて閉じて、もう一度開いてください。新しい証明書に切り替わります。".into(),
             "Close every browser window and start the browser again: it then uses the new certificate.".into(),

@@ -17,7 +17,7 @@ mod policy;
 pub(super) use policy::PolicyFolder;
 
 /// Where browsers keep their users' data, below the home folder; a link `SingletonLock` in it names the running process.
-const USER_DATA: [&str; 6] = [
+pub(crate) const USER_DATA: [&str; 6] = [
     ".config/chromium",
     ".config/google-chrome",
     ".config/google-chrome-beta",
@@ -111,6 +111,11 @@ fn running_in(user_data: &Path) -> Option<Running> {
 fn is_browser(process: u32) -> bool {
     let program = fs::read_link(format!("/proc/{process}/exe")).unwrap_or_default();
     let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    is_browser_name(&name)
+}
+
+/// True for what Chrome, Chromium and Edge are called, as programs and as desktop entries, in small letters.
+pub(crate) fn is_browser_name(name: &str) -> bool {
     ["chrom", "edge"].iter().any(|part| name.contains(part))
 }
 

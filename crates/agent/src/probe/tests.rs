@@ -19,7 +19,7 @@ use super::*;
 use crate::disk::Readers;
 use crate::pretend::World;
 
-fn authority(name: &str) -> Authority {
+pub(crate) fn authority(name: &str) -> Authority {
     let now = Timestamp::from_unix(crate::wall_clock());
     Authority::new_root(name, "test", now.before(DAY), now.after(DAY * 30)).unwrap()
 }
@@ -44,16 +44,17 @@ fn subject_without_header(authority: &Authority) -> Vec<u8> {
     roots.roots[0].subject.to_vec()
 }
 
-fn asking_for(clients: &Authority) -> ClientCertVerifierBuilder {
+pub(crate) fn asking_for(clients: &Authority) -> ClientCertVerifierBuilder {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(clients.certificate().to_vec())).unwrap();
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
 }
 
 /// A site of its own authority, which takes certificates of `clients` and answers every request with `status`.
-struct Site {
-    address: std::net::SocketAddr,
-    root: String,
+pub(crate) struct Site {
+    pub(crate) address: std::net::SocketAddr,
+    /// PEM.
+    pub(crate) root: String,
 }
 
 impl Site {
@@ -64,6 +65,11 @@ impl Site {
     async fn with(verifier: Arc<dyn ClientCertVerifier>, status: u16) -> Self {
         let web = authority("Web Root");
         let own = pair(&web, &Purpose::Server { names: vec!["karte.test".into()] }, KeyAlgorithm::EcdsaP256);
+        Self::serving(&own, &web, verifier, status, "").await
+    }
+
+    /// A site with this certificate of its own, which is of `web`. `header` is added to every answer.
+    pub(crate) async fn serving(own: &Pair, web: &Authority, verifier: Arc<dyn ClientCertVerifier>, status: u16, header: &str) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let chain = own.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.key.to_vec()));
@@ -75,7 +81,7 @@ impl Site {
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), status));
+        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), status, header.to_owned()));
         Self { address, root: to_pem(web.certificate()) }
     }
 
@@ -88,7 +94,7 @@ impl Site {
 }
 
 /// Answers only what asks for the host by its real name.
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, status: u16) {
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, status: u16, header: String) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         let Ok(mut stream) = acceptor.accept(stream).await else { continue };
@@ -97,7 +103,8 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, status: u16) {
         let request = String::from_utf8_lossy(&request[..length]).to_ascii_lowercase();
         let asked_well = request.contains("host: karte.test\r\n") || request.contains("host: karte.test:8443\r\n");
         let status = if asked_well { status } else { 599 };
-        let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nlocation: https://elsewhere.test/\r\nconnection: close\r\n\r\n");
+        let answer =
+            format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nlocation: https://elsewhere.test/\r\n{header}connection: close\r\n\r\n");
         let _ = stream.write_all(answer.as_bytes()).await;
         let _ = stream.shutdown().await;
     }

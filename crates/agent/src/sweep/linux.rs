@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fstat, openat, openat2, renameat_with, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, FileType, RenameFlags, Stat, fstat, renameat_with, statat, unlinkat};
 use rustix::io::Errno;
 use tegata_api::v1::device::FileHash;
+
+use crate::home::{self, Home, size_of};
 
 use super::{Found, REMOVING, SIZE_MAX, Unread, is_installer_name, is_worth_reading};
 
@@ -21,7 +20,7 @@ pub(super) fn look(home: &Path, places: &BTreeSet<PathBuf>, listed: &BTreeSet<Fi
     let home = Home::open(home)?;
     let (mut found, mut unread) = (Vec::new(), Vec::new());
     for place in places {
-        match home.look_into(place, listed) {
+        match look_into(&home, place, listed) {
             Ok(files) => found.extend(files),
             Err(problem) if is_nobodys_trouble(&problem) => {}
             Err(problem) => unread.push((place.clone(), problem)),
@@ -64,7 +63,7 @@ pub(super) struct Aside {
 pub(super) fn set_aside(home: &Path, found: &Found) -> io::Result<Aside> {
     let home = Home::open(home)?;
     let folder = home.folder(&found.folder)?;
-    let (file, read) = home.open_file(&folder, &found.name)?;
+    let (file, read) = home.open_file(&folder, &found.name, SIZE_MAX)?;
     if hash_of_bundle(&file, &read)?.as_ref() != Some(&found.file) {
         return Err(io::Error::other("its contents are not those that were listed"));
     }
@@ -96,64 +95,26 @@ impl Aside {
     }
 }
 
-/// The user's home, and who owns it.
-struct Home {
-    handle: OwnedFd,
-    owner: u32,
+fn look_into(home: &Home, place: &Path, listed: &BTreeSet<FileHash>) -> io::Result<Vec<Found>> {
+    let folder = home.folder(place)?;
+    let mut found = Vec::new();
+    for name in home::names(&folder)? {
+        if let Ok(Some(file)) = read_candidate(home, &folder, &name, listed) {
+            found.push(Found { folder: place.to_owned(), name, file });
+        }
+    }
+    Ok(found)
 }
 
-impl Home {
-    fn open(path: &Path) -> io::Result<Self> {
-        let handle = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let owner = fstat(&handle)?.st_uid;
-        Ok(Self { handle, owner })
+/// What the file contains, if it is a bundle that is worth reporting.
+fn read_candidate(home: &Home, folder: &OwnedFd, name: &OsStr, listed: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
+    let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if !is_file || !is_worth_reading(name, size_of(&stat), listed) {
+        return Ok(None);
     }
-
-    fn folder(&self, place: &Path) -> io::Result<OwnedFd> {
-        let folder = beneath(&self.handle, place.as_os_str(), OFlags::RDONLY | OFlags::DIRECTORY)?;
-        if fstat(&folder)?.st_uid == self.owner { Ok(folder) } else { Err(io::Error::other("the folder belongs to somebody else")) }
-    }
-
-    fn look_into(&self, place: &Path, listed: &BTreeSet<FileHash>) -> io::Result<Vec<Found>> {
-        let folder = self.folder(place)?;
-        let mut found = Vec::new();
-        for entry in Dir::read_from(&folder)? {
-            let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
-            if let Ok(Some(file)) = self.read_candidate(&folder, &name, listed) {
-                found.push(Found { folder: place.to_owned(), name, file });
-            }
-        }
-        Ok(found)
-    }
-
-    /// What the file contains, if it is a bundle that is worth reporting.
-    fn read_candidate(&self, folder: &OwnedFd, name: &OsStr, listed: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
-        let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        if !is_file || !is_worth_reading(name, size_of(&stat), listed) {
-            return Ok(None);
-        }
-        let (file, before) = self.open_file(folder, name)?;
-        Ok(hash_of_bundle(&file, &before)?.filter(|file| is_installer_name(name) || listed.contains(file)))
-    }
-
-    /// Opens a file that is the user's own, has one name only, and is not too large to read.
-    fn open_file(&self, folder: &OwnedFd, name: &OsStr) -> io::Result<(File, Stat)> {
-        // Without NONBLOCK a pipe of that name would hold the agent up.
-        let handle = beneath(folder, name, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW)?;
-        let stat = fstat(&handle)?;
-        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        if is_file && stat.st_nlink == 1 && stat.st_uid == self.owner && size_of(&stat) <= SIZE_MAX {
-            Ok((handle.into(), stat))
-        } else {
-            Err(io::Error::other("it is not a single file of the user's own"))
-        }
-    }
-}
-
-fn beneath(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    Ok(openat2(folder.as_fd(), name.as_bytes(), flags | OFlags::CLOEXEC, Mode::empty(), resolve)?)
+    let (file, before) = home.open_file(folder, name, SIZE_MAX)?;
+    Ok(hash_of_bundle(&file, &before)?.filter(|file| is_installer_name(name) || listed.contains(file)))
 }
 
 /// Reads the whole file through its handle; fails if it grows beyond what it was. Nothing is said of a file that is no bundle.
@@ -165,10 +126,6 @@ fn hash_of_bundle(file: &File, stat: &Stat) -> io::Result<Option<FileHash>> {
     }
     let hash = || FileHash { sha256: tegata_pki::key::sha256(&bytes).to_string(), size: size_of(stat) };
     Ok(tegata_pki::pkcs12::is_bundle(&bytes).then(hash))
-}
-
-fn size_of(stat: &Stat) -> u64 {
-    u64::try_from(stat.st_size).unwrap_or(u64::MAX)
 }
 
 fn same_file(left: &Stat, right: &Stat) -> bool {

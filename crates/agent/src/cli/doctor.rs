@@ -1,0 +1,75 @@
+//! `tegata-agent doctor` on the command line.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use jiff::tz::TimeZone;
+use tegata_core::diagnosis::diagnose;
+use tegata_core::time::Timestamp;
+
+use super::{StatusArguments, os, runtime, start_logging, state_folder};
+use crate::doctor::{Doctor, Told};
+use crate::settings::Settings;
+use crate::state::State;
+use crate::words::{self, Phrase, say};
+
+/// What follows the options in its help. A test compares it with the causes.
+pub(super) const HELP: &str = "\
+Exit codes:
+   0  everything was checked, and nothing is wrong
+   1  this PC is not enrolled, or the agent's files cannot be read
+   3  nothing was found, but not everything could be checked
+  10  clock            the clock of this PC is wrong
+  11  revoked          the certificate was revoked
+  12  account-deleted  the account that the certificate was issued under was deleted
+  13  out-of-date      the certificate is not valid today
+  14  missing          the certificate is not on this PC
+  15  key-unusable     the key of the certificate cannot be used
+  16  chain-missing    the chart asks for another issuer than the certificate shows
+  17  wrong-browser    the chart is opened in another browser than Chrome
+  18  wrong-address    the address is not the chart's
+  19  other-clinic     the certificate of another clinic may be in use
+  20  quota            the account has no certificate left to give
+  21  extension        an extension of the browser is in the way
+  22  intercepted      something on the way, such as security software, opens the connection
+  23  old-decision     the browser remembers an earlier choice
+
+Example:
+  tegata-agent doctor
+  tegata-agent doctor --json";
+
+/// Looks at everything and tells it.
+pub(super) fn run(arguments: &StatusArguments) -> Result<ExitCode> {
+    start_logging("off");
+    let language = words::language();
+    let state = State::at(&state_folder(&arguments.place)?);
+    let Some(settings) = Settings::read(&state)? else {
+        eprintln!("{}", say(language, &Phrase::NeverEnrolled));
+        return Ok(ExitCode::FAILURE);
+    };
+    os::check_owner(&settings.home)?;
+    let doctor = Doctor::of(&state, settings)?;
+    let facts = runtime()?.block_on(doctor.examine(Timestamp::from_unix(crate::wall_clock())))?;
+    let told = Told::of(&diagnose(&facts), language, &TimeZone::system());
+    arguments.telling.print(&told, Told::tell)?;
+    Ok(ExitCode::from(told.exit_code))
+}
+
+#[cfg(test)]
+mod tests {
+    use tegata_core::diagnosis::Cause;
+
+    use super::*;
+    use crate::doctor::{cause_word, exit_code};
+    use crate::words::{DoctorPhrase, Language};
+
+    #[test]
+    fn every_cause_has_the_exit_code_and_the_words_that_the_help_says() {
+        let line = |cause: Cause| {
+            let said = say(Language::English, &Phrase::Doctor(DoctorPhrase::Cause(cause)));
+            format!("  {:>2}  {:<16} {said}", exit_code(cause), cause_word(cause))
+        };
+        let of_causes: Vec<&str> = HELP.lines().filter(|line| line.starts_with("  1") || line.starts_with("  2")).collect();
+        assert_eq!(of_causes, Cause::ALL.map(line));
+    }
+}
