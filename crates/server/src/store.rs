@@ -98,6 +98,8 @@ pub enum Change {
     DeleteDocument { tenant: TenantName, kind: String, name: String },
     /// Changes nothing. Guard: the tenant's policy is still at this revision.
     ExpectPolicy { tenant: TenantName, revision: u64 },
+    /// Changes nothing. Guard: the clinic was nudged this often, so that nothing has changed for it since.
+    ExpectNudges { clinic: ClinicId, nudges: u64 },
     /// Says when a clinic is looked at next; `None` is "when something changes".
     Wake { clinic: ClinicId, at: Option<Timestamp> },
     /// Has a clinic looked at no later than this.

@@ -186,6 +186,10 @@ async fn a_nudge_during_a_turn_is_not_slept_over(backend: &dyn Backend) {
     store.commit(changes([nudge(&sakura, 110)])).await.unwrap();
     store.commit(changes([rest(&sakura, nudges, Some(9_000))])).await.unwrap();
     assert_eq!(store.due(at(110), 10).await.unwrap(), slice::from_ref(&sakura));
+    let unchanged = |clinic: &str, nudges| changes([Change::ExpectNudges { clinic: self::clinic(clinic), nudges }]);
+    conflict(store.commit(unchanged("sakura", nudges)).await);
+    store.commit(unchanged("sakura", nudges + 1)).await.unwrap();
+    store.commit(unchanged("momiji", 0)).await.unwrap();
     let nudges = store.snapshot(&sakura, at(0)).await.unwrap().nudges;
     store.commit(changes([rest(&sakura, nudges, Some(9_000))])).await.unwrap();
     assert!(store.due(at(110), 10).await.unwrap().is_empty());

@@ -5,6 +5,7 @@ use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_core::name::{ClinicId, DeviceId, OrderId};
 use tegata_core::plan::{Action, Plan};
+use tegata_core::policy::KeyOrigin;
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
@@ -23,11 +24,21 @@ pub(crate) async fn announce(
 ) -> Result<Recorded<Vec<Action>>, StoreError> {
     let actions: Vec<Action> = plan.actions.iter().filter(|action| !matches!(action, Action::Hold { .. })).cloned().collect();
     let mut batch = Batch::default();
+    batch.changes.extend(nothing_was_given_out_since(clinic, scene, &actions));
     for action in &actions {
         let announcement = Announcement { clinic, scene, batch: &mut batch, now };
         announcement.write(action)?;
     }
     if actions.is_empty() { Ok(ledger.nothing()) } else { ledger.record(actions, batch).await }
+}
+
+/// Who brings a vendor's file, or asks at the portal, waits for no turn: a slot may hold what it misses by now, or the last place be gone.
+fn nothing_was_given_out_since(clinic: &ClinicId, scene: &Scene, actions: &[Action]) -> Option<Change> {
+    let has_portal = scene.policy.clinics.get(&clinic.clinic).is_some_and(|clinic| clinic.portal.is_some());
+    let is_contested =
+        |action: &Action| matches!(action, Action::Issue { template, .. } if has_portal || template.key == KeyOrigin::Vendor);
+    let guard = || Change::ExpectNudges { clinic: clinic.clone(), nudges: scene.snapshot.nudges };
+    actions.iter().any(is_contested).then(guard)
 }
 
 struct Announcement<'a> {

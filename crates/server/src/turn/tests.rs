@@ -105,6 +105,50 @@ async fn i1_a_crash_between_announcing_and_carrying_out_heals_by_itself() {
     assert_eq!(world.logged("intended order.open").await, 1, "and it is not decided twice");
 }
 
+/// A clinic whose certificates a vendor issues.
+const OF_A_VENDOR: &str = "
+apiVersion: tegata.dev/v1alpha1
+kind: Issuer
+metadata: { name: orca }
+spec: { type: vendor }
+---
+apiVersion: tegata.dev/v1alpha1
+kind: CertificateProfile
+metadata: { name: weborca }
+spec:
+  issuer: orca
+  key: { origin: vendor }
+  expect: { issuer: { CN: ORCA }, validity: 3y, subject: vendor-tenant }
+  renewal: { window: 90d }
+  install: { stores: [file] }
+---
+apiVersion: tegata.dev/v1alpha1
+kind: ClinicNetwork
+metadata: { name: sakura }
+spec:
+  displayName: sakura
+  facilitySlug: sakura
+  vendorTenant: u00000126
+  devices: [{ name: pc-1, platform: linux }]
+  certificates: [{ profile: weborca }]
+";
+
+/// Whoever brings a file while the turn reads has closed the order that the turn is about to open.
+#[tokio::test]
+async fn what_is_brought_while_a_turn_thinks_is_not_ordered_once_more() {
+    let world = World::with(&[OF_A_VENDOR]).await;
+    world.enrol("sakura/pc-1").await;
+    let policy = world.ledger.policy(&tenant()).await.unwrap();
+    let scene = observe::read(world.ledger.store(), &policy, &sakura_id(), world.now).await.unwrap();
+    let plan = tegata_core::plan::plan(&scene.desired, &scene.observed, world.now);
+    let brought = Change::Nudge { clinic: sakura_id(), at: world.now };
+    world.ledger.note(Batch { records: vec![], changes: vec![brought] }).await.unwrap();
+    let outcome = announce::announce(&world.ledger, &sakura_id(), &scene, &plan, world.now).await.map(|decided| decided.get().len());
+    assert!(matches!(outcome, Err(StoreError::Conflict(_))), "{outcome:?}");
+    world.settle().await;
+    assert_eq!(world.logged("intended order.open").await, 1, "the next turn reads what is there now");
+}
+
 fn why(note: &str) -> RevokeRequest {
     RevokeRequest { note: note.into(), ..RevokeRequest::default() }
 }

@@ -58,6 +58,7 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::PutDocument { tenant, kind, name, body, author, at } => put_document(db, tenant, (kind, name), body, author, *at).await,
         Change::DeleteDocument { tenant, kind, name } => delete_document(db, tenant, kind, name).await,
         Change::ExpectPolicy { tenant, revision } => expect_policy(db, tenant, *revision).await,
+        Change::ExpectNudges { clinic, nudges } => expect_nudges(db, clinic, *nudges).await,
         Change::Wake { clinic, at } => wake(db, clinic, *at).await,
         Change::Nudge { clinic, at } => nudge(db, clinic, *at).await,
         Change::Rest { clinic, as_of, at } => rest(db, clinic, *as_of, *at).await,
@@ -167,6 +168,12 @@ async fn expect_policy(db: &mut SqliteConnection, tenant: &TenantName, revision:
     let find = "SELECT 1 WHERE coalesce((SELECT policy_revision FROM tenants WHERE tenant = $1), 0) = $2";
     let found = query(find).bind(tenant.as_str()).bind(number(revision)).fetch_optional(db).await?;
     found.map(|_| ()).ok_or(Refusal::Conflict("the policy was changed by somebody else"))
+}
+
+async fn expect_nudges(db: &mut SqliteConnection, clinic: &ClinicId, nudges: u64) -> Applied {
+    let find = "SELECT 1 WHERE coalesce((SELECT nudges FROM clinics WHERE tenant = $1 AND clinic = $2), 0) = $3";
+    let found = of_clinic(find, clinic).bind(number(nudges)).fetch_optional(db).await?;
+    found.map(|_| ()).ok_or(Refusal::Conflict("something has changed for the clinic"))
 }
 
 async fn wake(db: &mut SqliteConnection, clinic: &ClinicId, at: Option<Timestamp>) -> Applied {

@@ -85,6 +85,7 @@ mod tests {
             not_after: Timestamp::from_unix(0),
             public_key: Vec::new(),
             is_for_clients: true,
+            crl_urls: Vec::new(),
         };
         let page = chart(&site, &certificate);
         for part in

@@ -25,7 +25,8 @@ async fn from_a_mail_address_to_a_certificate_in_the_list() {
     // Full-width, with blanks, in another case: as people type.
     let handle = tanaka.apply(" ｔａｎａｋａ＠example.jp ").await;
     let code = tanaka.get(&format!("{SAKURA}/code?handle={handle}")).await;
-    assert!(code.text().contains("<output class=\"clock\">10:00</output>"), "{}", code.text());
+    let clock = code.text().split_once("<output class=\"clock\">").map(|(_, rest)| rest[..5].to_owned()).unwrap_or_default();
+    assert!(("09:30".."10:01").contains(&&clock[..]), "a slow machine has used some seconds: {clock}");
     let entered = tanaka.enter(&handle, &clinic.digits().await).await;
     let cookie = entered.header("set-cookie").unwrap();
     for part in ["__Host-tegata-portal=", "; Secure", "; HttpOnly", "; SameSite=Strict", "; Path=/", "; Max-Age=1800"] {
