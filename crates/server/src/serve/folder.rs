@@ -48,7 +48,16 @@ pub enum FolderError {
 /// The state folder, for as long as this server uses it.
 pub struct Folder {
     path: PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Folder {
+    /// A program that is being started has a copy of the handle until it runs, and closing ours alone would leave the lock with it.
+    fn drop(&mut self) {
+        if let Err(problem) = self.lock.unlock() {
+            tracing::warn!(%problem, "the state folder stays taken until the process ends");
+        }
+    }
 }
 
 impl Folder {
@@ -61,7 +70,7 @@ impl Folder {
         let lock_path = path.join("lock");
         let lock = private().create(true).truncate(false).write(true).open(&lock_path).map_err(at(&lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(FolderError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(at(&lock_path)(source)),
         }
@@ -232,6 +241,17 @@ mod tests {
         for name in ["tegata.db", "tegata.db-wal", "tegata.db-shm"] {
             assert_eq!(mode(&place.path().join(name)), 0o600, "{name}");
         }
+    }
+
+    #[test]
+    fn a_folder_is_free_at_once_even_if_a_program_that_is_being_started_has_a_copy_of_the_lock() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::take(place.path()).unwrap();
+        assert!(matches!(Folder::take(place.path()), Err(FolderError::InUse(_))));
+        let copy = folder.lock.try_clone().unwrap();
+        drop(folder);
+        Folder::take(place.path()).unwrap();
+        drop(copy);
     }
 
     #[test]
