@@ -13,6 +13,8 @@ use crate::state::State;
 mod linux;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{USER_DATA, is_browser_name};
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
 
 /// Why browsers were not told.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,12 @@ pub fn of_this_pc(state: &State, settings: &Settings) -> Box<dyn Browser> {
     let named = settings.browser_policies.clone().map(|folder| vec![linux::PolicyFolder::named(folder)]);
     let usual = || if settings.keystore == KeystoreChoice::File { vec![] } else { linux::PolicyFolder::usual() };
     Box::new(linux::Chromium::new(state, &settings.home, named.unwrap_or_else(usual)))
+}
+
+/// The browsers of this PC.
+#[cfg(not(target_os = "linux"))]
+pub fn of_this_pc(_state: &State, _settings: &Settings) -> Box<dyn Browser> {
+    Box::new(elsewhere::Elsewhere)
 }
 
 /// One element of `AutoSelectCertificateForUrls`: a text that holds JSON.

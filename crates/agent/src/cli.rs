@@ -31,6 +31,10 @@ mod doctor;
 mod unix;
 #[cfg(unix)]
 use unix as os;
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows as os;
 
 /// Keeps the client certificates of this PC right: fetches them, installs them, proves them, renews them, removes what is old.
 #[derive(Parser)]

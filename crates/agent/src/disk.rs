@@ -12,6 +12,10 @@ use zeroize::Zeroizing;
 mod unix;
 #[cfg(unix)]
 use unix as os;
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows as os;
 
 /// What files are called until they are complete.
 const TEMPORARY: &str = ".tegata-";

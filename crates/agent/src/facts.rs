@@ -27,6 +27,16 @@ fn os_version() -> String {
     line.unwrap_or("Linux").trim_matches('"').to_owned()
 }
 
+#[cfg(windows)]
+pub(crate) fn hostname() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn os_version() -> String {
+    std::env::consts::OS.into()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -169,3 +169,8 @@ pub fn available(state: &State, home: &Path, choice: KeystoreChoice) -> Result<K
 fn browser_store(state: &State, home: &Path) -> Result<Rc<dyn Keystore>, KeystoreError> {
     Ok(Rc::new(nss::Nss::of(home, &state.temporary())?))
 }
+
+#[cfg(not(target_os = "linux"))]
+fn browser_store(state: &State, _home: &Path) -> Result<Rc<dyn Keystore>, KeystoreError> {
+    Ok(Rc::new(file::FileStore::new(&state.store())))
+}

@@ -19,6 +19,10 @@ use crate::state::State;
 mod linux;
 #[cfg(target_os = "linux")]
 use linux as os;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(not(target_os = "linux"))]
+use elsewhere as os;
 
 /// How many files of the manifest are looked for. More than lie on any PC; what is behind them comes when these are gone.
 const LISTED_MAX: usize = 1_000;
