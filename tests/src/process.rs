@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -17,15 +17,24 @@ pub struct Process {
 impl Process {
     /// Starts `program`, its output appended to `log`.
     pub fn start<A: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = A>, log: &Path) -> Result<Self> {
+        Self::spawn(Command::new(program).args(arguments), log)
+    }
+
+    /// Starts `command`, its output appended to `log`.
+    pub fn spawn(command: &mut Command, log: &Path) -> Result<Self> {
         let log = File::options().create(true).append(true).open(log)?;
-        let child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+        Self::of(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))
+    }
+
+    /// Starts `command` as it is.
+    pub fn of(command: &mut Command) -> Result<Self> {
+        let child = command.spawn().with_context(|| format!("cannot start {}", command.get_program().display()))?;
         Ok(Self { child })
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {
+        wait_for(patience, "the process to end", || Ok(self.child.try_wait()?))
     }
 
     /// Ends it at once, as a power cut would (SIGKILL).
@@ -39,8 +48,7 @@ impl Process {
     pub fn stop(&mut self, patience: Duration) -> Result<i32> {
         let pid = self.child.id().to_string();
         ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success(), "cannot signal process {pid}");
-        let status = wait_for(patience, "the process to stop", || Ok(self.child.try_wait()?))?;
-        status.code().context("the process was killed by a signal")
+        self.wait(patience)?.code().context("the process was killed by a signal")
     }
 
     /// True while it runs.
@@ -62,9 +70,14 @@ impl Drop for Process {
 
 /// Where a binary of this workspace was built: beside the test's own.
 pub fn binary(name: &str) -> PathBuf {
+    let found = find(name).filter(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not built: run `cargo xtask test`, or `cargo build --workspace` first"))
+}
+
+/// What of this name lies beside the test's own program, or above it.
+pub fn find(name: &str) -> Option<PathBuf> {
     let own = std::env::current_exe().expect("a running program has a path");
-    let folder = own.ancestors().find(|folder| folder.join(name).is_file());
-    folder.unwrap_or_else(|| panic!("{name} is not built: run `cargo xtask test`, or `cargo build --workspace` first")).join(name)
+    own.ancestors().skip(1).map(|folder| folder.join(name)).find(|path| path.exists())
 }
 
 /// Runs a program to its end and gives what it printed, whatever its exit code.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod cross;
 mod demo;
 mod generate;
 mod run;
@@ -29,6 +30,8 @@ enum Task {
     Tidy,
     /// Writes the JSON Schemas and the command-line references anew.
     Generate(generate::Options),
+    /// Builds the agent for a platform that this machine is not.
+    Cross(cross::Options),
     /// Builds, and shows Tegata at work on this machine.
     Demo(demo::Options),
     /// Builds, and measures.
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Tidy => tidy::run(),
         Task::Generate(options) => generate::run(&options),
+        Task::Cross(options) => cross::run(&options),
         Task::Demo(options) => demo::run(&options),
         Task::Bench(options) => bench::run(&options),
     };

@@ -1,11 +1,12 @@
 //! `cargo xtask test`: everything that must hold before a change lands, in one command, cheapest first.
 
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{generate, run, tidy, tools, workspace};
+use crate::{cross, generate, run, tidy, tools, workspace};
 
 /// How thoroughly.
 #[derive(Args)]
@@ -28,7 +29,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     step("build", || cargo(&["build", "--workspace", "--quiet"]))?;
     step("generated files", generate::check)?;
-    step("tests", || tests(&options.arguments))
+    step("Windows agent", || cross::windows::build().map(drop))?;
+    step("tests", || tests(run::cargo(&["test", "--workspace", "--no-fail-fast", "--quiet"]).args(&options.arguments)))?;
+    step("tests of the Windows agent", || tests(cross::windows::tests()?.args(&options.arguments)))
 }
 
 fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
@@ -43,13 +46,11 @@ fn cargo(arguments: &[&str]) -> Result<()> {
     run::check(run::cargo(arguments).current_dir(workspace::root()))
 }
 
-fn tests(arguments: &[String]) -> Result<()> {
-    let mut command = run::cargo(&["test", "--workspace", "--no-fail-fast", "--quiet"]);
-    command.args(arguments).current_dir(workspace::root());
+fn tests(command: &mut Command) -> Result<()> {
     let mut total = Totals::default();
-    let status = run::watch(&mut command, |line| total.add(line))?;
+    let status = run::watch(command.current_dir(workspace::root()), |line| total.add(line))?;
     println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
-    run::succeeded(&command, status)?;
+    run::succeeded(command, status)?;
     if total.passed == 0 {
         bail!("not a single test ran");
     }

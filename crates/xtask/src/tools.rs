@@ -26,6 +26,8 @@ const TOOLS: &[Tool] = &[
     Tool { program: "aiosmtpd", packages: &["python3-aiosmtpd"], purpose: "a real mail server that keeps what it is handed" },
     Tool { program: "curl", packages: &["curl"], purpose: "renews at the portal as any client could" },
     Tool { program: "chromium", packages: &["chromium", "fonts-vlgothic"], purpose: "a real browser that must not ask for a certificate" },
+    Tool { program: "x86_64-w64-mingw32-gcc", packages: &["gcc-mingw-w64-x86-64"], purpose: "links the agent for Windows" },
+    Tool { program: "wine", packages: &["wine", "wine64"], purpose: "runs the agent for Windows" },
 ];
 
 /// Makes sure that every program is there. As root on Debian it installs what is missing; elsewhere it says what to do.
@@ -92,7 +94,8 @@ mod tests {
         let advice = advice(&absent);
         assert!(advice.contains("certutil") && advice.contains("chromium"), "{advice}");
         assert!(!advice.contains("openssl"), "{advice}");
-        let packages = "age chromium curl fonts-vlgothic gnutls-bin libnss3-tools nginx-light python3-aiosmtpd";
+        let packages =
+            "age chromium curl fonts-vlgothic gcc-mingw-w64-x86-64 gnutls-bin libnss3-tools nginx-light python3-aiosmtpd wine wine64";
         assert!(advice.ends_with(&format!("sudo apt-get install {packages}")), "each package once: {advice}");
     }
 

@@ -1,0 +1,165 @@
+//! PCs with Windows, on which the real `tegata-agent.exe` runs: Wine prefixes, each for one test.
+//!
+//! Wine 8 knows no junctions and no `FileDispositionInfoEx`; of an access list it keeps what permission bits can say.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::process::{Process, find, run_well};
+use crate::world::PATIENCE;
+
+/// Where `cargo xtask cross windows` puts what it builds.
+const AGENT: &str = "cross/x86_64-pc-windows-gnu/debug/tegata-agent.exe";
+/// The first start of a prefix takes 12 s on an idle machine.
+const SETUP_MAX: Duration = Duration::from_secs(300);
+/// The folders that Wine makes links into the home of whoever runs the tests. Here they are the pretend user's own.
+const FOLDERS: [&str; 7] = ["Desktop", "Documents", "Downloads", "Music", "Pictures", "Videos", "Templates"];
+/// Rust's programs want a DLL that Windows has had since version 7, and Wine only since version 10.
+const PRNG: &str = "#include <windows.h>
+BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
+__declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE bytes, SIZE_T count) { return SystemFunction036(bytes, (ULONG)count); }
+";
+
+/// The agent for Windows.
+pub fn agent() -> PathBuf {
+    find(AGENT).unwrap_or_else(|| panic!("{AGENT} is not built: run `cargo xtask cross windows` first"))
+}
+
+/// A file of this machine as a program on the PC names it.
+pub fn path(file: &Path) -> String {
+    format!("Z:{}", file.display()).replace('/', "\\")
+}
+
+/// One PC. Whatever runs on it ends when it is dropped.
+pub struct Pc {
+    prefix: TempDir,
+}
+
+impl Pc {
+    /// A fresh one: a copy of the prefix that is made once, by hard links. Takes a moment.
+    pub fn new() -> Result<Self> {
+        let template = template()?;
+        let pcs = template.with_file_name("pcs");
+        fs::create_dir_all(&pcs)?;
+        let prefix = tempfile::tempdir_in(pcs)?;
+        run_well(Path::new("cp"), [OsStr::new("-alT"), template.as_os_str(), prefix.path().as_os_str()])?;
+        Ok(Self { prefix })
+    }
+
+    /// Its drive C.
+    pub fn drive(&self) -> PathBuf {
+        self.prefix.path().join("drive_c")
+    }
+
+    /// The folder of its only user, `%USERPROFILE%`.
+    pub fn home(&self) -> PathBuf {
+        self.drive().join("users").join(user())
+    }
+
+    /// A program, to be started on it. Its output has to go into a file: services that it is the first to start would keep a pipe open.
+    pub fn command(&self, program: &Path) -> Command {
+        command(self.prefix.path(), program)
+    }
+
+    /// Starts a program, its output appended to `log`.
+    pub fn start<A: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = A>, log: &Path) -> Result<Process> {
+        Process::spawn(self.command(program).args(arguments), log)
+    }
+
+    /// Runs a program to its end and gives what it printed, whatever its exit code.
+    pub fn run<A: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = A>) -> Result<Output> {
+        output(self.command(program).args(arguments), PATIENCE)
+    }
+}
+
+impl Drop for Pc {
+    fn drop(&mut self) {
+        // Fails only if nothing runs any more.
+        let _ = Command::new("wineserver").arg("-k").env("WINEPREFIX", self.prefix.path()).stderr(Stdio::null()).status();
+    }
+}
+
+/// Runs a program for Windows as if it were one of this machine: how cargo runs unit tests.
+pub fn run_tests<A: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = A>) -> Result<ExitStatus> {
+    let pc = Pc::new()?;
+    let mut command = pc.command(program);
+    let mut printed = tempfile::tempfile()?;
+    let status = command.args(arguments).stdin(Stdio::null()).stdout(printed.try_clone()?).stderr(printed.try_clone()?).status()?;
+    printed.rewind()?;
+    std::io::copy(&mut printed, &mut std::io::stdout())?;
+    Ok(status)
+}
+
+fn command(prefix: &Path, program: &Path) -> Command {
+    let mut command = Command::new("wine");
+    command.arg(program).env("WINEPREFIX", prefix).env("WINEARCH", "win64").env("WINEDEBUG", "-all").env("DISPLAY", "");
+    command
+}
+
+/// Runs a command to its end, its output in files.
+fn output(command: &mut Command, patience: Duration) -> Result<Output> {
+    let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    let mut process = Process::of(command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?))?;
+    let status = process.wait(patience)?;
+    Ok(Output { status, stdout: contents(&mut stdout)?, stderr: contents(&mut stderr)? })
+}
+
+fn contents(file: &mut File) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What Wine calls its user: as this machine calls whoever runs it.
+fn user() -> String {
+    let asked = Command::new("id").arg("-un").output().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    asked.unwrap_or_default()
+}
+
+/// The prefix that the others are copies of. Whoever comes first makes it; it stays for later runs.
+fn template() -> Result<PathBuf> {
+    let cross = find("cross").context("no target/cross: run `cargo xtask cross windows` first")?;
+    let (template, unfinished) = (cross.join("wine"), cross.join("wine.unfinished"));
+    let lock = File::create(cross.join("wine.lock"))?;
+    lock.lock()?;
+    if !template.exists() {
+        let _ = fs::remove_dir_all(&unfinished);
+        fs::create_dir_all(&unfinished)?;
+        set_up(&unfinished)?;
+        fs::rename(&unfinished, &template)?;
+    }
+    Ok(template)
+}
+
+fn set_up(prefix: &Path) -> Result<()> {
+    let booted = output(command(prefix, Path::new("wineboot")).arg("--init"), SETUP_MAX)?;
+    ensure!(booted.status.success(), "wineboot: {booted:?}");
+    run_well_in(prefix, "wineserver", &["--wait"])?;
+    let home = prefix.join("drive_c/users").join(user());
+    for folder in FOLDERS.map(|name| home.join(name)).iter().filter(|folder| folder.is_symlink()) {
+        fs::remove_file(folder)?;
+        fs::create_dir(folder)?;
+    }
+    let library = prefix.join("drive_c/windows/system32/bcryptprimitives.dll");
+    if !library.exists() {
+        let source = prefix.join("prng.c");
+        fs::write(&source, PRNG)?;
+        let arguments = [OsStr::new("-shared"), source.as_os_str(), OsStr::new("-o"), library.as_os_str(), OsStr::new("-ladvapi32")];
+        run_well(Path::new("x86_64-w64-mingw32-gcc"), arguments)?;
+    }
+    Ok(())
+}
+
+fn run_well_in(prefix: &Path, program: &str, arguments: &[&str]) -> Result<()> {
+    let output = Command::new(program).args(arguments).env("WINEPREFIX", prefix).output()?;
+    ensure!(output.status.success(), "{program}: {output:?}");
+    Ok(())
+}
