@@ -297,7 +297,7 @@ impl Device {
         let told = self.tell_browser(manifest, None);
         let noted = self.note_untold(manifest, told.as_ref().err());
         let forgotten = self.inventory.forget_gone_except(&asked_about(manifest));
-        result.and(self.forget_slots(manifest)).and(told).and(noted.and(forgotten).map_err(StepError::Disk))
+        result.and(self.forget_slots(manifest).await).and(told).and(noted.and(forgotten).map_err(StepError::Disk))
     }
 
     /// Writes down for every slot whose rules should be in force, and the browsers do not have, why not. That stops nothing.
@@ -312,7 +312,7 @@ impl Device {
     }
 
     /// Slots that policy does not name any more: nothing is begun for them. What is installed stays until its removal is ordered.
-    fn forget_slots(&mut self, manifest: &Manifest) -> Result<(), StepError> {
+    async fn forget_slots(&mut self, manifest: &Manifest) -> Result<(), StepError> {
         let wanted: BTreeSet<&SlotId> = manifest.slots.iter().map(|slot| &slot.id).collect();
         let gone: Vec<SlotId> = self.journal.entries().map(|entry| entry.slot.clone()).filter(|slot| !wanted.contains(slot)).collect();
         for slot in gone.iter().filter(|slot| !self.inventory.holds(slot)).cloned().collect::<Vec<_>>() {
@@ -323,6 +323,16 @@ impl Device {
             if !folder.file_name().and_then(|name| name.to_str()).is_some_and(in_work) {
                 disk::wipe_folder(&folder)?;
             }
+        }
+        self.forget_keys(&wanted).await
+    }
+
+    /// Keys that were made in a store for an order which no certificate will come for any more.
+    async fn forget_keys(&self, wanted: &BTreeSet<&SlotId>) -> Result<(), StepError> {
+        let is_underway = |entry: &&Entry| entry.stage < Stage::Proven && wanted.contains(&entry.slot);
+        let underway = self.journal.entries().filter(is_underway).map(|entry| entry.order).collect();
+        for store in self.keystores.all() {
+            store.forget_keys(&underway).await?;
         }
         Ok(())
     }

@@ -92,7 +92,7 @@ mod tests {
         let now = Timestamp::from_unix(crate::wall_clock());
         let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
         let tbs = authority.draft(purpose, &key.public_key(), new_serial(), now.before(DAY), now.after(DAY * days)).unwrap();
-        Pair { chain: vec![authority.sign(&tbs).unwrap()], key: key.to_pkcs8() }
+        Pair { chain: vec![authority.sign(&tbs).unwrap()], key: key.to_pkcs8().into() }
     }
 
     fn pair(authority: &Authority, name: &str, days: u32) -> Pair {

@@ -82,7 +82,7 @@ impl Identity {
 
     /// Has a fresh certificate made for the same key, and writes it down. The old one stays in force until then, whatever goes wrong.
     pub async fn renew(&mut self, state: &State, server: &dyn Server) -> Result<(), RenewalError> {
-        let request = csr::create(&self.key).map_err(RenewalError::Request)?;
+        let request = csr::create(&*self.key).map_err(RenewalError::Request)?;
         let issued = server.identity(request).await?;
         let text = pem_of(&issued);
         let chain = chain_for(&self.key, &text)?;

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::rc::Rc;
 
 use async_trait::async_trait;
-use tegata_core::name::{Sha256, SlotId};
-use tegata_pki::key::{KeyError, PrivateKey};
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
+use tegata_core::name::{OrderId, Sha256, SlotId};
+use tegata_core::policy::KeyAlgorithm;
+use tegata_pki::key::KeyError;
 use tegata_pki::{certificate, csr};
-use zeroize::Zeroizing;
 
 use crate::command::CommandError;
 use crate::disk::DiskError;
@@ -16,16 +18,19 @@ use crate::settings::KeystoreChoice;
 use crate::state::State;
 
 pub mod file;
+pub mod key;
 pub mod monsiaj;
 #[cfg(target_os = "linux")]
 pub mod nss;
+
+pub use key::{Key, StoredKey};
 
 /// A private key with its certificate and the intermediates.
 pub struct Pair {
     /// DER, the key's own certificate first.
     pub chain: Vec<Vec<u8>>,
-    /// PKCS#8, DER.
-    pub key: Zeroizing<Vec<u8>>,
+    /// The key, or where it signs.
+    pub key: Key,
 }
 
 /// One store. What is installed stays until it is removed by its fingerprint; nothing else is ever touched.
@@ -33,7 +38,20 @@ pub struct Pair {
 pub trait Keystore {
     /// What it is called in reports: `nss`, `file`.
     fn name(&self) -> &'static str;
-    /// Puts a pair into the store; the same one twice is once. `label` is what people see.
+    /// Makes a key that never leaves the store, for the certificate of this order; one that was made for it before is gone then. `None`
+    /// in a store that takes keys from outside.
+    async fn make_key(&self, _order: OrderId, _algorithm: KeyAlgorithm) -> Result<Option<Key>, KeystoreError> {
+        Ok(None)
+    }
+    /// The key that was made for this order.
+    async fn made_key(&self, _order: OrderId) -> Result<Option<Key>, KeystoreError> {
+        Ok(None)
+    }
+    /// Removes the keys that this agent has made or brought here and no certificate uses, but those for these orders.
+    async fn forget_keys(&self, _except: &BTreeSet<OrderId>) -> Result<(), KeystoreError> {
+        Ok(())
+    }
+    /// Puts a pair into the store; the same one twice is once. `label` is what people see. A key that stays in a store has to be in this one.
     async fn install(&self, slot: &SlotId, pair: &Pair, label: &str) -> Result<(), KeystoreError>;
     /// False while the tools that it needs are not installed. It may say what it holds all the same.
     fn is_ready(&self) -> bool {
@@ -45,7 +63,7 @@ pub trait Keystore {
     async fn holds(&self, fingerprint: Sha256) -> Result<bool, KeystoreError> {
         Ok(self.list().await?.contains(&fingerprint))
     }
-    /// Takes a pair out of the store, to prove that it is really there.
+    /// Gives a pair as programs find it in the store, to prove that it is really there.
     async fn open(&self, fingerprint: Sha256) -> Result<Pair, KeystoreError>;
     /// Makes this certificate, which is installed and proven, the one that programs use, where a store lets only one be used.
     /// Until then they go on with one of `previous`.
@@ -72,6 +90,15 @@ pub enum KeystoreError {
          in monsiaj's settings (its password is in the .pass file beside it)"
     )]
     Ambiguous(String),
+    /// A key that cannot be put into another store.
+    #[error("the key of certificate {0} cannot be taken out of its store; bring a new file")]
+    KeyStays(Sha256),
+    /// A key that does nothing before somebody has agreed, which nobody at the counter can do for every connection.
+    #[error(
+        "the key of certificate {0} asks people each time it is used (strong private key protection), so the agent cannot use it; \
+         bring the vendor's file again, or install it without that box checked"
+    )]
+    AsksPeople(Sha256),
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -100,8 +127,29 @@ impl Pair {
     /// Proves that the key can sign for the certificate: it signs a request, and the request is checked with the certificate's key.
     pub fn can_sign(&self) -> Result<bool, KeyError> {
         let Some(own) = self.chain.first().and_then(|own| certificate::read(own).ok()) else { return Ok(false) };
-        let request = csr::create(&PrivateKey::from_pkcs8(&self.key)?)?;
+        let request = self.key.request()?;
         Ok(csr::check(&request).is_ok_and(|proven| proven.public_key == own.public_key))
+    }
+
+    /// The key's PKCS#8, DER, for a store that keys are put into.
+    ///
+    /// # Errors
+    /// [`KeystoreError::KeyStays`].
+    pub fn pkcs8(&self) -> Result<&[u8], KeystoreError> {
+        match &self.key {
+            Key::Pkcs8(bytes) => Ok(bytes),
+            Key::Stored(_) => Err(KeystoreError::KeyStays(self.fingerprint().unwrap_or(Sha256([0; 32])))),
+        }
+    }
+
+    /// The pair for handshakes.
+    ///
+    /// # Errors
+    /// The key cannot be used, or does not fit the certificate.
+    pub fn for_tls(&self) -> Result<CertifiedKey, rustls::Error> {
+        let chain = self.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+        let certified = CertifiedKey::new(chain, self.key.for_tls()?);
+        certified.keys_match().map(|()| certified)
     }
 }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE, HOST};
 use reqwest::{Method, Response, StatusCode, Url};
 use rustls::ClientConfig;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::sign::SingleCertAndKey;
 use serde::Deserialize;
 use tegata_pki::certificate;
 use tegata_pki::pkcs12::SIZE_MAX;
@@ -80,9 +80,8 @@ impl Online {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(setup)?;
         let roots = probe::roots(&self.state).map_err(|problem| Refusal::Setup(crate::told(&problem)))?;
-        let chain = current.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
-        let key = PrivatePkcs8KeyDer::from(current.key.to_vec()).into();
-        config.with_root_certificates(roots).with_client_auth_cert(chain, key).map_err(setup)
+        let current = SingleCertAndKey::from(current.for_tls().map_err(setup)?);
+        Ok(config.with_root_certificates(roots).with_client_cert_resolver(Arc::new(current)))
     }
 
     async fn ask(&self, method: Method, mut page: Url, current: &Pair) -> Result<Response, Refusal> {

@@ -93,7 +93,7 @@ fn pair_issued(algorithm: KeyAlgorithm, days_ago: u32, unique: &str) -> Pair {
         ocsp_url: None,
     };
     let tbs = issuing.draft(&purpose, &key.public_key(), new_serial(), now.before(DAY * days_ago), now.after(DAY * 30)).unwrap();
-    Pair { chain: vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()], key: key.to_pkcs8() }
+    Pair { chain: vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()], key: key.to_pkcs8().into() }
 }
 
 async fn check(store: &dyn Keystore) {

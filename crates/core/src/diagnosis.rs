@@ -195,6 +195,8 @@ pub enum KeyState {
     Useless,
     /// It is not there.
     Gone,
+    /// It does nothing before somebody at the PC agrees.
+    AsksPeople,
 }
 
 /// What a revocation list says of one certificate.
@@ -272,7 +274,7 @@ impl Fact {
                 vec![(Cause::Missing, Found(Certain)), (Cause::Quota, quota)]
             }
             Self::Key(_, KeyState::Signs) => vec![(Cause::KeyUnusable, Fine)],
-            Self::Key(_, KeyState::Useless | KeyState::Gone) => vec![(Cause::KeyUnusable, Found(Certain))],
+            Self::Key(_, KeyState::Useless | KeyState::Gone | KeyState::AsksPeople) => vec![(Cause::KeyUnusable, Found(Certain))],
             Self::Listed(_, Listed::Not) => vec![(Cause::Revoked, Fine), (Cause::AccountDeleted, Fine)],
             Self::Listed(_, Listed::Revoked) => vec![(Cause::Revoked, Found(Certain)), (Cause::AccountDeleted, Fine)],
             Self::Listed(_, Listed::HolderLeft) => vec![(Cause::AccountDeleted, Found(Certain)), (Cause::Revoked, Fine)],

@@ -1,13 +1,16 @@
 //! Certificate signing requests (PKCS#10, RFC 2986): made on devices, and read with suspicion.
 
-use rcgen::{CertificateParams, DistinguishedName};
+use std::cell::RefCell;
+
+use rcgen::{CertificateParams, DistinguishedName, PublicKeyData, SignatureAlgorithm, SigningKey};
 use tegata_core::policy::KeyAlgorithm;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::oid_registry::{OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
-use crate::key::{self, KeyError, PrivateKey};
+use crate::key::{self, KeyError, Signing};
 
 /// The largest request that is looked at, in bytes of PEM.
 pub const SIZE_MAX: usize = 16 * 1024;
@@ -36,11 +39,55 @@ pub struct RequestedKey {
 }
 
 /// Makes a request for `key`, PEM. Its subject is empty: the authority decides what a certificate says.
-pub fn create(key: &PrivateKey) -> Result<String, KeyError> {
+pub fn create(key: &dyn Signing) -> Result<String, KeyError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    let request = params.serialize_request(&key.pair).map_err(KeyError::because)?;
+    let requester = Requester::of(key)?;
+    let request = params.serialize_request(&requester);
+    let request = request.map_err(|problem| requester.refusal.take().unwrap_or_else(|| KeyError::because(problem)))?;
     request.pem().map_err(KeyError::because)
+}
+
+/// Any key, as rcgen wants to see one.
+struct Requester<'a> {
+    key: &'a dyn Signing,
+    /// The contents of its SubjectPublicKeyInfo's bit string.
+    bits: Vec<u8>,
+    algorithm: &'static SignatureAlgorithm,
+    /// Why the key did not sign.
+    refusal: RefCell<Option<KeyError>>,
+}
+
+impl<'a> Requester<'a> {
+    fn of(key: &'a dyn Signing) -> Result<Self, KeyError> {
+        let public_key = key.public_key();
+        let algorithm = match key::kind(&public_key).map_err(KeyError::because)? {
+            KeyAlgorithm::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            KeyAlgorithm::EcdsaP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            KeyAlgorithm::Rsa2048 => &rcgen::PKCS_RSA_SHA256,
+        };
+        let (_, info) = SubjectPublicKeyInfo::from_der(&public_key).map_err(KeyError::because)?;
+        Ok(Self { key, bits: info.subject_public_key.data.to_vec(), algorithm, refusal: RefCell::default() })
+    }
+}
+
+impl PublicKeyData for Requester<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        &self.bits
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.algorithm
+    }
+}
+
+impl SigningKey for Requester<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        self.key.sign(message).map_err(|problem| {
+            self.refusal.replace(Some(problem));
+            rcgen::Error::RemoteKeyError
+        })
+    }
 }
 
 /// Reads a request, checks that it was signed by its own key, and takes the key. Whatever else it asks for is not looked at.

@@ -29,6 +29,24 @@ impl KeyError {
     }
 }
 
+/// A key that signs, wherever it lies.
+pub trait Signing {
+    /// The public half: SubjectPublicKeyInfo, DER.
+    fn public_key(&self) -> Vec<u8>;
+    /// Signs with SHA-256 (P-384: SHA-384): ECDSA as DER, RSA as PKCS#1 v1.5.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError>;
+}
+
+impl Signing for PrivateKey {
+    fn public_key(&self) -> Vec<u8> {
+        Self::public_key(self)
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        Self::sign(self, message)
+    }
+}
+
 /// A private key with its public half. Wiped when dropped, never shown.
 pub struct PrivateKey {
     pub(crate) pair: rcgen::KeyPair,

@@ -17,7 +17,7 @@ use super::{Device, StepError};
 use crate::disk::{self, Readers};
 use crate::inventory::Item;
 use crate::journal::Entry;
-use crate::keystore::{KeystoreError, Pair};
+use crate::keystore::{Key, KeystoreError, Pair};
 use crate::manifest::{Renewal, Slot, Source};
 use crate::vendor::{Offer, Refusal};
 
@@ -34,7 +34,7 @@ impl Device {
     /// Gets the order's certificate and its key into the staging folder.
     pub(super) async fn fetch(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
         if slot.source == Source::Request {
-            return self.request(entry).await;
+            return self.request(slot, entry).await;
         }
         let folder = self.staging(entry);
         disk::make_folder(&folder)?;
@@ -54,7 +54,7 @@ impl Device {
     /// An order that is answered names its certificate from then on, wherever it came from. What is here already is not asked for again.
     async fn fetch_bundle(&mut self, slot: &Slot, entry: &mut Entry, fingerprint: Sha256) -> Result<(), StepError> {
         self.stage_made(slot, entry, fingerprint)?;
-        if self.staged_pair(entry).is_ok_and(|pair| pair.fingerprint() == Some(fingerprint)) {
+        if self.staged_pair(slot, entry).await.is_ok_and(|pair| pair.fingerprint() == Some(fingerprint)) {
             entry.fingerprint = Some(fingerprint);
             // The plug may have been pulled between the server's agreement and the note that a found one is ours.
             let found = self.look_for(fingerprint).await;
@@ -93,7 +93,7 @@ impl Device {
             }
             return Err(problem);
         }
-        let chain = pem(&self.staged_pair(entry)?);
+        let chain = pem(&self.staged_pair(slot, entry).await?);
         let sealed = match &renewal.backup[..] {
             [] => String::new(),
             backup => BASE64.encode(&self.seal(&content, backup)?),
@@ -205,20 +205,23 @@ impl Device {
         if expected.is_some_and(|expected| expected != facts.fingerprint) {
             return Err(StepError::OtherCertificate(facts.fingerprint));
         }
-        self.stage(entry, &Pair { chain: opened.chain, key: opened.key })
+        self.stage(entry, &Pair { chain: opened.chain, key: opened.key.into() })
     }
 
-    /// The key first: a chain that is there means that all is there.
+    /// The key first: a chain that is there means that all is there. A key that stays in its store is used there.
     pub(super) fn stage(&self, entry: &mut Entry, pair: &Pair) -> Result<(), StepError> {
         let folder = self.staging(entry);
-        disk::write(&folder.join(KEY), &pair.key, Readers::Owner)?;
+        match &pair.key {
+            Key::Pkcs8(bytes) => disk::write(&folder.join(KEY), bytes, Readers::Owner)?,
+            Key::Stored(_) => drop(disk::wipe(&folder.join(KEY))?),
+        }
         disk::write(&folder.join(CHAIN), pem(pair).as_bytes(), Readers::Owner)?;
         entry.fingerprint = pair.fingerprint();
         Ok(())
     }
 
     /// Takes a pair out of whichever store has it, and says which stores have the certificate.
-    async fn look_for(&self, fingerprint: Sha256) -> Result<(Pair, Vec<String>), StepError> {
+    pub(super) async fn look_for(&self, fingerprint: Sha256) -> Result<(Pair, Vec<String>), StepError> {
         let (mut pair, mut places) = (None, Vec::new());
         for (word, store) in self.keystores.named() {
             if !store.list().await?.contains(&fingerprint) {
@@ -234,7 +237,7 @@ impl Device {
         match pair {
             Some(pair) => Ok((pair, places)),
             None if places.is_empty() => Err(StepError::NowhereFound(fingerprint)),
-            None => Err(StepError::KeyStays(fingerprint)),
+            None => Err(KeystoreError::KeyStays(fingerprint).into()),
         }
     }
 

@@ -11,16 +11,14 @@ use tegata_core::name::Sha256;
 use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::SealError;
 use tegata_pki::certificate::{self, Certificate, CertificateError};
-use tegata_pki::csr;
 use tegata_pki::key::{KeyError, PrivateKey};
-use zeroize::Zeroizing;
 
 use super::{Device, Listed};
 use crate::browser::BrowserError;
 use crate::disk::{self, DiskError, Readers};
 use crate::inventory::Item;
 use crate::journal::Entry;
-use crate::keystore::{KeystoreError, Pair};
+use crate::keystore::{Key, KeystoreError, Pair};
 use crate::manifest::{Manifest, Slot, Source};
 use crate::probe::ProbeError;
 use crate::receipts::ReceiptError;
@@ -103,9 +101,6 @@ pub enum StepError {
     /// A certificate is in no store of this PC.
     #[error("certificate {0} is in no store of this device")]
     NowhereFound(Sha256),
-    /// Its key is not with it, or cannot be taken out.
-    #[error("the key of certificate {0} cannot be taken out of its store; bring a new file")]
-    KeyStays(Sha256),
     /// The vendor gave nothing.
     #[error(transparent)]
     Vendor(#[from] Refusal),
@@ -132,7 +127,8 @@ impl StepError {
     pub(super) fn patience(&self) -> Option<Duration> {
         match self {
             Self::Vendor(refusal) => Some(refusal.patience()),
-            Self::Bundle(_) | Self::Sealed(_) | Self::Recipient(_) | Self::OtherCertificate(_) | Self::KeyStays(_) => Some(LONG),
+            Self::Bundle(_) | Self::Sealed(_) | Self::Recipient(_) | Self::OtherCertificate(_) => Some(LONG),
+            Self::Keystore(KeystoreError::KeyStays(_) | KeystoreError::AsksPeople(_)) => Some(LONG),
             Self::NotTaken(ClientError::Refused(problem)) if problem.code != Code::Busy => Some(LONG),
             _ => None,
         }
@@ -150,7 +146,7 @@ impl StepError {
 impl Device {
     pub(super) async fn take(&mut self, step: Step, manifest: &Manifest, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
         match step {
-            Step::MakeKey => self.make_key(slot, entry),
+            Step::MakeKey => self.make_key(slot, entry).await,
             Step::Request => self.fetch(slot, entry).await,
             Step::Install => self.install(manifest, slot, entry).await,
             Step::Prove => self.prove(slot, entry).await,
@@ -160,25 +156,32 @@ impl Device {
         }
     }
 
-    fn make_key(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
+    /// Has the store make it, if only one store is to have it and its keys can be born there; else makes it here.
+    async fn make_key(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
         entry.fingerprint = None;
         if slot.source != Source::Request {
             return Ok(());
         }
-        let key = PrivateKey::generate(slot.key.ok_or(StepError::UnknownKey)?)?;
+        let algorithm = slot.key.ok_or(StepError::UnknownKey)?;
         let folder = self.state.staged_of(entry.order);
         disk::make_folder(&folder)?;
         disk::clear_temporary(&folder)?;
-        disk::write(&folder.join(KEY), &key.to_pkcs8(), Readers::Owner)?;
+        if let [store] = slot.stores.as_slice()
+            && self.keystores.of(store)?.make_key(entry.order, algorithm).await?.is_some()
+        {
+            disk::wipe(&folder.join(KEY))?;
+            return Ok(());
+        }
+        disk::write(&folder.join(KEY), &PrivateKey::generate(algorithm)?.to_pkcs8(), Readers::Owner)?;
         Ok(())
     }
 
-    pub(super) async fn request(&mut self, entry: &mut Entry) -> Result<(), StepError> {
-        let key = PrivateKey::from_pkcs8(&self.staged_key(entry)?)?;
-        let issued = self.server.certificate(entry.order, csr::create(&key)?).await.map_err(StepError::Server)?;
+    pub(super) async fn request(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
+        let key = self.staged_key(slot, entry).await?.ok_or(StepError::NothingStaged)?;
+        let issued = self.server.certificate(entry.order, key.request()?).await.map_err(StepError::Server)?;
         let pem = format!("{}\n{}", issued.certificate.trim_end(), issued.chain);
         let own = first(certificate::read_pem(&pem).map_err(StepError::NoCertificate)?)?;
-        if own.public_key != key.public_key() {
+        if own.public_key != key.public_key()? {
             return Err(StepError::OtherKey);
         }
         disk::write(&self.state.staged_of(entry.order).join(CHAIN), pem.as_bytes(), Readers::Owner)?;
@@ -187,7 +190,7 @@ impl Device {
     }
 
     async fn install(&mut self, manifest: &Manifest, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
-        let pair = self.staged_pair(entry)?;
+        let pair = self.staged_pair(slot, entry).await?;
         let fingerprint = pair.fingerprint().ok_or(StepError::NothingStaged)?;
         entry.fingerprint = Some(fingerprint);
         let adopted = self.inventory.item(fingerprint).map(|item| item.adopted.clone()).unwrap_or_default();
@@ -332,15 +335,28 @@ impl Device {
         Ok(self.receipts.record(deed, crate::wall_clock())?)
     }
 
-    fn staged_key(&self, entry: &Entry) -> Result<Zeroizing<Vec<u8>>, StepError> {
-        disk::read_secret(&self.state.staged_of(entry.order).join(KEY))?.ok_or(StepError::NothingStaged)
+    /// The key that was made for the order: here, or in the store that is to have it.
+    async fn staged_key(&self, slot: &Slot, entry: &Entry) -> Result<Option<Key>, StepError> {
+        if let Some(bytes) = disk::read_secret(&self.state.staged_of(entry.order).join(KEY))? {
+            return Ok(Some(bytes.into()));
+        }
+        for store in &slot.stores {
+            if let Some(key) = self.keystores.of(store)?.made_key(entry.order).await? {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
     }
 
-    pub(super) fn staged_pair(&self, entry: &Entry) -> Result<Pair, StepError> {
-        let key = self.staged_key(entry)?;
+    pub(super) async fn staged_pair(&self, slot: &Slot, entry: &Entry) -> Result<Pair, StepError> {
         let path = self.state.staged_of(entry.order).join(CHAIN);
         let pem = disk::read_text(&path)?.ok_or(StepError::NothingStaged)?;
         let chain = certificate::read_pem(&pem).map_err(StepError::NoCertificate)?;
+        let key = match self.staged_key(slot, entry).await? {
+            Some(key) => key,
+            // A certificate that was found, with a key that stays where it is.
+            None => self.look_for(chain[0].fingerprint).await.map_err(|_| StepError::NothingStaged)?.0.key,
+        };
         let pair = Pair { chain: chain.into_iter().map(|one| one.der).collect(), key };
         if pair.can_sign()? { Ok(pair) } else { Err(StepError::OtherKey) }
     }

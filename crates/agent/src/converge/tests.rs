@@ -12,6 +12,7 @@ use crate::limit::REMOVALS_MAX;
 use crate::pretend::World;
 use tokio::time::Duration;
 
+mod born;
 mod clinics;
 mod sources;
 

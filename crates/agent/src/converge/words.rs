@@ -59,7 +59,6 @@ fn japanese(problem: &StepError) -> String {
         StepError::Sealed(_) => "届いたファイルをこの端末の鍵で開けません。もう一度取り込んでください。",
         StepError::OtherCertificate(_) => "届いたファイルの証明書が、登録された証明書と違います。もう一度取り込んでください。",
         StepError::NowhereFound(_) => "証明書がこの端末に見つかりません。",
-        StepError::KeyStays(_) => "証明書の秘密鍵を取り出せないため、引き継げません。新しい証明書のファイルを取り込んでください。",
         StepError::Circle => "手順が終わらないため中断しました。自動でもう一度試します。",
     }
     .to_owned()
@@ -101,6 +100,14 @@ fn keystore(problem: &KeystoreError) -> String {
         KeystoreError::Ambiguous(file) => format!(
             "monsiajの設定に接続先が複数あり、どれが {file} を使うのか判断できません。monsiajの設定で、使う接続先にこのファイルを一度選んでください（パスワードは隣の.passファイルにあります）。"
         ),
+        KeystoreError::KeyStays(_) => {
+            "証明書の秘密鍵を取り出せないため、引き継げません。新しい証明書のファイルを取り込んでください。".to_owned()
+        }
+        KeystoreError::AsksPeople(_) => {
+            "証明書の秘密鍵は、使うたびに確認の画面を出す設定（秘密キーの保護を強力にする）のため、エージェントが使えません。\
+             新しい証明書のファイルを取り込むか、その項目を外して入れ直してください。"
+                .to_owned()
+        }
         KeystoreError::Unreadable(store, _) => format!("保管場所（{store}）から取り出したものを使えません。"),
         KeystoreError::Key(_) | KeystoreError::Disk(_) | KeystoreError::Command(_) => "証明書の保管場所を使えません。".to_owned(),
     }
@@ -147,6 +154,7 @@ mod tests {
             (StepError::Server(ClientError::Carried), vec![]),
             (StepError::NotTaken(ClientError::Carried), vec![]),
             (StepError::NotOurs(Sha256([7; 32])), vec![]),
+            (StepError::Keystore(KeystoreError::AsksPeople(Sha256([7; 32]))), vec![]),
         ] {
             let Trouble { ja, en } = told(&problem);
             assert!(facts.iter().all(|fact| ja.contains(fact) && en.contains(fact)), "{ja} / {en}");

@@ -17,8 +17,8 @@ use crate::probe::{ProbeError, is_refusal};
 enum Stored {
     /// Nothing of ours.
     Nothing,
-    /// A certificate without its key.
-    Keyless,
+    /// A certificate whose key cannot be used, and why.
+    Unusable(KeyState),
     /// The one that browsers would choose.
     Whole(Pair, Box<Certificate>),
 }
@@ -29,9 +29,7 @@ impl Doctor {
         let slot = &chart.slot.id;
         let mut facts = match self.stored(chart, now).await {
             Ok(Stored::Nothing) => vec![Fact::Absent(slot.clone(), chart.absence())],
-            Ok(Stored::Keyless) => {
-                vec![Fact::Fine(Cause::Missing), Fact::Fine(Cause::Quota), Fact::Key(slot.clone(), KeyState::Gone)]
-            }
+            Ok(Stored::Unusable(key)) => vec![Fact::Fine(Cause::Missing), Fact::Fine(Cause::Quota), Fact::Key(slot.clone(), key)],
             Ok(Stored::Whole(pair, own)) => self.whole(chart, &pair, &own, now).await,
             Err(problem) => {
                 tracing::debug!(problem = crate::told(&problem), %slot, "the certificate could not be looked at");
@@ -47,7 +45,7 @@ impl Doctor {
     async fn stored(&self, chart: &Chart, now: Timestamp) -> Result<Stored, KeystoreError> {
         let name = if chart.slot.is_for_browser() { "browser" } else { chart.slot.stores.first().map_or("", String::as_str) };
         let store = self.keystores.of(name)?;
-        let (mut best, mut is_keyless) = (None, false);
+        let (mut best, mut unusable) = (None, None);
         for fingerprint in store.list().await?.intersection(&chart.installed) {
             match opened(store, *fingerprint).await {
                 Ok((pair, own)) => {
@@ -57,14 +55,14 @@ impl Doctor {
                         best = Some((rank, pair, own));
                     }
                 }
-                Err(KeystoreError::Absent(..)) => is_keyless = true,
+                Err(KeystoreError::Absent(..)) => unusable = unusable.or(Some(KeyState::Gone)),
+                Err(KeystoreError::AsksPeople(_)) => unusable = Some(KeyState::AsksPeople),
                 Err(problem) => return Err(problem),
             }
         }
         Ok(match best {
             Some((_, pair, own)) => Stored::Whole(pair, Box::new(own)),
-            None if is_keyless => Stored::Keyless,
-            None => Stored::Nothing,
+            None => unusable.map_or(Stored::Nothing, Stored::Unusable),
         })
     }
 

@@ -59,7 +59,7 @@ impl Pc {
         let (common_name, organization, unique) = ("pc".to_owned(), "sakura".to_owned(), "1".to_owned());
         let purpose = Purpose::Client { common_name, organization, unique, crl_url: Some(LIST.into()), ocsp_url: None };
         let tbs = issuing.draft(&purpose, &key.public_key(), serial, not_before, not_after).unwrap();
-        let pair = Pair { chain: vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()], key: key.to_pkcs8() };
+        let pair = Pair { chain: vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()], key: key.to_pkcs8().into() };
         let mut pc = Self { world, root, issuing, key, serial, pair };
         pc.install(&Pair { chain: pc.pair.chain.clone(), key: pc.pair.key.clone() }).await;
         pc.wants(&[(SLOT, Some(OrderId([1; 16])))]);
@@ -180,7 +180,7 @@ fn server(web: &Authority, name: &str, not_before: Timestamp) -> Pair {
     let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     let purpose = Purpose::Server { names: vec![name.into()] };
     let tbs = web.draft(&purpose, &key.public_key(), new_serial(), not_before, not_before.after(DAY * 7)).unwrap();
-    Pair { chain: vec![web.sign(&tbs).unwrap()], key: key.to_pkcs8() }
+    Pair { chain: vec![web.sign(&tbs).unwrap()], key: key.to_pkcs8().into() }
 }
 
 fn date(ahead: i64) -> String {
@@ -293,7 +293,7 @@ async fn a_key_that_does_not_sign_for_its_certificate_is_named() {
     let mut pc = Pc::new().await;
     let other = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     assert_ne!(other.public_key(), pc.key.public_key());
-    pc.install(&Pair { chain: pc.pair.chain.clone(), key: other.to_pkcs8() }).await;
+    pc.install(&Pair { chain: pc.pair.chain.clone(), key: other.to_pkcs8().into() }).await;
     assert_eq!(pc.first().await, (Cause::KeyUnusable, Certainty::Certain));
 }
 

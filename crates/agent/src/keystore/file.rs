@@ -101,7 +101,7 @@ impl Keystore for FileStore {
         disk::make_folder(&folder)?;
         disk::clear_temporary(&folder)?;
         disk::clear_temporary(&self.slot_folder(slot))?;
-        disk::write(&folder.join(KEY), key_pem(&pair.key).as_bytes(), Readers::Owner)?;
+        disk::write(&folder.join(KEY), key_pem(pair.pkcs8()?).as_bytes(), Readers::Owner)?;
         let chain: String = pair.chain.iter().map(|der| certificate::to_pem(der)).collect();
         disk::write(&folder.join(CERTIFICATE), chain.as_bytes(), Readers::Owner)?;
         if !is_complete(&self.slot_folder(slot).join(CURRENT)) {
@@ -127,7 +127,8 @@ impl Keystore for FileStore {
         let key = disk::read_secret(&folder.join(KEY))?.ok_or_else(absent)?;
         let chain = certificate::read_pem(&chain).map_err(|problem| unreadable(&problem))?;
         let key = PrivatePkcs8KeyDer::from_pem_slice(&key).map_err(|problem| unreadable(&problem))?;
-        let pair = Pair { chain: chain.into_iter().map(|one| one.der).collect(), key: Zeroizing::new(key.secret_pkcs8_der().to_vec()) };
+        let pair =
+            Pair { chain: chain.into_iter().map(|one| one.der).collect(), key: Zeroizing::new(key.secret_pkcs8_der().to_vec()).into() };
         if pair.fingerprint() == Some(fingerprint) { Ok(pair) } else { Err(absent()) }
     }
 

@@ -51,7 +51,7 @@ impl Monsiaj {
             };
             let password = plain(&password);
             if let Ok(bundle) = pkcs12::read(&bytes, &Zeroizing::new(password)) {
-                found.push((path, Pair { chain: bundle.chain, key: bundle.key }));
+                found.push((path, Pair { chain: bundle.chain, key: bundle.key.into() }));
             }
         }
         Ok(found)
@@ -133,7 +133,7 @@ impl Keystore for Monsiaj {
         // 120 bits, in letters and digits that every program takes.
         let password = Zeroizing::new(BASE32_NOPAD.encode(&random::<15>()));
         let label: String = label.chars().filter(|letter| u32::from(*letter) <= 0xffff).collect();
-        let key = PrivateKey::from_pkcs8(&pair.key)?;
+        let key = PrivateKey::from_pkcs8(pair.pkcs8()?)?;
         // The Java that monsiaj brings along may be too old for anything newer.
         let bundle = pkcs12::write(Flavor::Legacy, &key, &pair.chain, &label, &password)?;
         disk::make_folder(&self.folder)?;

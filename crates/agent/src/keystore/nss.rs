@@ -157,7 +157,7 @@ impl Keystore for Nss {
         let own = pair.chain.first().ok_or_else(|| unreadable("there is no certificate".into()))?;
         let own = certificate::read(own).map_err(|problem| unreadable(problem.to_string()))?;
         let (folder, password) = (self.temporary_folder()?, crate::chance::password());
-        let key = PrivateKey::from_pkcs8(&pair.key)?;
+        let key = PrivateKey::from_pkcs8(pair.pkcs8()?)?;
         let bundle = pkcs12::write(Flavor::Modern, &key, &pair.chain, &friendly_name(label, &own), &password)?;
         let bundle = self.temporary_file(&folder, &bundle)?;
         let imported = self.pk12util(database(&place), &folder, &["-i".into(), bundle.path().into()], &password).await;
@@ -196,7 +196,7 @@ impl Keystore for Nss {
         disk::wipe(&bundle)?;
         exported.map_err(|problem| if is_keyless(&problem) { absent() } else { problem })?;
         let bundle = pkcs12::read(&bytes, &password).map_err(|problem| KeystoreError::Unreadable(NAME, problem.to_string()))?;
-        let pair = Pair { chain: bundle.chain, key: bundle.key };
+        let pair = Pair { chain: bundle.chain, key: bundle.key.into() };
         if pair.fingerprint() == Some(fingerprint) { Ok(pair) } else { Err(absent()) }
     }
 

@@ -13,7 +13,6 @@ use tegata_pki::key::PrivateKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use zeroize::Zeroizing;
 
 use super::*;
 use crate::disk::Readers;
@@ -28,7 +27,7 @@ fn pair(authority: &Authority, purpose: &Purpose, algorithm: KeyAlgorithm) -> Pa
     let now = Timestamp::from_unix(crate::wall_clock());
     let key = PrivateKey::generate(algorithm).unwrap();
     let tbs = authority.draft(purpose, &key.public_key(), new_serial(), now.before(DAY), now.after(DAY * 7)).unwrap();
-    Pair { chain: vec![authority.sign(&tbs).unwrap()], key: key.to_pkcs8() }
+    Pair { chain: vec![authority.sign(&tbs).unwrap()], key: key.to_pkcs8().into() }
 }
 
 fn client(authority: &Authority, algorithm: KeyAlgorithm) -> Pair {
@@ -72,7 +71,7 @@ impl Site {
     pub(crate) async fn serving(own: &Pair, web: &Authority, verifier: Arc<dyn ClientCertVerifier>, status: u16, header: &str) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let chain = own.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.key.to_vec()));
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.pkcs8().unwrap().to_vec()));
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -215,7 +214,7 @@ async fn a_key_that_does_not_fit_its_certificate_is_not_shown() {
     let clinic = authority("Clinic CA");
     let site = Site::open(&clinic, 200).await;
     let (mut wrong, other) = (client(&clinic, KeyAlgorithm::EcdsaP256), client(&clinic, KeyAlgorithm::EcdsaP256));
-    wrong.key = Zeroizing::new(other.key.to_vec());
+    wrong.key = other.key.clone();
     assert!(!wrong.can_sign().unwrap());
     site.ask("https://karte.test/", &wrong).await.unwrap_err();
 }

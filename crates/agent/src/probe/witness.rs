@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, SignatureScheme};
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tegata_pki::certificate;
 
 use crate::keystore::Pair;
@@ -37,11 +36,8 @@ impl Witness {
     /// # Errors
     /// The key cannot be used, or does not fit the certificate.
     pub(super) fn of(pair: &Pair) -> Result<Self, Error> {
-        let chain = pair.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
-        let key = PrivatePkcs8KeyDer::from(pair.key.to_vec()).into();
-        let identity = CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())?;
         let issuers = pair.chain.iter().filter_map(|der| certificate::read(der).ok()).map(|one| one.issuer).collect();
-        Ok(Self { identity: Arc::new(identity), issuers, asked: Mutex::new(Asked::Nothing) })
+        Ok(Self { identity: Arc::new(pair.for_tls()?), issuers, asked: Mutex::new(Asked::Nothing) })
     }
 
     pub(super) fn asked(&self) -> Asked {

@@ -32,7 +32,7 @@ pub(crate) fn issued_between(vendor: &Authority, number: u32, begin: Timestamp, 
         ocsp_url: None,
     };
     let tbs = vendor.draft(&purpose, &key.public_key(), new_serial(), begin, end).unwrap();
-    Pair { chain: vec![vendor.sign(&tbs).unwrap(), vendor.certificate().to_vec()], key: key.to_pkcs8() }
+    Pair { chain: vec![vendor.sign(&tbs).unwrap(), vendor.certificate().to_vec()], key: key.to_pkcs8().into() }
 }
 
 /// The vendor's authority.
@@ -43,7 +43,7 @@ pub(crate) fn authority() -> Authority {
 
 /// The file in which a vendor hands over a pair.
 pub(crate) fn file_of(pair: &Pair) -> Vec<u8> {
-    let key = PrivateKey::from_pkcs8(&pair.key).unwrap();
+    let key = PrivateKey::from_pkcs8(pair.pkcs8().unwrap()).unwrap();
     pkcs12::write(Flavor::Legacy, &key, &pair.chain, "client", PASSWORD).unwrap()
 }
 

@@ -196,6 +196,9 @@ fn seen(fact: &Fact, zone: &TimeZone) -> (String, String) {
         Fact::Absent(slot, absence) => named(slot, absent(*absence)),
         Fact::Key(slot, KeyState::Signs) => named(slot, ("鍵は使えます", "the key signs")),
         Fact::Key(slot, KeyState::Useless) => named(slot, ("鍵が証明書と合いません", "the key does not sign for the certificate")),
+        Fact::Key(slot, KeyState::AsksPeople) => {
+            named(slot, ("鍵が使うたびに確認の画面を出します", "the key asks people each time it is used"))
+        }
         Fact::Key(slot, KeyState::Gone) => named(slot, ("鍵がありません", "the key is gone")),
         Fact::Listed(slot, Listed::Not) => named(slot, ("失効リストに載っていません", "not on the revocation list")),
         Fact::Listed(slot, Listed::Revoked) => named(slot, ("発行元の失効リストに載っています", "on its issuer's revocation list")),

@@ -44,6 +44,7 @@ fn table() -> Vec<(Fact, Option<(Cause, Certainty)>)> {
         (Fact::Absent(slot(), Absence::Underway), Some((Cause::Missing, Certain))),
         (Fact::Absent(slot(), Absence::NotOrdered), Some((Cause::Missing, Certain))),
         (Fact::Key(slot(), KeyState::Gone), Some((Cause::KeyUnusable, Certain))),
+        (Fact::Key(slot(), KeyState::AsksPeople), Some((Cause::KeyUnusable, Certain))),
         (Fact::Key(slot(), KeyState::Useless), Some((Cause::KeyUnusable, Certain))),
         (Fact::Key(slot(), KeyState::Signs), None),
         (site(Answer::Opened, true), None),
