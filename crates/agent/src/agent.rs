@@ -189,6 +189,11 @@ impl Agent {
 
     /// One pass over everything that can be done now.
     pub async fn pass(&mut self, looks: bool) {
+        if looks {
+            for store in self.device.keystores.all() {
+                complain("a store cannot be made usable", store.wake().await);
+            }
+        }
         if let Some(manifest) = self.link.manifest().cloned() {
             self.seen.certificates_limited = self.device.converge(&manifest, &mut self.retries).await.limited;
             if looks {

@@ -41,14 +41,33 @@ pub enum CommandError {
     },
 }
 
+/// What a program has written that did not fail.
+pub struct Told {
+    /// To its standard output.
+    pub output: Vec<u8>,
+    /// To its standard error: some complain there and do not fail.
+    pub complaint: String,
+}
+
 /// Runs `program` and gives what it wrote to its standard output. `input` is what it can read.
 pub async fn run<A: AsRef<OsStr>>(program: &Path, arguments: &[A], input: &[u8]) -> Result<Vec<u8>, CommandError> {
+    Ok(run_in(program, arguments, input, &[]).await?.output)
+}
+
+/// As [`run`], with these variables in its surroundings.
+pub async fn run_in<A: AsRef<OsStr>>(
+    program: &Path,
+    arguments: &[A],
+    input: &[u8],
+    surroundings: &[(&str, &OsStr)],
+) -> Result<Told, CommandError> {
     let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
     let started = |source| CommandError::Start { program: name.clone(), source };
     let mut child = Command::new(program)
         .args(arguments)
         .env_clear()
         .env("LC_ALL", "C.UTF-8")
+        .envs(surroundings.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -66,10 +85,11 @@ pub async fn run<A: AsRef<OsStr>>(program: &Path, arguments: &[A], input: &[u8])
     };
     let output =
         tokio::time::timeout(PATIENCE, finished).await.map_err(|_| CommandError::TooLong { program: name.clone() })?.map_err(started)?;
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() {
-        return Ok(output.stdout);
+        return Ok(Told { output: output.stdout, complaint });
     }
-    let complaint: String = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    let complaint: String = complaint.split_whitespace().collect::<Vec<_>>().join(" ");
     let complaint = if complaint.is_empty() { output.status.to_string() } else { complaint.chars().take(COMPLAINT_MAX).collect() };
     Err(CommandError::Failed { program: name, complaint })
 }

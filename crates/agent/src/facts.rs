@@ -32,13 +32,46 @@ pub(crate) fn hostname() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_default()
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_os = "macos")]
+fn os_version() -> String {
+    format!("macOS {}", macos_version().unwrap_or_default()).trim_end().to_owned()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
 fn os_version() -> String {
     std::env::consts::OS.into()
 }
 
+/// The number before the first point of macOS's version.
+#[cfg(unix)]
+pub(crate) fn macos_major() -> Option<u32> {
+    macos_version()?.split('.').next()?.parse().ok()
+}
+
+/// The version that macOS gives itself. Programs that were built for an old one are told 10.16 by every other way to ask.
+#[cfg(unix)]
+fn macos_version() -> Option<String> {
+    product_version(&std::fs::read_to_string("/System/Library/CoreServices/SystemVersion.plist").ok()?)
+}
+
+#[cfg(unix)]
+fn product_version(plist: &str) -> Option<String> {
+    let (_, after) = plist.split_once("<key>ProductVersion</key>")?;
+    let (value, _) = after.trim_start().strip_prefix("<string>")?.split_once("</string>")?;
+    Some(value.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
+    #[cfg(unix)]
+    #[test]
+    fn the_version_of_macos_is_read_from_its_own_file() {
+        let plist = "<plist version=\"1.0\">\n<dict>\n\t<key>ProductName</key>\n\t<string>macOS</string>\n\t<key>ProductVersion</key>\n\t\
+                     <string>14.7.1</string>\n\t<key>iOSSupportVersion</key>\n\t<string>17.6</string>\n</dict>\n</plist>\n";
+        assert_eq!(super::product_version(plist).as_deref(), Some("14.7.1"));
+        assert_eq!(super::product_version("<key>ProductVersion</key><integer>15</integer>"), None);
+    }
+
     #[test]
     fn a_pc_knows_its_name_and_system() {
         let facts = super::gather(vec!["file".into()], "age1x".into());

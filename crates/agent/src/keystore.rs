@@ -19,6 +19,9 @@ use crate::state::State;
 
 pub mod file;
 pub mod key;
+// Also tested where there is no macOS, with a double of its tool.
+#[cfg(unix)]
+pub mod macos;
 pub mod monsiaj;
 #[cfg(target_os = "linux")]
 pub mod nss;
@@ -36,7 +39,7 @@ pub struct Pair {
 /// One store. What is installed stays until it is removed by its fingerprint; nothing else is ever touched.
 #[async_trait(?Send)]
 pub trait Keystore {
-    /// What it is called in reports: `nss`, `file`.
+    /// What it is called in reports: `nss`, `keychain`, `file`.
     fn name(&self) -> &'static str;
     /// Makes a key that never leaves the store, for the certificate of this order; one that was made for it before is gone then. `None`
     /// in a store that takes keys from outside.
@@ -56,6 +59,10 @@ pub trait Keystore {
     /// False while the tools that it needs are not installed. It may say what it holds all the same.
     fn is_ready(&self) -> bool {
         true
+    }
+    /// Makes what is in the store usable again, at every start and now and then: a login, or people, may have locked it.
+    async fn wake(&self) -> Result<(), KeystoreError> {
+        Ok(())
     }
     /// The fingerprints of all certificates that programs find in the store, other people's too.
     async fn list(&self) -> Result<BTreeSet<Sha256>, KeystoreError>;
@@ -218,7 +225,12 @@ fn browser_store(state: &State, home: &Path) -> Result<Rc<dyn Keystore>, Keystor
     Ok(Rc::new(nss::Nss::of(home, &state.temporary())?))
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_os = "macos")]
+fn browser_store(state: &State, home: &Path) -> Result<Rc<dyn Keystore>, KeystoreError> {
+    Ok(Rc::new(macos::Keychain::of(state, home)?))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
 fn browser_store(state: &State, _home: &Path) -> Result<Rc<dyn Keystore>, KeystoreError> {
     Ok(Rc::new(file::FileStore::new(&state.store())))
 }

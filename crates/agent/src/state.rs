@@ -206,6 +206,16 @@ impl State {
         self.root.join("store")
     }
 
+    /// The agent's own keychain, on macOS.
+    pub fn keychain(&self) -> PathBuf {
+        self.root.join("tegata.keychain-db")
+    }
+
+    /// Its password.
+    pub fn keychain_password(&self) -> PathBuf {
+        self.root.join("keychain.password")
+    }
+
     /// Files that live only as long as one command; emptied at start, so its name is one that nobody else would choose.
     pub fn temporary(&self) -> PathBuf {
         self.root.join("tegata-agent-temporary")

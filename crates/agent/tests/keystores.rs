@@ -1,5 +1,5 @@
 //! What every keystore has to do, whatever the platform, run against each: the files, and NSS with the real certutil, pk12util,
-//! libnss3 and the real child process for removal.
+//! libnss3 and the real child process for removal, and the keychain of macOS with a double of its tool.
 
 use std::collections::BTreeSet;
 
@@ -13,6 +13,10 @@ use tegata_agent::disk;
 use tegata_agent::keystore::file::FileStore;
 use tegata_agent::keystore::monsiaj::Monsiaj;
 use tegata_agent::keystore::{Keystore, Pair};
+
+#[cfg(unix)]
+#[path = "keystores/macos.rs"]
+mod macos;
 
 #[tokio::test]
 async fn files_keep_the_contract() {
@@ -81,10 +85,14 @@ fn pair_since(days: u32, unique: &str) -> Pair {
 }
 
 fn pair_issued(algorithm: KeyAlgorithm, days_ago: u32, unique: &str) -> Pair {
+    let key = PrivateKey::generate(algorithm).unwrap();
+    Pair { chain: certified(&key, days_ago, unique), key: key.to_pkcs8().into() }
+}
+
+fn certified(key: &PrivateKey, days_ago: u32, unique: &str) -> Vec<Vec<u8>> {
     let now = Timestamp::from_unix(tegata_agent::wall_clock());
     let root = Authority::new_root("Sakura Root", "sakura", now.before(DAY), now.after(DAY * 90)).unwrap();
     let issuing = root.new_issuing("Sakura Issuing CA", "sakura", now.before(DAY), now.after(DAY * 60)).unwrap();
-    let key = PrivateKey::generate(algorithm).unwrap();
     let purpose = Purpose::Client {
         common_name: "uketsuke-1.sakura".into(),
         organization: "sakura".into(),
@@ -93,7 +101,7 @@ fn pair_issued(algorithm: KeyAlgorithm, days_ago: u32, unique: &str) -> Pair {
         ocsp_url: None,
     };
     let tbs = issuing.draft(&purpose, &key.public_key(), new_serial(), now.before(DAY * days_ago), now.after(DAY * 30)).unwrap();
-    Pair { chain: vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()], key: key.to_pkcs8().into() }
+    vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()]
 }
 
 async fn check(store: &dyn Keystore) {

@@ -5,14 +5,17 @@ mod envelope;
 mod inside;
 mod write;
 
+use std::collections::BTreeSet;
+
 use p12_keystore::Pkcs12Archive;
 use p12_keystore::error::Error;
+use tegata_core::name::Sha256;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
 use self::envelope::Envelope;
 use crate::certificate;
-use crate::key::{KeyError, PrivateKey};
+use crate::key::{KeyError, PrivateKey, sha256};
 
 /// The largest bundle that is looked at, in bytes.
 pub const SIZE_MAX: usize = 1024 * 1024;
@@ -91,6 +94,35 @@ pub fn is_bundle(bytes: &[u8]) -> bool {
 
 /// Opens a bundle. One try, no guessing: what vendors produce (PBES2, 3DES, RC2-40, chains in any order).
 pub fn read(bytes: &[u8], password: &str) -> Result<Bundle, BundleError> {
+    let archive = open(bytes, password)?;
+    let [key] = archive.keys.as_slice() else { return Err(BundleError::Keys(archive.keys.len())) };
+    let pkcs8 = Zeroizing::new(key.key.as_der().to_vec());
+    let public_key = PrivateKey::from_pkcs8(&pkcs8).map_err(|problem| BundleError::Unreadable(problem.to_string()))?.public_key();
+    let certificates = archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect();
+    let (chain, own) = in_order(certificates, &public_key)?;
+    let friendly_name = key.friendly_name.clone().or_else(|| archive.certs[own].friendly_name.clone());
+    Ok(Bundle { key: pkcs8, chain, friendly_name })
+}
+
+/// Opens a bundle that holds several keys, as a keychain gives its keys out, and takes the one whose certificate has this fingerprint.
+/// `others` are certificates that may stand above it. `None` if the key is not there, or its certificate.
+pub fn read_one(bytes: &[u8], password: &str, fingerprint: Sha256, others: &[Vec<u8>]) -> Result<Option<Bundle>, BundleError> {
+    let archive = open(bytes, password)?;
+    let inside = archive.certs.iter().map(|bag| bag.cert.as_der().to_vec());
+    let certificates: Vec<Vec<u8>> = inside.chain(others.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect();
+    let links = certificates.iter().map(|der| link(der)).collect::<Result<Vec<_>, _>>()?;
+    let Some(own) = certificates.iter().position(|der| sha256(der) == fingerprint) else { return Ok(None) };
+    let fits = |pkcs8: &[u8]| PrivateKey::from_pkcs8(pkcs8).is_ok_and(|key| key.public_key() == links[own].public_key);
+    let Some(key) = archive.keys.iter().find(|bag| fits(bag.key.as_der())) else { return Ok(None) };
+    // In a keychain there may be several authorities of one name, as when one of them has got a new key.
+    let chain = upwards(&links, own, |above, below| vouches(&certificates[above], &certificates[below]))
+        .into_iter()
+        .map(|index| certificates[index].clone())
+        .collect();
+    Ok(Some(Bundle { key: Zeroizing::new(key.key.as_der().to_vec()), chain, friendly_name: key.friendly_name.clone() }))
+}
+
+fn open(bytes: &[u8], password: &str) -> Result<Pkcs12Archive, BundleError> {
     if bytes.len() > SIZE_MAX {
         return Err(BundleError::TooLarge(bytes.len()));
     }
@@ -98,20 +130,14 @@ pub fn read(bytes: &[u8], password: &str) -> Result<Bundle, BundleError> {
         // The format has no way to write it, so it cannot be the one.
         return Err(BundleError::WrongPassword);
     }
-    let archive = open(bytes, password)?;
-    let [key] = archive.keys.as_slice() else { return Err(BundleError::Keys(archive.keys.len())) };
-    let pkcs8 = Zeroizing::new(key.key.as_der().to_vec());
-    let public_key = PrivateKey::from_pkcs8(&pkcs8).map_err(|problem| BundleError::Unreadable(problem.to_string()))?.public_key();
+    let archive = open_envelope(bytes, password)?;
     if archive.certs.len() > CERTIFICATES_MAX {
         return Err(BundleError::Excessive(format!("it holds {} certificates; at most {CERTIFICATES_MAX} are read", archive.certs.len())));
     }
-    let certificates = archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect();
-    let (chain, own) = in_order(certificates, &public_key)?;
-    let friendly_name = key.friendly_name.clone().or_else(|| archive.certs[own].friendly_name.clone());
-    Ok(Bundle { key: pkcs8, chain, friendly_name })
+    Ok(archive)
 }
 
-fn open(bytes: &[u8], password: &str) -> Result<Pkcs12Archive, BundleError> {
+fn open_envelope(bytes: &[u8], password: &str) -> Result<Pkcs12Archive, BundleError> {
     let damaged = |problem: &str| BundleError::Unreadable(problem.to_owned());
     let envelope = Envelope::read(bytes)?;
     envelope.look_inside(password)?;
@@ -146,14 +172,28 @@ fn in_order(mut certificates: Vec<Vec<u8>>, public_key: &[u8]) -> Result<(Vec<Ve
     // After a renewal with the same key there may be two: the one that lasts longer.
     let own = (0..links.len()).filter(|index| links[*index].public_key == public_key).max_by_key(|index| links[*index].not_after);
     let own = own.ok_or(if links.is_empty() { BundleError::NoCertificate } else { BundleError::OtherKey })?;
+    let mut order = upwards(&links, own, |_, _| true);
+    order.extend((0..links.len()).filter(|index| !order.contains(index)).collect::<Vec<_>>());
+    Ok((order.into_iter().map(|index| std::mem::take(&mut certificates[index])).collect(), own))
+}
+
+/// A certificate and those above it, by their names, where `is_above(above, below)` agrees.
+fn upwards(links: &[Link], own: usize, is_above: impl Fn(usize, usize) -> bool) -> Vec<usize> {
     let mut order = vec![own];
     let mut last = own;
-    while let Some(above) = (0..links.len()).find(|index| !order.contains(index) && links[*index].subject == links[last].issuer) {
+    let names = |above: usize, below: usize| links[above].subject == links[below].issuer;
+    while let Some(above) = (0..links.len()).find(|above| !order.contains(above) && names(*above, last) && is_above(*above, last)) {
         order.push(above);
         last = above;
     }
-    order.extend((0..links.len()).filter(|index| !order.contains(index)).collect::<Vec<_>>());
-    Ok((order.into_iter().map(|index| std::mem::take(&mut certificates[index])).collect(), own))
+    order
+}
+
+/// True if one certificate is signed with the key of the other.
+fn vouches(above: &[u8], below: &[u8]) -> bool {
+    let read = |der| X509Certificate::from_der(der).ok().map(|(_, read)| read);
+    let (Some(above), Some(below)) = (read(above), read(below)) else { return false };
+    below.verify_signature(Some(above.public_key())).is_ok()
 }
 
 /// What ties a certificate to its key and to the one above it.
