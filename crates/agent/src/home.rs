@@ -1,13 +1,18 @@
-//! The user's files, by handle (openat2): whatever is swapped meanwhile, nothing outside the home and no link is followed.
+//! The user's files, by handle: whatever is swapped meanwhile, nothing outside the home and no link is followed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::OwnedFd;
+#[cfg(target_os = "linux")]
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat};
+
+#[cfg(any(test, not(target_os = "linux")))]
+pub(crate) mod steps;
 
 /// The user's home, and who owns it.
 pub(crate) struct Home {
@@ -80,10 +85,20 @@ fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+/// Opens what lies below a folder. Linux resolves the whole path itself (openat2).
+#[cfg(target_os = "linux")]
 fn beneath(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
+    use rustix::fs::ResolveFlags;
+    #[cfg(test)]
+    if steps::are_tried() {
+        return steps::beneath(folder, name, flags);
+    }
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    Ok(openat2(folder.as_fd(), name.as_bytes(), flags | OFlags::CLOEXEC, Mode::empty(), resolve)?)
+    Ok(rustix::fs::openat2(folder, name.as_bytes(), flags | OFlags::CLOEXEC, Mode::empty(), resolve)?)
 }
+
+#[cfg(not(target_os = "linux"))]
+use steps::beneath;
 
 #[cfg(test)]
 mod tests {
@@ -91,6 +106,20 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    /// As macOS opens files.
+    #[test]
+    fn the_same_is_read_step_by_step() {
+        steps::try_them();
+        only_single_files_of_the_users_own_are_read_and_what_is_missing_is_none();
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("in")).unwrap();
+        fs::write(folder.path().join("secret"), "secret").unwrap();
+        let home = Home::open(&folder.path().join("in")).unwrap();
+        for outside in ["../secret", "./../secret"] {
+            home.read(Path::new(outside), 9).unwrap_err();
+        }
+    }
 
     #[test]
     fn only_single_files_of_the_users_own_are_read_and_what_is_missing_is_none() {

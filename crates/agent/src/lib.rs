@@ -19,7 +19,7 @@ pub mod doctor;
 pub mod enroll;
 pub mod facts;
 pub mod found;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub(crate) mod home;
 pub mod identity;
 pub mod inventory;

@@ -15,13 +15,13 @@ use crate::limit::Limit;
 use crate::receipts::{ReceiptError, Receipts};
 use crate::state::State;
 
-#[cfg(target_os = "linux")]
-mod linux;
-#[cfg(target_os = "linux")]
-use linux as os;
-#[cfg(not(target_os = "linux"))]
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+use unix as os;
+#[cfg(not(unix))]
 mod elsewhere;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(unix))]
 use elsewhere as os;
 
 /// How many files of the manifest are looked for. More than lie on any PC; what is behind them comes when these are gone.

@@ -179,6 +179,29 @@ fn a_folder_that_cannot_be_looked_into_is_told_and_stops_no_other() {
     assert_eq!((swept.left.len(), swept.unread.len()), (1, 1));
 }
 
+/// macOS answers EPERM for a folder that it asks the user about, and the user has not said yes.
+#[test]
+fn a_folder_that_the_system_keeps_from_the_agent_is_not_one_without_files() {
+    use rustix::io::Errno;
+    let is_passed_over = |errno: Errno| os::is_nobodys_trouble(&errno.into());
+    assert_eq!([Errno::NOENT, Errno::LOOP, Errno::NOTDIR].map(is_passed_over), [true; 3]);
+    assert_eq!([Errno::PERM, Errno::ACCESS, Errno::NOSYS].map(is_passed_over), [false; 3]);
+}
+
+/// As macOS opens files, which has no openat2.
+#[test]
+fn f8_the_same_holds_where_folders_are_opened_one_by_one() {
+    crate::home::steps::try_them();
+    installers_are_seen_in_the_users_folders_one_level_deep();
+    a_listed_file_goes_under_whatever_name_and_leaves_a_receipt();
+    f8_links_second_names_and_other_contents_are_left_alone();
+    f8_a_pipe_does_not_hold_the_agent_up_and_a_huge_file_is_not_read();
+    f8_what_is_no_bundle_is_neither_told_nor_removed_whatever_the_server_lists();
+    a_folder_that_cannot_be_looked_into_is_told_and_stops_no_other();
+    a_removal_that_was_cut_short_is_finished_and_receipted_once();
+    f8_nothing_outside_and_nothing_different_is_removed_under_racing_swaps();
+}
+
 /// Leaves behind what an agent leaves that was cut off after writing this intent.
 fn cut_short(pc: &Pc, seen: &InstallerSeen, aside: Option<&str>) {
     let intent = Intent { seen: seen.clone(), folder: "Downloads".into(), aside: aside.map(str::to_owned) };

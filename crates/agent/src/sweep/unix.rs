@@ -1,4 +1,4 @@
-//! Looking and removing by handle (openat2): whatever is swapped meanwhile, nothing outside the folder and nothing else is touched.
+//! Looking and removing by handle: whatever is swapped meanwhile, nothing outside the folder and nothing else is touched.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -30,8 +30,9 @@ pub(super) fn look(home: &Path, places: &BTreeSet<PathBuf>, listed: &BTreeSet<Fi
     Ok((found, unread))
 }
 
-/// A folder that is missing, or is a link. Everything else, such as a kernel without openat2, must not look like a folder without files.
-fn is_nobodys_trouble(problem: &io::Error) -> bool {
+/// A folder that is missing, or is a link. Everything else must not look like a folder without files: a kernel without openat2, or a Mac
+/// whose user has not let the agent see the folder (EPERM).
+pub(super) fn is_nobodys_trouble(problem: &io::Error) -> bool {
     let skipped = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
     Errno::from_io_error(problem).is_some_and(|errno| skipped.contains(&errno))
 }
