@@ -94,6 +94,17 @@ pub async fn run_in<A: AsRef<OsStr>>(
     Err(CommandError::Failed { program: name, complaint })
 }
 
+/// The same for those who do not wait for anything else: a thread of its own waits.
+#[cfg(any(target_os = "macos", test))]
+pub fn run_now<A: AsRef<OsStr> + Sync>(program: &Path, arguments: &[A], input: &[u8]) -> Result<Vec<u8>, CommandError> {
+    let started = |source| CommandError::Start { program: program.display().to_string(), source };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(started)?;
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| runtime.block_on(run(program, arguments, input)));
+        waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 /// Finds a program in the folders of `PATH`; only absolute ones are looked into.
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -110,6 +121,12 @@ mod tests {
     async fn a_program_gets_its_arguments_and_its_input_as_they_are() {
         let said = run(&find("cat").unwrap(), &["-", "/dev/null"], "受付 $(x) `y`".as_bytes()).await.unwrap();
         assert_eq!(String::from_utf8(said).unwrap(), "受付 $(x) `y`");
+    }
+
+    #[tokio::test]
+    async fn a_program_is_waited_for_where_something_else_goes_on_already() {
+        assert_eq!(run_now(&find("cat").unwrap(), &["-"], b"now").unwrap(), b"now");
+        run_now(&find("cat").unwrap(), &["/nonexistent"], b"").unwrap_err();
     }
 
     #[tokio::test]

@@ -156,6 +156,11 @@ impl State {
         self.root.join("browsers.json")
     }
 
+    /// What we wrote into policies that others write into as well.
+    pub fn browser_policies(&self) -> PathBuf {
+        self.root.join("browser-policies.json")
+    }
+
     /// Whether the server was reached last time, for `status`.
     pub fn contact(&self) -> PathBuf {
         self.root.join("contact.json")

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use tegata_api::v1::device::BrowserRule;
 
-use super::{Browser, BrowserError};
-use crate::disk::{self, DiskError};
+use super::running::{Running, Witnesses};
+use super::{Browser, BrowserError, is_browser_name, lock};
+use crate::disk::DiskError;
 use crate::state::State;
 
 mod lenient;
@@ -30,27 +30,13 @@ pub(crate) const USER_DATA: [&str; 6] = [
 pub(super) struct Chromium {
     home: PathBuf,
     folders: Vec<PolicyFolder>,
-    memory: PathBuf,
-}
-
-/// A running browser: the same number may later belong to another process, the start time does not.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Running {
-    process: u32,
-    started: u64,
+    witnesses: Witnesses,
 }
 
 impl Chromium {
     /// For the user of `home`, with policies in `folders`.
     pub(super) fn new(state: &State, home: &Path, folders: Vec<PolicyFolder>) -> Self {
-        Self { home: home.to_owned(), folders, memory: state.browsers() }
-    }
-
-    /// Those that were running at a change and still are.
-    fn remembered(&self) -> Result<BTreeSet<Running>, DiskError> {
-        let known: BTreeSet<Running> = disk::read_json(&self.memory)?.unwrap_or_default();
-        Ok(known.into_iter().filter(|browser| started(browser.process) == Some(browser.started)).collect())
+        Self { home: home.to_owned(), folders, witnesses: Witnesses::of(state, started) }
     }
 
     /// True if our file had to be changed.
@@ -89,21 +75,17 @@ impl Browser for Chromium {
     }
 
     fn certificates_changed(&mut self) -> Result<(), DiskError> {
-        let known = self.remembered()?;
-        let all: BTreeSet<Running> = known.union(&self.running()).cloned().collect();
-        if all == known { Ok(()) } else { disk::write_json(&self.memory, &all) }
+        self.witnesses.note(self.running())
     }
 
     fn holds_old(&self) -> Result<bool, DiskError> {
-        Ok(!self.remembered()?.is_empty())
+        Ok(!self.witnesses.alive()?.is_empty())
     }
 }
 
-/// The browser that uses this folder: its lock is a link to `host-process`, and may be left over from a crash.
+/// The browser that uses this folder.
 fn running_in(user_data: &Path) -> Option<Running> {
-    let lock = fs::read_link(user_data.join("SingletonLock")).ok()?;
-    let (host, process) = lock.to_str()?.rsplit_once('-')?;
-    let process = process.parse().ok()?;
+    let (host, process) = lock::holder(user_data)?;
     (host == crate::facts::hostname() && is_browser(process)).then_some(())?;
     Some(Running { process, started: started(process)? })
 }
@@ -112,11 +94,6 @@ fn is_browser(process: u32) -> bool {
     let program = fs::read_link(format!("/proc/{process}/exe")).unwrap_or_default();
     let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     is_browser_name(&name)
-}
-
-/// True for what Chrome, Chromium and Edge are called, as programs and as desktop entries, in small letters.
-pub(crate) fn is_browser_name(name: &str) -> bool {
-    ["chrom", "edge"].iter().any(|part| name.contains(part))
 }
 
 /// When a process started, in clock ticks since the PC did: field 22 of `/proc/<pid>/stat`, counted behind the name's bracket.

@@ -84,7 +84,13 @@ fn browser(problem: &BrowserError) -> String {
         BrowserError::Closed { command, .. } => {
             format!("ブラウザーに証明書の選び方を設定できないため、選択画面が出ます。管理者が一度だけ実行してください: {command}")
         }
-        BrowserError::Disk(_) => "ブラウザーの設定を読み書きできません。".to_owned(),
+        BrowserError::Overruled { profile } => format!(
+            "構成プロファイル（{profile}）がブラウザーに証明書の選び方を設定していて、この証明書が入っていないため、選択画面が出ます。管理者がプロファイルに加えてください: tegata profile mobileconfig"
+        ),
+        BrowserError::NoList(place) => {
+            format!("{place} が文字列の一覧ではないため、ブラウザーに無視されています。設定した人が直すか削除してください。")
+        }
+        BrowserError::Command(_) | BrowserError::Disk(_) => "ブラウザーの設定を読み書きできません。".to_owned(),
     }
 }
 
@@ -147,6 +153,8 @@ mod tests {
             (StepError::Probe(ProbeError::Refused { site: site(), status: 403 }), vec!["https://karte.example.jp/", "403"]),
             (StepError::Probe(ProbeError::NotAsked { site: site() }), vec!["https://karte.example.jp/"]),
             (StepError::Browser(closed), vec!["sudo install -d x"]),
+            (StepError::Browser(BrowserError::Overruled { profile: "/a.plist".into() }), vec!["/a.plist", "tegata profile mobileconfig"]),
+            (StepError::Browser(BrowserError::NoList("com.google.Chrome".into())), vec!["com.google.Chrome"]),
             (StepError::Keystore(KeystoreError::ToolMissing("certutil")), vec!["certutil", "apt-get install libnss3-tools"]),
             (StepError::Keystore(KeystoreError::Ambiguous("/a/1.p12".into())), vec!["/a/1.p12", ".pass"]),
             (StepError::Recipient("age1x".into()), vec!["age1x", "BackupTarget", "spec.recipients"]),

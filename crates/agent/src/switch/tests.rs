@@ -144,6 +144,7 @@ fn programs_get_the_same() {
     .assert_eq(&serde_json::to_string_pretty(&pc().switch("tsubaki")).unwrap());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn the_policy_file_follows_the_choice_and_a_browser_that_runs_has_to_be_restarted() {
     let world = pc();

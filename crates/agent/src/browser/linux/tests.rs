@@ -8,6 +8,7 @@ use tegata_api::v1::device::BrowserRule;
 
 use super::policy::{FILE, MERGE, SELECT};
 use super::*;
+use crate::disk;
 
 struct Pc {
     root: tempfile::TempDir,
