@@ -38,6 +38,7 @@ pub mod server;
 pub mod settings;
 pub mod state;
 pub mod status;
+pub mod supervise;
 pub mod sweep;
 pub mod switch;
 pub mod vendor;
