@@ -144,7 +144,7 @@ impl Keychain {
     /// Puts in the certificate with its key. The file is never there longer than `security` needs it.
     async fn import(&self, pair: &Pair, label: &str) -> Result<(), KeystoreError> {
         let (folder, password) = (self.temporary_folder()?, crate::chance::password());
-        let key = PrivateKey::from_pkcs8(&pair.key)?;
+        let key = PrivateKey::from_pkcs8(pair.pkcs8()?)?;
         let bundle = pkcs12::write(self.flavor, &key, &pair.chain[..1], &readable(label), &password)?;
         let file = folder.path().join("bundle.p12");
         disk::write(&file, &bundle, Readers::Owner)?;
@@ -231,7 +231,7 @@ impl Keystore for Keychain {
         disk::wipe(&file)?;
         exported?;
         let bundle = pkcs12::read_one(&bytes, &password, fingerprint, &others).map_err(|problem| strange(problem.to_string()))?;
-        bundle.map(|bundle| Pair { chain: bundle.chain, key: bundle.key }).ok_or_else(absent)
+        bundle.map(|bundle| Pair { chain: bundle.chain, key: bundle.key.into() }).ok_or_else(absent)
     }
 
     async fn remove(&self, fingerprint: Sha256) -> Result<bool, KeystoreError> {

@@ -329,7 +329,7 @@ async fn a_key_that_somebody_deleted_from_the_keychain_is_put_back() {
 async fn a_key_that_two_certificates_share_goes_with_the_last_of_them() {
     let mac = Mac::new(14);
     let first = pair_since(2, "shared");
-    let second = Pair { chain: certified(&PrivateKey::from_pkcs8(&first.key).unwrap(), 1, "shared"), key: first.key.clone() };
+    let second = Pair { chain: certified(&PrivateKey::from_pkcs8(first.pkcs8().unwrap()).unwrap(), 1, "shared"), key: first.key.clone() };
     mac.store().install(&slot(), &first, "shared").await.unwrap();
     // As a vendor's renewal does that keeps the key: `security` takes the certificate alone.
     mac.change_content(|content| {
@@ -385,7 +385,7 @@ fn the_double_refuses_what_the_tool_refuses() {
 #[test]
 fn the_double_reads_bundles_as_each_version_does() {
     let (pair, label) = (pair("parser"), "parser");
-    let key = PrivateKey::from_pkcs8(&pair.key).unwrap();
+    let key = PrivateKey::from_pkcs8(pair.pkcs8().unwrap()).unwrap();
     for (version, flavor, format, is_read) in [
         (14, Flavor::Legacy, "-f pkcs12", true),
         (14, Flavor::Modern, "-f pkcs12", false),
