@@ -72,6 +72,14 @@ enum Command {
     /// Works with files that somebody carries, on a PC that cannot reach its server.
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// Tries what the agent relies on and cannot be shown elsewhere, with a keychain of its own. Leaves nothing behind.
+    #[cfg(target_os = "macos")]
+    #[command(after_help = "Example:\n  tegata-agent selftest")]
+    Selftest {
+        /// The home folder of the user.
+        #[arg(long, value_name = "DIR", env = "HOME", hide_env_values = true)]
+        home: PathBuf,
+    },
     /// Lists the certificates of an NSS database: one DER a line, in base64.
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -213,6 +221,8 @@ pub fn main() -> ExitCode {
         Command::Switch(arguments) => run_switch(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bundle(BundleCommand::Apply(arguments)) => run_apply(&arguments),
+        #[cfg(target_os = "macos")]
+        Command::Selftest { home } => run_selftest(&home),
         #[cfg(target_os = "linux")]
         Command::NssList { database } => run_nss_list(&database),
         #[cfg(target_os = "linux")]
@@ -231,10 +241,17 @@ pub fn main() -> ExitCode {
 fn run_enroll(arguments: EnrollArguments) -> Result<ExitCode> {
     start_logging("warn");
     let language = words::language();
+    #[cfg(target_os = "macos")]
+    let roots = arguments.probe_roots.clone();
     let enrolled = try_to_enroll(arguments);
     match enrolled {
         Ok(device) => {
             print(&format!("{}\n{}\n", say(language, &Phrase::Enrolled(device)), say(language, &Phrase::EnrolledNext)));
+            #[cfg(target_os = "macos")]
+            if let Some(roots) = roots {
+                let command = crate::keystore::macos::trust_command(&std::path::absolute(roots).context("the roots")?);
+                print(&format!("{}\n", say(language, &Phrase::TrustRoots(command))));
+            }
             Ok(ExitCode::SUCCESS)
         }
         Err(problem) => {
@@ -393,6 +410,14 @@ fn try_to_apply(arguments: &ApplyArguments) -> Result<Applied> {
     Ok(runtime()?.block_on(offline::apply(&state, &file, &answer))?)
 }
 
+#[cfg(target_os = "macos")]
+fn run_selftest(home: &Path) -> Result<ExitCode> {
+    use crate::{facts, selftest};
+    let claims = runtime()?.block_on(selftest::macos::try_all(home, crate::keystore::macos::TOOL.as_ref(), facts::macos_major()));
+    print(&selftest::tell(&claims));
+    Ok(if claims.iter().all(|claim| claim.outcome.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 #[cfg(target_os = "linux")]
 fn run_nss_list(database: &std::ffi::OsStr) -> Result<ExitCode> {
     let found = crate::keystore::nss::library::list(database)?;
@@ -411,7 +436,10 @@ fn run_nss_remove(database: &std::ffi::OsStr) -> Result<ExitCode> {
 /// The folder that was named, or the usual one of this user.
 fn state_folder(place: &Place) -> Result<PathBuf> {
     let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let usual = || Some(named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))?.join("tegata-agent"));
+    let usual = || match std::env::consts::OS {
+        "macos" => Some(named("HOME")?.join("Library/Application Support/Tegata")),
+        _ => Some(named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))?.join("tegata-agent")),
+    };
     let folder = place.state.clone().or_else(usual).context("say where the agent's folder is: --state DIR")?;
     std::path::absolute(folder).context("the agent's folder")
 }

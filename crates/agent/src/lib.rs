@@ -34,6 +34,8 @@ pub(crate) mod pretend;
 pub mod probe;
 pub mod receipts;
 pub mod selection;
+#[cfg(unix)]
+pub mod selftest;
 pub mod server;
 pub mod settings;
 pub mod state;

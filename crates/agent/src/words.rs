@@ -26,6 +26,8 @@ pub enum Phrase {
     Enrolled(String),
     /// What to do after enrolling.
     EnrolledNext,
+    /// Browsers on a Mac trust sites with a root of their own once an administrator has run this.
+    TrustRoots(String),
     /// Enrolling failed, and this is what happened.
     NotEnrolled(String),
     /// What to do about it if it was the code.
@@ -112,6 +114,12 @@ fn both(phrase: &Phrase) -> (String, String) {
         Phrase::EnrolledNext => (
             "このあとの操作は不要です。電子証明書は自動で入ります。".into(),
             "Nothing more to do: certificates arrive by themselves.".into(),
+        ),
+        Phrase::TrustRoots(command) => (
+            format!(
+                "指定したルート証明書をブラウザに信頼させるには、この Mac の管理者が次のコマンドを1回だけ実行してください:\n  {command}"
+            ),
+            format!("For browsers to trust the roots that you named, an administrator of this Mac runs this once:\n  {command}"),
         ),
         Phrase::NotEnrolled(problem) => (format!("登録できませんでした: {problem}"), format!("This PC was not enrolled: {problem}")),
         Phrase::CodeRefusedNext => (

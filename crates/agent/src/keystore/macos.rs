@@ -27,6 +27,9 @@ use crate::state::State;
 mod listing;
 mod security;
 
+/// Apple's own tool.
+pub const TOOL: &str = "/usr/bin/security";
+
 const NAME: &str = "keychain";
 /// The longest name that is given to a key, in characters.
 const LABEL_MAX: usize = 64;
@@ -49,7 +52,7 @@ pub struct Keychain {
 impl Keychain {
     /// The keychain of the agent that works in `state`, for the user of `home`.
     pub fn of(state: &State, home: &Path) -> Result<Self, KeystoreError> {
-        Self::with(state, home, Path::new("/usr/bin/security"), crate::facts::macos_major())
+        Self::with(state, home, Path::new(TOOL), crate::facts::macos_major())
     }
 
     /// As [`of`](Self::of), with the tool and the number of the macOS, if it is known.
@@ -63,6 +66,16 @@ impl Keychain {
             temporary: state.temporary(),
             flavor: if macos.is_some_and(|major| major >= READS_AES) { Flavor::Modern } else { Flavor::Legacy },
         })
+    }
+
+    /// The user's list of keychains.
+    pub(crate) async fn search_list(&self) -> Result<Vec<PathBuf>, KeystoreError> {
+        self.security.search_list().await
+    }
+
+    /// Deletes the keychain with everything in it, and takes it out of the list: for one that was made to try something.
+    pub(crate) async fn discard(&self) -> Result<(), KeystoreError> {
+        self.security.delete(&self.path).await
     }
 
     /// False as long as nothing was ever installed. A folder that cannot be looked into is not one without a keychain.

@@ -9,6 +9,7 @@ use expect_test::expect;
 use serde_json::{Value, json};
 use tegata_agent::keystore::KeystoreError;
 use tegata_agent::keystore::macos::{Keychain, trust_command};
+use tegata_agent::selftest;
 use tegata_agent::state::State;
 use tegata_pki::pkcs12::{self, Flavor};
 
@@ -172,6 +173,10 @@ async fn what_stands_above_comes_along_and_nothing_has_to_be_trusted() {
         let listed = mac.store().list().await.unwrap();
         assert!(pairs.iter().flat_map(|pair| &pair.chain).all(|one| listed.contains(&tegata_pki::key::sha256(one))));
         assert!(!mac.transcript().contains("trust"), "{}", mac.transcript());
+        for pair in &pairs {
+            let opened = mac.store().open(fingerprint(pair)).await.unwrap();
+            assert_eq!(opened.chain, pair.chain, "two authorities have the same name, and one of them has signed");
+        }
     }
 }
 
@@ -352,6 +357,21 @@ async fn a_home_that_is_not_mounted_is_not_a_keychain_without_certificates() {
     assert!(
         store.list().await.is_err() && store.holds(fingerprint(&pair)).await.is_err() && store.remove(fingerprint(&pair)).await.is_err()
     );
+}
+
+#[tokio::test]
+async fn every_claim_can_be_tried_on_the_mac_itself_and_leaves_nothing() {
+    let mac = Mac::new(14);
+    fs::create_dir(mac.home().join("Downloads")).unwrap();
+    fs::write(mac.home().join("Downloads/file"), "").unwrap();
+    let tried = async |version| selftest::tell(&selftest::macos::try_all(&mac.home(), &mac.tool(), Some(version)).await);
+    let before = mac.known();
+    let told = tried(14).await;
+    assert!(told.lines().count() == 7 && told.lines().all(|line| line.starts_with("holds")), "{told}");
+    assert_eq!(mac.known(), before);
+    let wrong = tried(15).await;
+    assert!(wrong.contains("FAILS  1-4") && wrong.contains("MAC verification failed"), "{wrong}");
+    assert_eq!(mac.known(), before);
 }
 
 #[test]

@@ -113,6 +113,14 @@ def create_keychain(words):
         MODEL["search"].append(path)
 
 
+def delete_keychain(words):
+    _, rest = options(words, "h")
+    keychain = Keychain(one_keychain(rest), "SecKeychainDelete")
+    os.remove(keychain.path)
+    for known in ("search", "unlocked"):
+        MODEL[known] = [path for path in MODEL[known] if path != keychain.path]
+
+
 def unlock_keychain(words):
     chosen, rest = options(words, "hp:u")
     path = one_keychain(rest)
@@ -310,6 +318,7 @@ def delete(words, with_key):
 
 COMMANDS = {
     "create-keychain": create_keychain,
+    "delete-keychain": delete_keychain,
     "unlock-keychain": unlock_keychain,
     "set-keychain-settings": set_keychain_settings,
     "list-keychains": list_keychains,

@@ -38,6 +38,11 @@ impl Security {
         self.secretly(&["create-keychain", "-p", password, text(keychain)?]).await
     }
 
+    /// Deletes the file, and takes it out of the lists of keychains.
+    pub(super) async fn delete(&self, keychain: &Path) -> Result<(), KeystoreError> {
+        self.openly(["delete-keychain".into(), keychain.into()]).await.map(drop)
+    }
+
     pub(super) async fn unlock(&self, keychain: &Path, password: &str) -> Result<(), KeystoreError> {
         self.secretly(&["unlock-keychain", "-p", password, text(keychain)?]).await
     }
