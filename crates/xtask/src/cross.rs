@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::{run, workspace};
 
 pub mod windows;
+mod macos;
 
 /// For which platform.
 #[derive(Args)]
@@ -21,12 +22,15 @@ pub struct Options {
 enum Platform {
     /// `tegata-agent.exe`, linked by mingw.
     Windows,
+    /// `tegata-agent` for Macs with Apple silicon, linked by zig.
+    Macos,
 }
 
 /// Builds the agent, and says where it lies.
 pub fn run(options: &Options) -> Result<()> {
     let built = match options.platform {
         Platform::Windows => windows::build()?,
+        Platform::Macos => macos::build()?,
     };
     println!("{}", built.display());
     Ok(())
