@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
 use tegata_api::v1::device::BrowserRule;
 
 use crate::command::CommandError;
@@ -96,39 +95,4 @@ pub fn of_this_pc(state: &State, settings: &Settings) -> Box<dyn Browser> {
 /// True for what Chrome, Chromium and Edge are called, as programs, desktop entries and identifiers, in small letters.
 pub(crate) fn is_browser_name(name: &str) -> bool {
     ["chrom", "edge"].iter().any(|part| name.contains(part))
-}
-
-/// One element of `AutoSelectCertificateForUrls`: a text that holds JSON.
-pub fn policy_element(rule: &BrowserRule) -> String {
-    // What a certificate does not say cannot be asked for: the browser compares even an empty text.
-    let mut subject = serde_json::Map::new();
-    if let Some(common_name) = &rule.subject_common_name {
-        subject.insert("CN".into(), json!(common_name));
-    }
-    if !rule.subject_organization.is_empty() {
-        subject.insert("O".into(), json!(rule.subject_organization));
-    }
-    json!({ "pattern": rule.pattern, "filter": { "ISSUER": { "CN": rule.issuer_common_name }, "SUBJECT": subject } }).to_string()
-}
-
-#[cfg(test)]
-mod element {
-    use super::*;
-
-    #[test]
-    fn a_filter_asks_for_what_the_certificate_says_and_for_nothing_else() {
-        let rule = |common_name: Option<&str>, organization: &str| BrowserRule {
-            pattern: "https://weborca.example.jp".into(),
-            issuer_common_name: "Intermediate CA".into(),
-            subject_organization: organization.into(),
-            subject_common_name: common_name.map(Into::into),
-        };
-        let subject = |rule: &BrowserRule| {
-            let element: serde_json::Value = serde_json::from_str(&policy_element(rule)).unwrap();
-            element["filter"]["SUBJECT"].clone()
-        };
-        assert_eq!(subject(&rule(None, "sakura")), json!({ "O": "sakura" }));
-        assert_eq!(subject(&rule(Some("client1210"), "u00000126")), json!({ "CN": "client1210", "O": "u00000126" }));
-        assert_eq!(subject(&rule(Some("CLINICS-0001"), "")), json!({ "CN": "CLINICS-0001" }));
-    }
 }

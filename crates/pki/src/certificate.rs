@@ -44,6 +44,8 @@ pub struct Certificate {
     pub public_key: Vec<u8>,
     /// Where lists are found in which it would stand if it were revoked (RFC 5280, section 4.2.1.13).
     pub crl_urls: Vec<String>,
+    /// True if it names itself as its issuer, as roots do (RFC 5280, section 3.2: self-issued).
+    pub is_self_issued: bool,
     /// True if clients may show it: it is no authority's (RFC 5280, section 4.2.1.9), and no other use is all that it is for (4.2.1.12).
     pub is_for_clients: bool,
 }
@@ -74,6 +76,7 @@ pub fn read(der: &[u8]) -> Result<Certificate, CertificateError> {
         not_before: Timestamp::from_unix(read.validity().not_before.timestamp()),
         not_after: Timestamp::from_unix(read.validity().not_after.timestamp()),
         public_key: read.public_key().raw.to_vec(),
+        is_self_issued: read.issuer().as_raw() == read.subject().as_raw(),
         is_for_clients: is_for_clients(&read),
         crl_urls: read.iter_extensions().flat_map(|extension| crl_urls(extension.parsed_extension())).collect(),
     })

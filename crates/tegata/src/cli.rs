@@ -8,8 +8,8 @@ use tegata_core::name::TenantName;
 use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Format};
 use crate::{
-    adopt, application, apply, audit, bundle, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, reference,
-    renew, revoke, schema, serve, webhook,
+    adopt, application, apply, audit, bundle, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, profile,
+    reference, renew, revoke, schema, serve, webhook,
 };
 
 /// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.
@@ -81,6 +81,7 @@ enum Verb {
     Renew(renew::Renew),
     Revoke(revoke::Revoke),
     Installers(installers::Installers),
+    Profile(profile::Profile),
     Application(application::Application),
     Webhook(webhook::Webhook),
     Audit(audit::Audit),
@@ -112,6 +113,7 @@ impl Cli {
             Verb::Revoke(verb) => verb.run(global).await,
             Verb::Application(verb) => verb.run(global).await,
             Verb::Installers(verb) => verb.run(global).await,
+            Verb::Profile(verb) => verb.run(global).await,
             Verb::Webhook(verb) => verb.run(global).await,
             Verb::Audit(verb) => verb.run(global).await,
             Verb::Schema(verb) => verb.run(),

@@ -9,7 +9,7 @@ use tegata_api::v1::account::Short;
 use tegata_api::v1::bundle;
 use tegata_api::v1::offline::Unreadable;
 use tegata_api::v1::problem::{Code, Problem};
-use tegata_core::name::{ClinicName, SlotId, TenantName};
+use tegata_core::name::{ClinicName, DeviceId, SlotId, TenantName};
 use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::SealError;
 
@@ -129,6 +129,17 @@ pub enum Failure {
     /// The server's answer is of a newer kind.
     #[error("the server is newer than this command, and its bundle cannot be read; nothing was written")]
     NewerServer,
+    /// A file is not what it was named as.
+    #[error("{} cannot be put into the profile: {problem}", .path.display())]
+    Unfit {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+    /// There is nothing to put into a profile.
+    #[error("policy selects no certificate in the browsers of {0}; nothing was written")]
+    NothingForBrowsers(DeviceId),
     /// A folder holds no policy files.
     #[error("there is no *.yaml or *.yml file in {}", .0.display())]
     NoDocuments(PathBuf),

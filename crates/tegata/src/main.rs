@@ -27,6 +27,7 @@ mod moment;
 mod output;
 mod plan;
 mod preview;
+mod profile;
 mod quotas;
 mod reference;
 mod renew;

@@ -12,7 +12,7 @@ use plist::Value;
 use tegata_api::v1::device::BrowserRule;
 
 use super::running::{Running, Witnesses};
-use super::{Browser, BrowserError, is_browser_name, lock, policy_element};
+use super::{Browser, BrowserError, is_browser_name, lock};
 use crate::disk::{self, DiskError};
 use crate::state::State;
 
@@ -112,8 +112,10 @@ impl Preferences {
             let forced = listed(&Value::from_file(&path).ok()?)?;
             Some((path, forced))
         })?;
-        let forced = forced.unwrap_or_default();
-        wanted.iter().any(|text| !forced.contains(text)).then_some(path)
+        // Whoever wrote the profile may have put the parts of an element into another order.
+        let read = |text: &String| serde_json::from_str::<serde_json::Value>(text).ok();
+        let forced: Vec<_> = forced.unwrap_or_default().iter().map(read).collect();
+        wanted.iter().any(|text| !forced.contains(&read(text))).then_some(path)
     }
 
     fn memory(&self) -> Result<Memory, DiskError> {
@@ -143,7 +145,7 @@ impl Preferences {
 
 impl Browser for Preferences {
     fn select(&mut self, rules: &BTreeSet<BrowserRule>) -> Result<bool, BrowserError> {
-        let wanted = rules.iter().map(policy_element).collect();
+        let wanted = rules.iter().map(BrowserRule::policy_element).collect();
         let mut changed = false;
         for domain in self.domains {
             changed |= self.select_in(domain, &wanted)?;

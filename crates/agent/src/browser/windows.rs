@@ -8,7 +8,7 @@ use tegata_api::v1::device::BrowserRule;
 
 use super::numbered::{self, Elements};
 use super::running::{Running, Witnesses};
-use super::{Browser, BrowserError, policy_element};
+use super::{Browser, BrowserError};
 use crate::disk::{self, DiskError};
 use crate::state::State;
 
@@ -159,7 +159,7 @@ impl Registered {
 
 impl Browser for Registered {
     fn select(&mut self, rules: &BTreeSet<BrowserRule>) -> Result<bool, BrowserError> {
-        let wanted = rules.iter().map(policy_element).collect();
+        let wanted = rules.iter().map(BrowserRule::policy_element).collect();
         let (mut changed, mut closed) = (false, Vec::new());
         for browser in &self.browsers {
             match self.select_in(browser, &wanted) {

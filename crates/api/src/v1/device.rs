@@ -15,6 +15,7 @@
 //! give the same certificate, the same receipt number is stored once.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// How long the server holds a manifest request before it answers 204, in seconds.
 pub const HOLD_SECONDS: u64 = 50;
@@ -198,6 +199,19 @@ pub struct BrowserRule {
 }
 
 impl BrowserRule {
+    /// As browsers are given it: a text that holds JSON (Chrome Enterprise policies, `AutoSelectCertificateForUrls`).
+    pub fn policy_element(&self) -> String {
+        // What a certificate does not say cannot be asked for: the browser compares even an empty text.
+        let mut subject = serde_json::Map::new();
+        if let Some(common_name) = &self.subject_common_name {
+            subject.insert("CN".into(), json!(common_name));
+        }
+        if !self.subject_organization.is_empty() {
+            subject.insert("O".into(), json!(self.subject_organization));
+        }
+        json!({ "pattern": self.pattern, "filter": { "ISSUER": { "CN": self.issuer_common_name }, "SUBJECT": subject } }).to_string()
+    }
+
     /// True if this also selects what `other` selects: a browser that follows it cannot tell the two certificates apart.
     pub fn covers(&self, other: &Self) -> bool {
         self.issuer_common_name == other.issuer_common_name
@@ -419,5 +433,26 @@ mod tests {
             assert!(!other.covers(&client) && !client.covers(&other), "{other:?}");
         }
         assert!(!client.covers(&rule("CA", "", None)), "a rule that asks for more does not cover one that asks for less");
+    }
+
+    #[test]
+    fn a_filter_asks_for_what_the_certificate_says_and_for_nothing_else() {
+        let element = |common_name: Option<&str>, organization: &str| {
+            let rule = BrowserRule {
+                pattern: "https://weborca.example.jp".into(),
+                issuer_common_name: "Intermediate \"CA\"".into(),
+                subject_organization: organization.into(),
+                subject_common_name: common_name.map(Into::into),
+            };
+            serde_json::from_str::<serde_json::Value>(&rule.policy_element()).unwrap()
+        };
+        for (common_name, organization, subject) in [
+            (None, "sakura", json!({ "O": "sakura" })),
+            (Some("client1210"), "u00000126", json!({ "CN": "client1210", "O": "u00000126" })),
+            (Some("CLINICS-0001"), "", json!({ "CN": "CLINICS-0001" })),
+        ] {
+            let filter = json!({ "ISSUER": { "CN": "Intermediate \"CA\"" }, "SUBJECT": subject });
+            assert_eq!(element(common_name, organization), json!({ "pattern": "https://weborca.example.jp", "filter": filter }));
+        }
     }
 }

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use tegata_api::v1::device::BrowserRule;
 
 use super::lenient;
-use crate::browser::policy_element;
 use crate::disk::{self, DiskError, Readers, failing};
 
 /// Our file. Browsers read the files of the folder in the order of their names.
@@ -79,7 +78,7 @@ impl PolicyFolder {
         for path in disk::files(&self.path)?.iter().filter(|path| path.file_name() != Some(OsStr::new(FILE))) {
             merged.extend(merge_list(path));
         }
-        let elements: Vec<String> = rules.iter().map(policy_element).collect();
+        let elements: Vec<String> = rules.iter().map(BrowserRule::policy_element).collect();
         let text = serde_json::to_string_pretty(&json!({ SELECT: elements, MERGE: merged }));
         Ok(text.map_err(std::io::Error::from).map_err(failing("write", &self.path))? + "\n")
     }

@@ -143,7 +143,7 @@ fn rules(patterns: &[&str]) -> BTreeSet<BrowserRule> {
 }
 
 fn element(pattern: &str) -> String {
-    policy_element(rules(&[pattern]).first().unwrap())
+    rules(&[pattern]).first().unwrap().policy_element()
 }
 
 #[test]
@@ -198,7 +198,9 @@ fn a_profile_that_overrules_ours_is_named_and_one_that_says_the_same_is_not() {
         let problem = pc.browser().select(&wanted()).unwrap_err();
         assert!(matches!(&problem, BrowserError::Overruled { profile } if profile.ends_with("com.google.Chrome.plist")), "{problem}");
         assert_eq!(pc.mac.list(CHROME), ["https://a"], "should the profile go");
-        pc.force(below, &[element("https://a"), element("https://b")]);
+        let element: serde_json::Value = serde_json::from_str(&element("https://a")).unwrap();
+        let turned = format!("{{ \"pattern\": {}, \"filter\": {} }}", element["pattern"], element["filter"]);
+        pc.force(below, &[turned, "theirs".into()]);
         assert!(!pc.browser().select(&wanted()).unwrap());
         pc.browser().select(&rules(&[])).unwrap();
     }

@@ -89,7 +89,7 @@ fn rules_become_numbered_texts_that_read_back_as_they_were_meant() {
     let pc = Pc::new();
     assert!(pc.browser().select(&rules(&["https://karte.example.jp"])).unwrap());
     let text = LOCAL_MACHINE.open(pc.list()).unwrap().get_string("1").unwrap();
-    assert_eq!(text, policy_element(rules(&["https://karte.example.jp"]).first().unwrap()));
+    assert_eq!(text, rules(&["https://karte.example.jp"]).first().unwrap().policy_element());
     assert!(!pc.browser().select(&rules(&["https://karte.example.jp"])).unwrap(), "a second time nothing is done");
     assert!(pc.browser().select(&rules(&[])).unwrap());
     assert!(!pc.is_list_there(LOCAL_MACHINE) && !pc.is_list_there(CURRENT_USER));

@@ -84,6 +84,7 @@ mod tests {
             not_before: Timestamp::from_unix(0),
             not_after: Timestamp::from_unix(0),
             public_key: Vec::new(),
+            is_self_issued: false,
             is_for_clients: true,
             crl_urls: Vec::new(),
         };
