@@ -428,6 +428,39 @@ fn exactly_one_key_is_needed() {
     assert!(matches!(pkcs12::read(&house.desk.take("none.p12"), "pw"), Err(BundleError::Keys(0))));
 }
 
+/// Keychains give out everything that they have in one bundle. GnuTLS makes such, too.
+#[test]
+fn of_several_keys_the_one_of_a_certificate_is_taken_with_those_above_it() {
+    let (house, namesake) = (House::new(), House::new());
+    let desk = &house.desk;
+    let (mut keys, mut leaves, mut chains) = (String::new(), String::new(), Vec::new());
+    for _ in 0..2 {
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        desk.put("key.der", key.to_pkcs8());
+        keys += &desk.accepts("openssl pkcs8 -inform DER -in key.der -nocrypt");
+        chains.push(house.chain(house.issue(&client(), &key.public_key()).1));
+        leaves += &certificate::to_pem(&chains.last().unwrap()[0]);
+    }
+    desk.put("keys.pem", keys);
+    desk.put("leaves.pem", leaves);
+    desk.accepts(
+        "certtool --to-p12 --load-privkey keys.pem --load-certificate leaves.pem --p12-name two --outder --outfile two.p12 --password pw",
+    );
+    let bundle = desk.take("two.p12");
+    assert!(matches!(pkcs12::read(&bundle, "pw"), Err(BundleError::Keys(2))));
+    let others = [&namesake.issuing, &house.root, &namesake.root, &house.issuing].map(|above| above.certificate().to_vec());
+    let one = |password, der: &[u8]| pkcs12::read_one(&bundle, password, tegata_pki::key::sha256(der), &others);
+    for chain in &chains {
+        let opened = one("pw", &chain[0]).unwrap().expect("it is there");
+        assert_eq!(&opened.chain, chain);
+        let public_key = PrivateKey::from_pkcs8(&opened.key).unwrap().public_key();
+        assert_eq!(public_key, certificate::read(&chain[0]).unwrap().public_key);
+    }
+    assert!(one("pw", namesake.root.certificate()).unwrap().is_none(), "its key is not there");
+    assert!(one("pw", b"no certificate at all").unwrap().is_none());
+    assert!(matches!(one("wrong", &chains[0][0]), Err(BundleError::WrongPassword)));
+}
+
 #[test]
 fn a_bundle_needs_the_certificate_of_its_key() {
     let house = House::new();
