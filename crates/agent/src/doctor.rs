@@ -22,7 +22,6 @@ use crate::state::State;
 use crate::switch::Clinics;
 
 mod certificate;
-#[cfg(target_os = "linux")]
 mod desktop;
 mod list;
 mod look;
@@ -67,7 +66,6 @@ impl Doctor {
         let mut facts: Vec<Fact> = clock.into_iter().chain(certificates.into_iter().flatten()).collect();
         facts.extend(self.clinics());
         facts.extend(self.browser.holds_old().ok().map(|holds| if holds { Fact::HoldsOld } else { Fact::Fine(Cause::OldDecision) }));
-        #[cfg(target_os = "linux")]
         facts.extend(desktop::facts(&self.settings.home, &addresses(&charts)));
         Ok(facts)
     }
@@ -114,7 +112,6 @@ impl Chart {
 }
 
 /// Every address that browsers open with a certificate.
-#[cfg(target_os = "linux")]
 fn addresses(charts: &[Chart]) -> BTreeSet<String> {
     let told = charts.iter().filter(|chart| chart.slot.is_for_browser());
     told.flat_map(|chart| chart.slot.select.iter().map(|rule| rule.pattern.clone()).chain(chart.slot.probe.clone())).collect()

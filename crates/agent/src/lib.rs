@@ -19,7 +19,6 @@ pub mod doctor;
 pub mod enroll;
 pub mod facts;
 pub mod found;
-#[cfg(unix)]
 pub(crate) mod home;
 pub mod identity;
 pub mod inventory;

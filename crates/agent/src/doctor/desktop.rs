@@ -1,6 +1,6 @@
 //! What the user's own files say: which program opens the chart, where bookmarks and shortcuts lead, which extensions are on.
 //!
-//! These files are the user's. They are read by handle, within bounds, and one that cannot be read is never taken for one that says nothing.
+//! These files are the user's. They are read within bounds, no link is followed, and one that cannot be read is never taken for one that says nothing.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,6 +16,19 @@ use crate::home::Home;
 mod extensions;
 mod handler;
 mod links;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(any(target_os = "macos", all(test, target_os = "linux")))]
+mod macos;
+#[cfg(any(windows, test))]
+mod windows;
+
+#[cfg(target_os = "linux")]
+use linux as os;
+#[cfg(target_os = "macos")]
+use macos as os;
+#[cfg(windows)]
+use windows as os;
 
 /// The largest file that is read, in bytes.
 const SIZE_MAX: u64 = 16 << 20;

@@ -7,11 +7,11 @@ use reqwest::Url;
 use serde_json::Value;
 use tegata_core::diagnosis::{Cause, Difference, Fact};
 
-use super::{Charts, SIZE_MAX, json, shown};
+use super::{Charts, SIZE_MAX, json, os, shown};
 use crate::home::Home;
 use crate::sweep;
 
-/// A file on the user's desktop that opens a page (freedesktop.org, Desktop Entry Specification).
+/// A file on the user's desktop that opens a page.
 pub(super) struct Shortcut {
     name: String,
     pub(super) url: Url,
@@ -27,9 +27,9 @@ pub(super) fn shortcuts(home: &Home, path: &Path) -> (Vec<Shortcut>, bool) {
             is_whole = false;
             continue;
         };
-        for name in names.iter().filter(|name| Path::new(name).extension().is_some_and(|ending| ending == "desktop")) {
+        for name in names.iter().filter(|name| Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case(os::ENDING))) {
             match home.read(&place.join(name), SIZE_MAX) {
-                Ok(text) => found.extend(text.and_then(|text| shortcut(&String::from_utf8_lossy(&text)))),
+                Ok(bytes) => found.extend(bytes.and_then(|bytes| os::shortcut(&Path::new(name).file_stem()?.to_string_lossy(), &bytes))),
                 Err(_) => is_whole = false,
             }
         }
@@ -37,16 +37,10 @@ pub(super) fn shortcuts(home: &Home, path: &Path) -> (Vec<Shortcut>, bool) {
     (found, is_whole)
 }
 
-fn shortcut(text: &str) -> Option<Shortcut> {
-    let group = text.lines().map(str::trim).skip_while(|line| *line != "[Desktop Entry]").skip(1);
-    let entries: Vec<(&str, &str)> = group.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once('=')).collect();
-    let value = |key: &str| entries.iter().find(|(name, _)| name.trim() == key).map(|(_, value)| value.trim());
-    let words: Vec<&str> = value("Exec").unwrap_or_default().split_whitespace().map(|word| word.trim_matches('"')).collect();
-    let is_page = |word: &&str| word.starts_with("https://") || word.starts_with("http://");
-    let linked =
-        value("URL").into_iter().chain(words.iter().filter_map(|word| word.strip_prefix("--app=").or(Some(word)))).find(is_page)?;
-    let program = words.first().and_then(|word| Path::new(word).file_name()?.to_str()).filter(|program| *program != "xdg-open");
-    Some(Shortcut { name: shown(value("Name").unwrap_or_default()), url: Url::parse(linked).ok()?, program: program.map(str::to_owned) })
+impl Shortcut {
+    pub(super) fn new(name: &str, url: Url, program: Option<&str>) -> Self {
+        Self { name: shown(name), url, program: program.map(str::to_owned) }
+    }
 }
 
 /// Nothing is said to be fine unless everything was read and something leads to a chart.
