@@ -8,6 +8,7 @@ mod bench;
 mod cross;
 mod demo;
 mod generate;
+mod package;
 mod run;
 mod test;
 mod tidy;
@@ -34,6 +35,8 @@ enum Task {
     Cross(cross::Options),
     /// Builds, and shows Tegata at work on this machine.
     Demo(demo::Options),
+    /// Builds the agent, and makes what a PC installs.
+    Package(package::Options),
     /// Builds, and measures.
     Bench(bench::Options),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Generate(options) => generate::run(&options),
         Task::Cross(options) => cross::run(&options),
         Task::Demo(options) => demo::run(&options),
+        Task::Package(options) => package::run(&options),
         Task::Bench(options) => bench::run(&options),
     };
     match outcome {
