@@ -7,6 +7,6 @@ fn main() {
     }
     let part = |name: &str| std::env::var(format!("CARGO_PKG_VERSION_{name}")).unwrap_or_default();
     let numbers = format!("TEGATA_VERSION_NUMBERS={},{},{},0", part("MAJOR"), part("MINOR"), part("PATCH"));
-    let text = format!("TEGATA_VERSION=\"{}\"", std::env::var("CARGO_PKG_VERSION").unwrap_or_default());
+    let text = format!("TEGATA_VERSION={}", std::env::var("CARGO_PKG_VERSION").unwrap_or_default());
     embed_resource::compile("resources/tegata-agent.rc", [numbers, text]).manifest_required().expect("windres or rc makes the resources");
 }

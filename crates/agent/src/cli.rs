@@ -1,8 +1,9 @@
 //! The command line of the agent.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -11,9 +12,6 @@ use serde::Serialize;
 use tegata_api::client::ClientError;
 use tegata_api::v1::problem::Code;
 use tegata_core::name::{DeviceId, Sha256};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
-use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::agent::{self, Agent, RunError};
 use crate::browser;
@@ -27,6 +25,8 @@ use crate::switch::{self, Clinics, SwitchError};
 use crate::words::{self, BundlePhrase, ClinicPhrase, Language, Phrase, say};
 
 mod doctor;
+mod log;
+mod setup;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
@@ -35,6 +35,9 @@ use unix as os;
 mod windows;
 #[cfg(windows)]
 use windows as os;
+
+/// How often an agent that waits looks whether the PC is enrolled by now.
+const LOOK_FOR_ENROLMENT: Duration = Duration::from_secs(5);
 
 /// Keeps the client certificates of this PC right: fetches them, installs them, proves them, renews them, removes what is old.
 #[derive(Parser)]
@@ -53,7 +56,7 @@ enum Command {
     Enroll(Box<EnrollArguments>),
     /// Works until it is ended; can be ended at any moment.
     #[command(after_help = "Example:\n  tegata-agent run --state ~/.local/state/tegata-agent")]
-    Run(Place),
+    Run(RunArguments),
     /// Shows what is installed, and whether anything needs attention (exit code 1).
     #[command(after_help = "Example:\n  tegata-agent status\n  tegata-agent status -o json")]
     Status(StatusArguments),
@@ -80,6 +83,25 @@ enum Command {
         #[arg(long, value_name = "DIR", env = "HOME", hide_env_values = true)]
         home: PathBuf,
     },
+    /// Makes the agent start by itself on this PC. Can be repeated, as with a newer program.
+    ///
+    /// Windows: for everybody who logs on, as a service; run it as administrator. Where none is at hand, `--user` installs it for you
+    /// alone. macOS: for you. Linux: the package tegata-agent does it.
+    #[command(after_help = "Example:\n  tegata-agent install\n  tegata-agent install --user")]
+    Install(setup::SetupArguments),
+    /// Ends the agent and removes it from this PC, in the way that it was installed.
+    ///
+    /// What it knows of its enrolment stays, and so do the certificates: first take the PC out of the policy, and they go.
+    #[command(after_help = "Example:\n  tegata-agent uninstall\n  tegata-agent uninstall --user")]
+    Uninstall(setup::SetupArguments),
+    /// Becomes the service; Windows starts it.
+    #[cfg(windows)]
+    #[command(hide = true)]
+    Service,
+    /// Starts `run` without a window; Windows starts it when the user logs on.
+    #[cfg(windows)]
+    #[command(hide = true)]
+    AtLogon,
     /// Lists the certificates of an NSS database: one DER a line, in base64.
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -109,6 +131,18 @@ struct Place {
 }
 
 #[derive(Args)]
+struct RunArguments {
+    #[command(flatten)]
+    place: Place,
+    /// Waits until this PC is enrolled, instead of failing.
+    #[arg(long)]
+    wait: bool,
+    /// Keeps the log in the agent's folder (agent.log), instead of standard error.
+    #[arg(long)]
+    log: bool,
+}
+
+#[derive(Args)]
 struct EnrollArguments {
     /// The server, https://host:port.
     #[arg(long, value_name = "URL")]
@@ -125,7 +159,7 @@ struct EnrollArguments {
     #[command(flatten)]
     place: Place,
     /// The home folder of the user whose browser gets the certificates.
-    #[arg(long, value_name = "DIR", env = "HOME", hide_env_values = true)]
+    #[arg(long, value_name = "DIR", env = os::HOME, hide_env_values = true)]
     home: PathBuf,
     /// The folder for browser policies, instead of those of Chromium and Chrome below /etc.
     #[arg(long, value_name = "DIR")]
@@ -216,13 +250,19 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Enroll(arguments) => run_enroll(*arguments),
-        Command::Run(place) => run_agent(&place),
+        Command::Run(arguments) => run_agent(&arguments),
         Command::Status(arguments) => run_status(&arguments),
         Command::Switch(arguments) => run_switch(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bundle(BundleCommand::Apply(arguments)) => run_apply(&arguments),
         #[cfg(target_os = "macos")]
         Command::Selftest { home } => run_selftest(&home),
+        Command::Install(arguments) => setup::install(&arguments),
+        Command::Uninstall(arguments) => setup::uninstall(&arguments),
+        #[cfg(windows)]
+        Command::Service => os::run_service(),
+        #[cfg(windows)]
+        Command::AtLogon => os::start_at_logon(),
         #[cfg(target_os = "linux")]
         Command::NssList { database } => run_nss_list(&database),
         #[cfg(target_os = "linux")]
@@ -239,7 +279,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run_enroll(arguments: EnrollArguments) -> Result<ExitCode> {
-    start_logging("warn");
+    log::start("warn");
     let language = words::language();
     #[cfg(target_os = "macos")]
     let roots = arguments.probe_roots.clone();
@@ -298,10 +338,17 @@ fn read_code(given: &str) -> Result<zeroize::Zeroizing<String>> {
     Ok(code)
 }
 
-fn run_agent(place: &Place) -> Result<ExitCode> {
-    start_logging("info");
-    let state = enrolled_state(&state_folder(place)?)?;
+fn run_agent(arguments: &RunArguments) -> Result<ExitCode> {
+    let folder = state_folder(&arguments.place)?;
+    if arguments.wait {
+        wait_for_enrolment(&State::at(&folder));
+    }
+    let state = enrolled_state(&folder)?;
     let _lock = agent::lock(&state)?;
+    match arguments.log {
+        true => log::start_in(&state.log(), "info")?,
+        false => log::start("info"),
+    }
     runtime()?.block_on(async {
         let agent = Agent::open(&state)?;
         // Nothing has to be wound up: everything is resumed from disk, as after a power cut.
@@ -311,6 +358,13 @@ fn run_agent(place: &Place) -> Result<ExitCode> {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Returns once the PC is enrolled.
+fn wait_for_enrolment(state: &State) {
+    while !state.settings().exists() {
+        std::thread::sleep(LOOK_FOR_ENROLMENT);
+    }
 }
 
 /// The folder of a PC that is enrolled, for the user that it was enrolled for. Nothing is made or changed before that is known.
@@ -351,7 +405,7 @@ fn run_switch(arguments: &SwitchArguments) -> Result<ExitCode> {
 }
 
 fn run_apply(arguments: &ApplyArguments) -> Result<ExitCode> {
-    start_logging("error");
+    log::start("error");
     let language = words::language();
     match try_to_apply(arguments) {
         Ok(applied) => {
@@ -441,21 +495,18 @@ fn state_folder(place: &Place) -> Result<PathBuf> {
         _ => Some(named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))?.join("tegata-agent")),
     };
     let folder = place.state.clone().or_else(usual).context("say where the agent's folder is: --state DIR")?;
+    let folder = place.state.clone().or_else(|| os::state_folder(named_folder)).context("say where the agent's folder is: --state DIR")?;
     std::path::absolute(folder).context("the agent's folder")
+}
+
+/// A folder that the environment names.
+fn named_folder(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")
-}
-
-/// `TEGATA_LOG` says how much is told, as in `TEGATA_LOG=debug`.
-fn start_logging(usual: &str) {
-    // Not an `EnvFilter`: it would bring an engine for regular expressions along.
-    let asked = std::env::var("TEGATA_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
-    let filter = asked.or_else(|| usual.parse().ok()).unwrap_or_default();
-    let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
 /// A reader that has gone away (`| head`) is no failure.

@@ -36,7 +36,10 @@ pub mod selection;
 #[cfg(unix)]
 pub mod selftest;
 pub mod server;
+#[cfg(windows)]
+pub mod service;
 pub mod settings;
+pub mod setup;
 pub mod state;
 pub mod status;
 pub mod supervise;

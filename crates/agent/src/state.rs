@@ -83,6 +83,11 @@ impl State {
         self.root.join("agent.json")
     }
 
+    /// What an agent writes that starts by itself.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("agent.log")
+    }
+
     /// The device's own key, PKCS#8.
     pub fn identity_key(&self) -> PathBuf {
         self.root.join("identity.key")

@@ -5,10 +5,12 @@ use tegata_core::install::Stage;
 
 mod clinics;
 mod doctor;
+mod setup;
 
 use crate::journal::Trouble;
 pub use clinics::ClinicPhrase;
 pub use doctor::DoctorPhrase;
+pub use setup::SetupPhrase;
 
 /// A language of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub enum Phrase {
     Clinic(ClinicPhrase),
     /// Something about why a chart does not open.
     Doctor(DoctorPhrase),
+    /// Something about installing and removing.
+    Setup(SetupPhrase),
     /// Restart the browser.
     RestartBrowser,
     /// Everything is in order.
@@ -160,6 +164,7 @@ fn both(phrase: &Phrase) -> (String, String) {
         Phrase::Abandoned(slot) => (format!("証明書 {slot}: 取り消されました"), format!("Certificate {slot}: withdrawn")),
         Phrase::Clinic(phrase) => clinics::both(phrase),
         Phrase::Doctor(phrase) => doctor::both(phrase),
+        Phrase::Setup(phrase) => setup::both(phrase),
         Phrase::RestartBrowser => (
             "ブラウザーをすべて閉じて、もう一度開いてください。新しい証明書に切り替わります。".into(),
             "Close every browser window and start the browser again: it then uses the new certificate.".into(),

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use tegata_core::diagnosis::diagnose;
 use tegata_core::time::Timestamp;
 
-use super::{StatusArguments, os, runtime, start_logging, state_folder};
+use super::{StatusArguments, log, os, runtime, state_folder};
 use crate::doctor::{Doctor, Told};
 use crate::settings::Settings;
 use crate::state::State;
@@ -40,7 +40,7 @@ Example:
 
 /// Looks at everything and tells it.
 pub(super) fn run(arguments: &StatusArguments) -> Result<ExitCode> {
-    start_logging("off");
+    log::start("off");
     let language = words::language();
     let state = State::at(&state_folder(&arguments.place)?);
     let Some(settings) = Settings::read(&state)? else {

@@ -1,10 +1,19 @@
 //! What the command line asks of Unix: whose files these are, and when to stop.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// The variable that names the user's home.
+pub(super) const HOME: &str = "HOME";
+
+/// The agent's usual folder.
+pub(super) fn state_folder(named: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let states = || named("XDG_STATE_HOME").or_else(|| Some(named(HOME)?.join(".local/state")));
+    Some(states()?.join("tegata-agent"))
+}
 
 /// Files that belong to another user than the browser's would be of no use to the browser.
 pub(super) fn check_owner(home: &Path) -> Result<()> {
