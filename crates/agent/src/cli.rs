@@ -489,12 +489,6 @@ fn run_nss_remove(database: &std::ffi::OsStr) -> Result<ExitCode> {
 
 /// The folder that was named, or the usual one of this user.
 fn state_folder(place: &Place) -> Result<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let usual = || match std::env::consts::OS {
-        "macos" => Some(named("HOME")?.join("Library/Application Support/Tegata")),
-        _ => Some(named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))?.join("tegata-agent")),
-    };
-    let folder = place.state.clone().or_else(usual).context("say where the agent's folder is: --state DIR")?;
     let folder = place.state.clone().or_else(|| os::state_folder(named_folder)).context("say where the agent's folder is: --state DIR")?;
     std::path::absolute(folder).context("the agent's folder")
 }

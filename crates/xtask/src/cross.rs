@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 
 use crate::{run, workspace};
 
-pub mod windows;
 mod macos;
+pub mod windows;
 
 /// For which platform.
 #[derive(Args)]

@@ -11,6 +11,9 @@ pub(super) const HOME: &str = "HOME";
 
 /// The agent's usual folder.
 pub(super) fn state_folder(named: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    if cfg!(target_os = "macos") {
+        return Some(named(HOME)?.join("Library/Application Support/Tegata"));
+    }
     let states = || named("XDG_STATE_HOME").or_else(|| Some(named(HOME)?.join(".local/state")));
     Some(states()?.join("tegata-agent"))
 }

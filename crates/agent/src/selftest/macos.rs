@@ -89,7 +89,7 @@ async fn install(keychain: &Keychain, algorithm: KeyAlgorithm) -> Result<Pair> {
     let purpose = Purpose::Client { common_name, organization, unique, crl_url: None, ocsp_url: None };
     let key = PrivateKey::generate(algorithm)?;
     let tbs = authority.draft(&purpose, &key.public_key(), new_serial(), now.before(DAY), now.after(DAY))?;
-    let pair = Pair { chain: vec![authority.sign(&tbs)?, authority.certificate().to_vec()], key: key.to_pkcs8() };
+    let pair = Pair { chain: vec![authority.sign(&tbs)?, authority.certificate().to_vec()], key: key.to_pkcs8().into() };
     keychain.install(&slot, &pair, "Tegata selftest").await?;
     Ok(pair)
 }

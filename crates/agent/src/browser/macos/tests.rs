@@ -52,7 +52,7 @@ impl Mac {
     /// "-array: allows the user to specify an array; the specified array overwrites the value of the key"; "-string" before an element says
     /// that it is a text.
     fn write(&self, domain: &str, key: &str, elements: &[&str]) {
-        assert!(!elements.is_empty() && elements.len() % 2 == 0);
+        assert!(!elements.is_empty() && elements.len().is_multiple_of(2));
         let text = |pair: &[&str]| {
             assert_eq!(pair[0], "-string");
             Value::from(pair[1])

@@ -9,9 +9,8 @@ use crate::home::Home;
 
 /// Browsers that use another store of certificates, or other policies. Of a program that nobody here knows, such as `env` or `flatpak`,
 /// nothing is said.
-const OTHERS: [&str; 12] = [
-    "firefox", "librewolf", "epiphany", "konqueror", "falkon", "midori", "opera", "vivaldi", "brave", "safari", "ie.http", "iexplore",
-];
+const OTHERS: [&str; 12] =
+    ["firefox", "librewolf", "epiphany", "konqueror", "falkon", "midori", "opera", "vivaldi", "brave", "safari", "ie.http", "iexplore"];
 
 pub(super) fn facts(home: &Home, shortcuts: &[Shortcut], charts: &Charts) -> Vec<Fact> {
     let started = shortcuts.iter().filter(|shortcut| charts.has_host(shortcut.url.host_str().unwrap_or_default()));

@@ -18,7 +18,8 @@ const CHOICE: &str = r"Software\Microsoft\Windows\Shell\Associations\UrlAssociat
 pub(super) fn shortcut(stem: &str, bytes: &[u8]) -> Option<Shortcut> {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
-    let mut group = lines.skip_while(|line| !line.eq_ignore_ascii_case("[InternetShortcut]")).skip(1).take_while(|line| !line.starts_with('['));
+    let mut group =
+        lines.skip_while(|line| !line.eq_ignore_ascii_case("[InternetShortcut]")).skip(1).take_while(|line| !line.starts_with('['));
     let linked = group.find_map(|line| line.split_once('=').filter(|(key, _)| key.trim().eq_ignore_ascii_case("URL")))?.1;
     Some(Shortcut::new(stem, Url::parse(linked.trim()).ok()?, None))
 }
@@ -39,7 +40,8 @@ mod tests {
         let usual = "[{000214A0-0000-0000-C000-000000000046}]\r\nProp3=19,2\r\n[InternetShortcut]\r\nIDList=\r\nURL=https://karte.test/d/signin\r\n";
         assert_eq!(read(usual).as_deref(), Some("https://karte.test/d/signin"));
         assert_eq!(read("\u{feff}[internetshortcut]\nurl = http://karte.test/\n").as_deref(), Some("http://karte.test/"));
-        for nothing in ["", "URL=https://karte.test/", "[InternetShortcut]\n[Other]\nURL=https://karte.test/", "[InternetShortcut]\nURL=no"] {
+        for nothing in ["", "URL=https://karte.test/", "[InternetShortcut]\n[Other]\nURL=https://karte.test/", "[InternetShortcut]\nURL=no"]
+        {
             assert_eq!(read(nothing), None, "{nothing}");
         }
     }
