@@ -27,6 +27,10 @@ BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
 __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE bytes, SIZE_T count) { return SystemFunction036(bytes, (ULONG)count); }
 ";
 
+const LIBRARIES: &str = "drive_c/windows/system32";
+/// Wine keeps no named keys.
+const KEY_STORAGE: &str = include_str!("../../crates/agent/tests/keystores/stand-in/ncrypt.c");
+
 /// The agent for Windows.
 pub fn agent() -> PathBuf {
     find(AGENT).unwrap_or_else(|| panic!("{AGENT} is not built: run `cargo xtask cross windows` first"))
@@ -100,6 +104,7 @@ pub fn run_tests<A: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<I
 fn command(prefix: &Path, program: &Path) -> Command {
     let mut command = Command::new("wine");
     command.arg(program).env("WINEPREFIX", prefix).env("WINEARCH", "win64").env("WINEDEBUG", "-all").env("DISPLAY", "");
+    command.env("WINEDLLOVERRIDES", "ncrypt=n");
     command
 }
 
@@ -130,7 +135,8 @@ fn template() -> Result<PathBuf> {
     let (template, unfinished) = (cross.join("wine"), cross.join("wine.unfinished"));
     let lock = File::create(cross.join("wine.lock"))?;
     lock.lock()?;
-    if !template.exists() {
+    if !fs::read_to_string(template.join("ncrypt.c")).is_ok_and(|made| made == KEY_STORAGE) {
+        let _ = fs::remove_dir_all(&template);
         let _ = fs::remove_dir_all(&unfinished);
         fs::create_dir_all(&unfinished)?;
         set_up(&unfinished)?;
@@ -148,14 +154,18 @@ fn set_up(prefix: &Path) -> Result<()> {
         fs::remove_file(folder)?;
         fs::create_dir(folder)?;
     }
-    let library = prefix.join("drive_c/windows/system32/bcryptprimitives.dll");
-    if !library.exists() {
-        let source = prefix.join("prng.c");
-        fs::write(&source, PRNG)?;
-        let arguments = [OsStr::new("-shared"), source.as_os_str(), OsStr::new("-o"), library.as_os_str(), OsStr::new("-ladvapi32")];
-        run_well(Path::new("x86_64-w64-mingw32-gcc"), arguments)?;
+    if !prefix.join(LIBRARIES).join("bcryptprimitives.dll").exists() {
+        make_library(prefix, "bcryptprimitives", PRNG, "-ladvapi32")?;
     }
-    Ok(())
+    make_library(prefix, "ncrypt", KEY_STORAGE, "-lbcrypt")
+}
+
+/// Puts a library of our own where Windows keeps its.
+fn make_library(prefix: &Path, name: &str, code: &str, uses: &str) -> Result<()> {
+    let (source, made) = (prefix.join(name).with_extension("c"), prefix.join(LIBRARIES).join(name).with_extension("dll"));
+    fs::write(&source, code)?;
+    let arguments = [OsStr::new("-shared"), source.as_os_str(), OsStr::new("-o"), made.as_os_str(), OsStr::new(uses)];
+    run_well(Path::new("x86_64-w64-mingw32-gcc"), arguments).map(drop)
 }
 
 fn run_well_in(prefix: &Path, program: &str, arguments: &[&str]) -> Result<()> {

@@ -18,6 +18,7 @@ use crate::browser;
 use crate::enroll::{self, EnrollError, EnrollmentCode, Enrolment};
 use crate::identity::IdentityError;
 use crate::offline::{self, Applied, ApplyError};
+use crate::selftest;
 use crate::settings::{KeystoreChoice, Resolve, Settings};
 use crate::state::State;
 use crate::status::Status;
@@ -75,12 +76,12 @@ enum Command {
     /// Works with files that somebody carries, on a PC that cannot reach its server.
     #[command(subcommand)]
     Bundle(BundleCommand),
-    /// Tries what the agent relies on and cannot be shown elsewhere, with a keychain of its own. Leaves nothing behind.
-    #[cfg(target_os = "macos")]
-    #[command(after_help = "Example:\n  tegata-agent selftest")]
+    /// Tries on this PC what the agent relies on and cannot be shown elsewhere, with throw-away keys and certificates. Exit code 1 if
+    /// anything does not hold. Leaves nothing behind.
+    #[command(hide = true)]
     Selftest {
-        /// The home folder of the user.
-        #[arg(long, value_name = "DIR", env = "HOME", hide_env_values = true)]
+        /// The home folder of the user whose store is tried.
+        #[arg(long, value_name = "DIR", env = if cfg!(windows) { "USERPROFILE" } else { "HOME" }, hide_env_values = true)]
         home: PathBuf,
     },
     /// Makes the agent start by itself on this PC. Can be repeated, as with a newer program.
@@ -255,7 +256,6 @@ pub fn main() -> ExitCode {
         Command::Switch(arguments) => run_switch(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bundle(BundleCommand::Apply(arguments)) => run_apply(&arguments),
-        #[cfg(target_os = "macos")]
         Command::Selftest { home } => run_selftest(&home),
         Command::Install(arguments) => setup::install(&arguments),
         Command::Uninstall(arguments) => setup::uninstall(&arguments),
@@ -464,10 +464,8 @@ fn try_to_apply(arguments: &ApplyArguments) -> Result<Applied> {
     Ok(runtime()?.block_on(offline::apply(&state, &file, &answer))?)
 }
 
-#[cfg(target_os = "macos")]
 fn run_selftest(home: &Path) -> Result<ExitCode> {
-    use crate::{facts, selftest};
-    let claims = runtime()?.block_on(selftest::macos::try_all(home, crate::keystore::macos::TOOL.as_ref(), facts::macos_major()));
+    let claims = runtime()?.block_on(selftest::try_all(home))?;
     print(&selftest::tell(&claims));
     Ok(if claims.iter().all(|claim| claim.outcome.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

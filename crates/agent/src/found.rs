@@ -36,7 +36,7 @@ impl Finder {
             if let Entry::Vacant(unknown) = self.known.entry(place) {
                 match store.open(place.1).await {
                     Ok(pair) => drop(unknown.insert(seen(store, &pair))),
-                    Err(KeystoreError::Absent(..)) => drop(unknown.insert(None)),
+                    Err(KeystoreError::Absent(..) | KeystoreError::AsksPeople(_)) => drop(unknown.insert(None)),
                     Err(problem) => tracing::debug!(store = place.0, problem = crate::told(&problem), "a certificate cannot be looked at"),
                 }
             }

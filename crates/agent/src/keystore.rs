@@ -25,6 +25,8 @@ pub mod macos;
 pub mod monsiaj;
 #[cfg(target_os = "linux")]
 pub mod nss;
+#[cfg(windows)]
+pub mod windows;
 
 pub use key::{Key, StoredKey};
 
@@ -120,6 +122,9 @@ pub enum KeystoreError {
         "{0} is not installed, and without it certificates cannot be put into the browser; on Debian and Ubuntu: apt-get install libnss3-tools"
     )]
     ToolMissing(&'static str),
+    /// The operating system said no.
+    #[error("{0}")]
+    System(String),
     /// A profile names a store that this agent does not have.
     #[error("this agent knows no store called '{0}'")]
     Unknown(String),
@@ -230,7 +235,7 @@ fn browser_store(state: &State, home: &Path) -> Result<Rc<dyn Keystore>, Keystor
     Ok(Rc::new(macos::Keychain::of(state, home)?))
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-fn browser_store(state: &State, _home: &Path) -> Result<Rc<dyn Keystore>, KeystoreError> {
-    Ok(Rc::new(file::FileStore::new(&state.store())))
+#[cfg(windows)]
+fn browser_store(_state: &State, _home: &Path) -> Result<Rc<dyn Keystore>, KeystoreError> {
+    Ok(Rc::new(windows::Windows))
 }

@@ -33,7 +33,6 @@ pub(crate) mod pretend;
 pub mod probe;
 pub mod receipts;
 pub mod selection;
-#[cfg(unix)]
 pub mod selftest;
 pub mod server;
 #[cfg(windows)]

@@ -18,6 +18,10 @@ use tegata_agent::keystore::{Keystore, Pair};
 #[path = "keystores/macos.rs"]
 mod macos;
 
+#[cfg(windows)]
+#[path = "keystores/windows.rs"]
+mod windows;
+
 #[tokio::test]
 async fn files_keep_the_contract() {
     let folder = tempfile::tempdir().unwrap();
@@ -105,12 +109,17 @@ fn certified(key: &PrivateKey, days_ago: u32, unique: &str) -> Vec<Vec<u8>> {
 }
 
 async fn check(store: &dyn Keystore) {
+    check_with(store, &[KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048]).await;
+}
+
+/// With these kinds of keys besides P-256.
+async fn check_with(store: &dyn Keystore, kinds: &[KeyAlgorithm]) {
     gives_back_what_was_put_in(store).await;
     installing_twice_is_once(store).await;
     removes_exactly_one(store).await;
     removing_what_is_not_there_changes_nothing(store).await;
     preferring_one_keeps_the_others(store).await;
-    takes_every_kind_of_key(store).await;
+    takes_every_kind_of_key(store, kinds).await;
 }
 
 async fn gives_back_what_was_put_in(store: &dyn Keystore) {
@@ -178,9 +187,9 @@ async fn preferring_one_keeps_the_others(store: &dyn Keystore) {
     }
 }
 
-async fn takes_every_kind_of_key(store: &dyn Keystore) {
-    for algorithm in [KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048] {
-        let pair = pair_of(algorithm, "kind");
+async fn takes_every_kind_of_key(store: &dyn Keystore, kinds: &[KeyAlgorithm]) {
+    for algorithm in kinds {
+        let pair = pair_of(*algorithm, "kind");
         let fingerprint = pair.fingerprint().unwrap();
         store.install(&slot(), &pair, "kind").await.unwrap();
         assert!(store.open(fingerprint).await.unwrap().can_sign().unwrap(), "{algorithm:?}");
@@ -201,7 +210,8 @@ impl Files {
     }
 
     fn current(&self) -> Option<Vec<u8>> {
-        let pem = disk::read_text(&self.slot().join("current/certificate.pem")).unwrap()?;
+        let current = disk::pointed_at(&self.slot().join("current")).unwrap()?;
+        let pem = disk::read_text(&self.slot().join(current).join("certificate.pem")).unwrap()?;
         Some(tegata_pki::certificate::read_pem(&pem).unwrap().swap_remove(0).der)
     }
 }

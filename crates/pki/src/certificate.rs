@@ -82,6 +82,14 @@ pub fn read(der: &[u8]) -> Result<Certificate, CertificateError> {
     })
 }
 
+/// True if the second certificate (DER) is an authority's, and its key signed the first.
+pub fn is_issued_by(der: &[u8], authority: &[u8]) -> bool {
+    let (Ok((_, below)), Ok((_, above))) = (X509Certificate::from_der(der), X509Certificate::from_der(authority)) else { return false };
+    let is_authority = above.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca);
+    let names_fit = below.issuer().as_raw() == above.subject().as_raw();
+    is_authority && names_fit && below.verify_signature(Some(above.public_key())).is_ok()
+}
+
 fn crl_urls(extension: &ParsedExtension<'_>) -> Vec<String> {
     let ParsedExtension::CRLDistributionPoints(points) = extension else { return Vec::new() };
     points.iter().filter_map(|point| point.distribution_point.as_ref()).flat_map(urls).map(str::to_owned).collect()

@@ -178,6 +178,11 @@ pub fn sha256(bytes: &[u8]) -> Sha256 {
     Sha256(fixed(digest::digest(&digest::SHA256, bytes).as_ref()))
 }
 
+/// SHA-384.
+pub fn sha384(bytes: &[u8]) -> [u8; 48] {
+    fixed(digest::digest(&digest::SHA384, bytes).as_ref())
+}
+
 /// SHA-1, for comparing with what vendors published.
 pub(crate) fn sha1(bytes: &[u8]) -> Sha1 {
     Sha1(fixed(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref()))
@@ -189,7 +194,7 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Sha256 {
 }
 
 fn fixed<const N: usize>(digest: &[u8]) -> [u8; N] {
-    digest.try_into().expect("SHA-256 gives 32 bytes, SHA-1 20")
+    digest.try_into().expect("SHA-256 gives 32 bytes, SHA-384 48, SHA-1 20")
 }
 
 /// Gives random bytes from the operating system's generator.

@@ -8,4 +8,5 @@ pub mod csr;
 pub mod key;
 pub mod ocsp;
 pub mod pkcs12;
+pub mod raw;
 pub mod sealed;

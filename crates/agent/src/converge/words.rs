@@ -115,6 +115,7 @@ fn keystore(problem: &KeystoreError) -> String {
                 .to_owned()
         }
         KeystoreError::Unreadable(store, _) => format!("保管場所（{store}）から取り出したものを使えません。"),
+        KeystoreError::System(problem) => format!("Windowsの証明書の保管場所を使えません（{problem}）。"),
         KeystoreError::Key(_) | KeystoreError::Disk(_) | KeystoreError::Command(_) => "証明書の保管場所を使えません。".to_owned(),
     }
 }

@@ -67,6 +67,12 @@ fn is_complete(folder: &Path) -> bool {
     [CERTIFICATE, KEY].iter().all(|name| folder.join(name).is_file())
 }
 
+/// True if programs find something in this slot.
+fn is_any_current(slot_folder: &Path) -> Result<bool, DiskError> {
+    let current = disk::pointed_at(&slot_folder.join(CURRENT))?;
+    Ok(current.is_some_and(|name| is_complete(&slot_folder.join(name))))
+}
+
 fn is_current(folder: &Path) -> Result<bool, DiskError> {
     let current = disk::pointed_at(&folder.with_file_name(CURRENT))?;
     Ok(current.is_some_and(|name| folder.file_name() == Some(name.as_ref())))
@@ -104,7 +110,7 @@ impl Keystore for FileStore {
         disk::write(&folder.join(KEY), key_pem(pair.pkcs8()?).as_bytes(), Readers::Owner)?;
         let chain: String = pair.chain.iter().map(|der| certificate::to_pem(der)).collect();
         disk::write(&folder.join(CERTIFICATE), chain.as_bytes(), Readers::Owner)?;
-        if !is_complete(&self.slot_folder(slot).join(CURRENT)) {
+        if !is_any_current(&self.slot_folder(slot))? {
             point_current_to(&folder)?;
         }
         Ok(())

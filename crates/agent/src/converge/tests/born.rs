@@ -15,8 +15,11 @@ use crate::keystore::{Key, StoredKey};
 #[derive(Default)]
 struct Vault {
     keys: RefCell<BTreeMap<OrderId, Arc<Born>>>,
-    certificates: RefCell<BTreeMap<Sha256, (Vec<Vec<u8>>, Arc<Born>)>>,
+    certificates: RefCell<BTreeMap<Sha256, Certified>>,
 }
+
+/// A chain, and the key of its first certificate.
+type Certified = (Vec<Vec<u8>>, Arc<Born>);
 
 struct Born {
     key: PrivateKey,

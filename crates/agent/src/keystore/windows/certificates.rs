@@ -1,0 +1,200 @@
+//! The certificate stores of this user (`crypt32.dll`).
+
+use std::ptr::{null, null_mut};
+
+use windows_sys::Win32::Foundation::GetLastError;
+use windows_sys::Win32::Security::Cryptography::{
+    CERT_CONTEXT, CERT_FRIENDLY_NAME_PROP_ID, CERT_KEY_PROV_INFO_PROP_ID, CERT_STORE_ADD_NEW, CERT_STORE_ADD_USE_EXISTING,
+    CERT_STORE_CTRL_COMMIT, CERT_STORE_PROV_SYSTEM_W, CERT_SYSTEM_STORE_CURRENT_USER, CRYPT_ACQUIRE_COMPARE_KEY_FLAG,
+    CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG, CRYPT_ACQUIRE_SILENT_FLAG, CRYPT_INTEGER_BLOB, CRYPT_KEY_PROV_INFO,
+    CertAddCertificateContextToStore, CertCloseStore, CertControlStore, CertCreateCertificateContext, CertDeleteCertificateFromStore,
+    CertDuplicateCertificateContext, CertEnumCertificatesInStore, CertFreeCertificateContext, CertGetCertificateContextProperty,
+    CertOpenStore, CertSetCertificateContextProperty, CryptAcquireCertificatePrivateKey, HCERTSTORE, NCryptFreeObject, X509_ASN_ENCODING,
+};
+use windows_sys::core::BOOL;
+
+use super::{Refused, text, wide};
+
+/// Where a certificate's key is (`CRYPT_KEY_PROV_INFO`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPlace {
+    /// What the provider calls it.
+    pub container: String,
+    /// The provider.
+    pub provider: String,
+    /// Of what kind the provider is: 0 for a key storage provider, else the older CryptoAPI's.
+    pub kind: u32,
+    /// `CRYPT_MACHINE_KEYSET` if the key is the computer's.
+    pub flags: u32,
+    /// Which key of the container, in the older CryptoAPI.
+    pub spec: u32,
+}
+
+/// An open store.
+pub struct Store(HCERTSTORE);
+
+/// A certificate in a store, or on its way into one.
+pub struct Entry(*mut CERT_CONTEXT);
+
+fn done(what: &'static str, result: BOOL) -> Result<(), Refused> {
+    if result != 0 { Ok(()) } else { Err(last(what)) }
+}
+
+fn last(what: &'static str) -> Refused {
+    // SAFETY: reads a number that Windows keeps for this thread.
+    #[allow(unsafe_code)]
+    Refused::new(what, unsafe { GetLastError() }.cast_signed())
+}
+
+#[allow(unsafe_code)]
+impl Store {
+    /// Opens a store of this user: `MY` is where programs look for their certificates, `CA` holds intermediates.
+    pub fn open(name: &str) -> Result<Self, Refused> {
+        let name = wide(name);
+        // SAFETY: the name ends with a zero and outlives the call; the handle is released when dropped.
+        let handle = unsafe { CertOpenStore(CERT_STORE_PROV_SYSTEM_W, 0, 0, CERT_SYSTEM_STORE_CURRENT_USER, name.as_ptr().cast()) };
+        if handle.is_null() { Err(last("open the certificate store")) } else { Ok(Self(handle)) }
+    }
+
+    /// Everything in it.
+    pub fn entries(&self) -> Vec<Entry> {
+        let (mut entries, mut at) = (Vec::new(), null_mut());
+        loop {
+            // SAFETY: each certificate is released by the call that is given it; what is kept is a reference of its own.
+            unsafe {
+                at = CertEnumCertificatesInStore(self.0, at);
+                if at.is_null() {
+                    return entries;
+                }
+                entries.push(Entry(CertDuplicateCertificateContext(at)));
+            }
+        }
+    }
+
+    /// Puts in a certificate that is not there yet, whole: with its key and its name, or not at all.
+    pub fn add(&self, entry: &Entry) -> Result<(), Refused> {
+        self.put(entry, CERT_STORE_ADD_NEW)
+    }
+
+    /// Puts in a certificate, if it is not there yet.
+    pub fn add_once(&self, entry: &Entry) -> Result<(), Refused> {
+        self.put(entry, CERT_STORE_ADD_USE_EXISTING)
+    }
+
+    fn put(&self, entry: &Entry, how: u32) -> Result<(), Refused> {
+        // SAFETY: store and certificate are open.
+        done("keep a certificate", unsafe { CertAddCertificateContextToStore(self.0, entry.0, how, null_mut()) })?;
+        self.commit()
+    }
+
+    /// Takes a certificate of this store out of it.
+    pub fn remove(&self, entry: &Entry) -> Result<(), Refused> {
+        // SAFETY: the certificate is open; the call releases the reference that it is given.
+        let removed = unsafe { CertDeleteCertificateFromStore(CertDuplicateCertificateContext(entry.0)) };
+        done("remove a certificate", removed)?;
+        self.commit()
+    }
+
+    fn commit(&self) -> Result<(), Refused> {
+        // SAFETY: the store is open.
+        done("keep the certificate store", unsafe { CertControlStore(self.0, 0, CERT_STORE_CTRL_COMMIT, null()) })
+    }
+}
+
+#[allow(unsafe_code)]
+impl Entry {
+    /// A certificate that is in no store.
+    pub fn new(der: &[u8]) -> Result<Self, Refused> {
+        let size = u32::try_from(der.len()).expect("certificates are small");
+        // SAFETY: the bytes outlive the call, which copies them.
+        let context = unsafe { CertCreateCertificateContext(X509_ASN_ENCODING, der.as_ptr(), size) };
+        if context.is_null() { Err(last("read a certificate")) } else { Ok(Self(context)) }
+    }
+
+    /// Its bytes.
+    pub fn der(&self) -> &[u8] {
+        // SAFETY: the bytes live as long as the reference.
+        unsafe { std::slice::from_raw_parts((*self.0).pbCertEncoded, (*self.0).cbCertEncoded as usize) }
+    }
+
+    /// Where its key is; `None` if it has none.
+    pub fn key_place(&self) -> Option<KeyPlace> {
+        let mut size = 0;
+        // SAFETY: only the size is asked for.
+        if unsafe { CertGetCertificateContextProperty(self.0, CERT_KEY_PROV_INFO_PROP_ID, null_mut(), &raw mut size) } == 0 {
+            return None;
+        }
+        // Of eight bytes each, so that it is aligned for what is read from it.
+        let mut buffer = vec![0_u64; (size as usize).div_ceil(8).max(size_of::<CRYPT_KEY_PROV_INFO>().div_ceil(8))];
+        let to = buffer.as_mut_ptr();
+        // SAFETY: the buffer is at least as large as is said.
+        if unsafe { CertGetCertificateContextProperty(self.0, CERT_KEY_PROV_INFO_PROP_ID, to.cast(), &raw mut size) } == 0 {
+            return None;
+        }
+        // SAFETY: the property is this structure, with its texts, which end with a zero, in the same buffer.
+        unsafe {
+            let info = to.cast::<CRYPT_KEY_PROV_INFO>().read();
+            let (container, provider) = (text(info.pwszContainerName), text(info.pwszProvName));
+            Some(KeyPlace { container, provider, kind: info.dwProvType, flags: info.dwFlags, spec: info.dwKeySpec })
+        }
+    }
+
+    /// Has Windows itself find the key, without asking anybody, as browsers do.
+    pub fn find_key(&self) -> Result<(), Refused> {
+        let (mut key, mut spec, mut is_ours) = (0, 0, 0);
+        let flags = CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG | CRYPT_ACQUIRE_SILENT_FLAG | CRYPT_ACQUIRE_COMPARE_KEY_FLAG;
+        // SAFETY: the certificate is open; a key that is ours is released.
+        unsafe {
+            let found = CryptAcquireCertificatePrivateKey(self.0, flags, null(), &raw mut key, &raw mut spec, &raw mut is_ours);
+            done("find the key of a certificate", found)?;
+            if is_ours != 0 {
+                NCryptFreeObject(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says where its key is.
+    pub fn set_key_place(&self, place: &KeyPlace) -> Result<(), Refused> {
+        let (mut container, mut provider) = (wide(&place.container), wide(&place.provider));
+        let info = CRYPT_KEY_PROV_INFO {
+            pwszContainerName: container.as_mut_ptr(),
+            pwszProvName: provider.as_mut_ptr(),
+            dwProvType: place.kind,
+            dwFlags: place.flags,
+            cProvParam: 0,
+            rgProvParam: null_mut(),
+            dwKeySpec: place.spec,
+        };
+        self.set(CERT_KEY_PROV_INFO_PROP_ID, (&raw const info).cast())
+    }
+
+    /// Says what people are to see.
+    pub fn set_friendly_name(&self, name: &str) -> Result<(), Refused> {
+        let mut name = wide(name);
+        let size = u32::try_from(size_of_val(name.as_slice())).expect("names are short");
+        let blob = CRYPT_INTEGER_BLOB { cbData: size, pbData: name.as_mut_ptr().cast() };
+        self.set(CERT_FRIENDLY_NAME_PROP_ID, (&raw const blob).cast())
+    }
+
+    fn set(&self, property: u32, value: *const core::ffi::c_void) -> Result<(), Refused> {
+        // SAFETY: both callers give what their property is, and it outlives the call, which copies it.
+        done("describe a certificate", unsafe { CertSetCertificateContextProperty(self.0, property, 0, value) })
+    }
+}
+
+#[allow(unsafe_code)]
+impl Drop for Store {
+    fn drop(&mut self) {
+        // SAFETY: the handle is open, and not used any more.
+        unsafe { CertCloseStore(self.0, 0) };
+    }
+}
+
+#[allow(unsafe_code)]
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // SAFETY: the reference is ours, and not used any more.
+        unsafe { CertFreeCertificateContext(self.0) };
+    }
+}
