@@ -13,3 +13,4 @@ mod portal;
 mod renewal;
 mod revoke;
 mod vendor;
+mod windows;

@@ -5,6 +5,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Seek};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub fn path(file: &Path) -> String {
 /// One PC. Whatever runs on it ends when it is dropped.
 pub struct Pc {
     prefix: TempDir,
+    _temporary: TempDir,
 }
 
 impl Pc {
@@ -54,7 +56,8 @@ impl Pc {
         fs::create_dir_all(&pcs)?;
         let prefix = tempfile::tempdir_in(pcs)?;
         run_well(Path::new("cp"), [OsStr::new("-alT"), template.as_os_str(), prefix.path().as_os_str()])?;
-        Ok(Self { prefix })
+        let temporary = temporary(&prefix.path().join("drive_c/users").join(user()).join("Temp"))?;
+        Ok(Self { prefix, _temporary: temporary })
     }
 
     /// Its drive C.
@@ -99,6 +102,15 @@ pub fn run_tests<A: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<I
     printed.rewind()?;
     std::io::copy(&mut printed, &mut std::io::stdout())?;
     Ok(status)
+}
+
+/// Puts the folder for temporary files into memory, where there is such a place: unit tests write through to the disk some thousand times.
+fn temporary(folder: &Path) -> Result<TempDir> {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
+    fs::remove_dir(folder)?;
+    symlink(made.path(), folder)?;
+    Ok(made)
 }
 
 fn command(prefix: &Path, program: &Path) -> Command {

@@ -61,14 +61,14 @@ pub fn close_folder(path: &Path) -> Result<(), DiskError> {
 /// Closes a file or folder to everybody but its owner, if it is open and the user's own. Links are left as they are.
 pub fn close_own(path: &Path) -> Result<(), DiskError> {
     match present(fs::symlink_metadata(path)).map_err(failing("look at", path))? {
-        Some(there) if is_own(&there) && !there.is_symlink() => os::close(path, &there).map_err(failing("close to others", path)),
+        Some(there) if !there.is_symlink() && is_own(path)? => os::close(path, &there).map_err(failing("close to others", path)),
         _ => Ok(()),
     }
 }
 
-/// True if what was looked at belongs to the user that the agent runs as.
-pub fn is_own(there: &fs::Metadata) -> bool {
-    os::is_own(there)
+/// True if it belongs to the user that the agent runs as; of a link, the link itself.
+pub fn is_own(path: &Path) -> Result<bool, DiskError> {
+    os::is_own(path).map_err(failing("look at", path))
 }
 
 /// Replaces a file by these bytes, durably: when this returns, they are on disk.
@@ -88,11 +88,11 @@ fn write_steps(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
     file.write_all(bytes)?;
     if readers == Readers::Everyone {
-        os::open_to_everyone(file.as_file())?;
+        os::open_to_everyone(file.as_file(), file.path())?;
     }
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    os::sync_folder(folder)
+    os::sync_name(path)
 }
 
 /// Replaces a JSON file, durably, for the owner only.
@@ -135,10 +135,10 @@ fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 pub fn remove(path: &Path) -> Result<bool, DiskError> {
     #[cfg(test)]
     crate::crash::point();
-    if present(fs::remove_file(path)).map_err(failing("remove", path))?.is_none() {
+    if present(os::remove(path)).map_err(failing("remove", path))?.is_none() {
         return Ok(false);
     }
-    os::sync_folder(folder_of(path)).map_err(failing("remove", path))?;
+    os::sync_removal(folder_of(path)).map_err(failing("remove", path))?;
     #[cfg(test)]
     crate::crash::point();
     Ok(true)
@@ -158,7 +158,7 @@ pub fn unhidden(path: &Path) -> Option<PathBuf> {
 pub fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
     #[cfg(test)]
     crate::crash::point();
-    fs::rename(from, to).and_then(|()| os::sync_folder(folder_of(to))).map_err(failing("rename", from))?;
+    fs::rename(from, to).and_then(|()| os::sync_name(to)).map_err(failing("rename", from))?;
     #[cfg(test)]
     crate::crash::point();
     Ok(())
@@ -194,7 +194,7 @@ pub fn wipe_folder(path: &Path) -> Result<(), DiskError> {
 /// Removes a folder if nothing is in it any more.
 pub fn remove_empty_folder(path: &Path) -> Result<(), DiskError> {
     match fs::remove_dir(path) {
-        Ok(()) => os::sync_folder(folder_of(path)).map_err(failing("remove", path)),
+        Ok(()) => os::sync_removal(folder_of(path)).map_err(failing("remove", path)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Ok(()),
         Err(source) => Err(DiskError { operation: "remove", path: path.to_owned(), source }),
     }

@@ -29,7 +29,7 @@ fn os_version() -> String {
 
 #[cfg(windows)]
 pub(crate) fn hostname() -> String {
-    std::env::var("COMPUTERNAME").unwrap_or_default()
+    crate::windows::system::host_name()
 }
 
 #[cfg(target_os = "macos")]
@@ -37,9 +37,9 @@ fn os_version() -> String {
     format!("macOS {}", macos_version().unwrap_or_default()).trim_end().to_owned()
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+#[cfg(windows)]
 fn os_version() -> String {
-    std::env::consts::OS.into()
+    crate::windows::system::version()
 }
 
 /// The number before the first point of macOS's version.

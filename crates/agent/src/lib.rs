@@ -45,6 +45,8 @@ pub mod supervise;
 pub mod sweep;
 pub mod switch;
 pub mod vendor;
+#[cfg(windows)]
+pub(crate) mod windows;
 pub mod words;
 
 /// Tells an error with everything below it, on one line.

@@ -38,7 +38,7 @@ impl State {
         let is_marked = || is_file(self.settings()) || is_file(self.lock());
         if !there.is_dir() {
             Err(io::Error::other("it is a link or a file, not a folder"))
-        } else if !disk::is_own(&there) {
+        } else if !disk::is_own(&self.root).map_err(|problem| problem.source)? {
             Err(io::Error::other("it belongs to another user"))
         } else if !is_marked() && fs::read_dir(&self.root)?.next().is_some() {
             Err(io::Error::other("it holds other files and no agent.json; an empty folder is needed"))

@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Component, Path, PathBuf};
+#[cfg(not(windows))]
+use std::path::Component;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tegata_api::v1::device::{Deed, FileHash, InstallerSeen};
@@ -19,10 +21,10 @@ use crate::state::State;
 mod unix;
 #[cfg(unix)]
 use unix as os;
-#[cfg(not(unix))]
-mod elsewhere;
-#[cfg(not(unix))]
-use elsewhere as os;
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows::{self as os, own_folder};
 
 /// How many files of the manifest are looked for. More than lie on any PC; what is behind them comes when these are gone.
 const LISTED_MAX: usize = 1_000;
@@ -43,9 +45,12 @@ pub struct Found {
 }
 
 impl Found {
-    /// As the user would name it.
+    /// As the user would name it. A folder that was moved to another drive is not below the home.
     fn seen(&self) -> InstallerSeen {
-        InstallerSeen { path: format!("~/{}", self.folder.join(&self.name).display()), file: self.file.clone() }
+        let path = self.folder.join(&self.name);
+        let below = || format!("~/{}", path.iter().map(OsStr::to_string_lossy).collect::<Vec<_>>().join("/"));
+        let path = if path.is_absolute() { path.display().to_string() } else { below() };
+        InstallerSeen { path, file: self.file.clone() }
     }
 
     fn is_half_removed(&self) -> bool {
@@ -204,23 +209,34 @@ fn is_installer_name(name: &OsStr) -> bool {
     name.ends_with(".p12") || name.ends_with(".pfx")
 }
 
-/// The folders that the manifest's words mean for this user, below the home: the usual names, and the user's own (`ダウンロード`).
+/// The folders that the manifest's words mean for this user: the usual names below the home, and the user's own (`ダウンロード`).
 pub(crate) fn places(home: &Path, words: &BTreeSet<String>) -> BTreeSet<PathBuf> {
-    let own = std::fs::read_to_string(home.join(".config/user-dirs.dirs")).unwrap_or_default();
     let meaning = |word: &String| -> Vec<PathBuf> {
-        let (usual, key) = match word.as_str() {
-            "downloads" => ("Downloads", "XDG_DOWNLOAD_DIR"),
-            "desktop" => ("Desktop", "XDG_DESKTOP_DIR"),
-            "documents" => ("Documents", "XDG_DOCUMENTS_DIR"),
+        let usual = match word.as_str() {
+            "downloads" => "Downloads",
+            "desktop" => "Desktop",
+            "documents" => "Documents",
             _ => return vec![],
         };
-        let named = own.lines().filter_map(|line| user_folder(line, key, home)).next_back();
-        [usual.into()].into_iter().chain(named).collect()
+        [usual.into()].into_iter().chain(own_folder(home, usual)).collect()
     };
     words.iter().flat_map(meaning).collect()
 }
 
+/// Where the user has this folder, if the settings of the desktop say so.
+#[cfg(not(windows))]
+fn own_folder(home: &Path, usual: &str) -> Option<PathBuf> {
+    let own = std::fs::read_to_string(home.join(".config/user-dirs.dirs")).unwrap_or_default();
+    let key = match usual {
+        "Downloads" => "XDG_DOWNLOAD_DIR",
+        "Desktop" => "XDG_DESKTOP_DIR",
+        _ => "XDG_DOCUMENTS_DIR",
+    };
+    own.lines().filter_map(|line| user_folder(line, key, home)).next_back()
+}
+
 /// Reads `XDG_DOWNLOAD_DIR="$HOME/ダウンロード"` (xdg-user-dirs). A folder outside the home, or the home itself, is not looked into.
+#[cfg(not(windows))]
 fn user_folder(line: &str, key: &str, home: &Path) -> Option<PathBuf> {
     let value = line.trim().strip_prefix(key)?.strip_prefix('=')?.trim_matches('"');
     let below = match value.strip_prefix("$HOME/") {
@@ -231,5 +247,5 @@ fn user_folder(line: &str, key: &str, home: &Path) -> Option<PathBuf> {
     (plain && below.components().next().is_some()).then(|| below.components().collect())
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, not(target_os = "macos")))]
 mod tests;

@@ -108,8 +108,11 @@ fn certified(key: &PrivateKey, days_ago: u32, unique: &str) -> Vec<Vec<u8>> {
     vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()]
 }
 
+/// The kinds of keys that stores take besides P-256.
+const OTHER_KINDS: [KeyAlgorithm; 2] = [KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048];
+
 async fn check(store: &dyn Keystore) {
-    check_with(store, &[KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048]).await;
+    check_with(store, &OTHER_KINDS).await;
 }
 
 /// With these kinds of keys besides P-256.

@@ -1,11 +1,15 @@
-//! What the command line asks of Windows: whose files these are, and when to stop.
+//! What the command line asks of Windows: whose files these are, where they lie, and when to stop.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
 
-/// The variable that names the user's home.
+use crate::disk;
+use crate::windows::system::{self, Folder};
+
+/// The variable that says where the user's home is.
 pub(super) const HOME: &str = "USERPROFILE";
 
 /// The agent's usual folder. Not one that roams: keys belong to a PC.
@@ -25,12 +29,25 @@ pub(super) fn start_at_logon() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Files that belong to another user than the browser's would be of no use to the browser.
-pub(super) fn check_owner(_home: &Path) -> Result<()> {
+/// Files that belong to another user than the browser's would be of no use to the browser. A user's profile belongs to Windows itself.
+pub(super) fn check_owner(home: &Path) -> Result<()> {
+    let looked = || format!("the home folder {} cannot be looked at", home.display());
+    let there = home.canonicalize().with_context(looked)?;
+    let is_profile = system::folder(Folder::Profile).and_then(|profile| profile.canonicalize().ok()) == Some(there);
+    if !is_profile && !disk::is_own(home).with_context(looked)? {
+        bail!("{} belongs to another user; run tegata-agent as that user", home.display());
+    }
     Ok(())
 }
 
 /// Waits until somebody asks the process to end.
 pub(super) async fn stop_signal() -> Result<()> {
-    Ok(tokio::signal::ctrl_c().await?)
+    let (mut c, mut breaking, mut close, mut shutdown) = (ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?);
+    tokio::select! {
+        _ = c.recv() => {}
+        _ = breaking.recv() => {}
+        _ = close.recv() => {}
+        _ = shutdown.recv() => {}
+    }
+    Ok(())
 }

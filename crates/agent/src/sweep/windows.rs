@@ -1,0 +1,182 @@
+//! Looking and removing by handle: a file is removed as what was read, since nobody else can have it open or give it another name meanwhile.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::windows::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use tegata_api::v1::device::FileHash;
+use windows_sys::Win32::Storage::FileSystem::{
+    DELETE, FILE_ATTRIBUTE_OFFLINE, FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS, FILE_ATTRIBUTE_RECALL_ON_OPEN, FILE_ATTRIBUTE_REPARSE_POINT,
+    FILE_GENERIC_READ, FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_TRAVERSE, FILE_WRITE_ATTRIBUTES,
+};
+
+use crate::windows::access;
+use crate::windows::file::{self, Kind};
+use crate::windows::system::{self, Folder};
+
+use super::{Found, REMOVING, SIZE_MAX, Unread, is_installer_name, is_worth_reading};
+
+/// Links, and files whose contents are in a cloud: reading those would fetch them, and removing them would remove them from other PCs.
+const NOT_HERE: u32 =
+    FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_OFFLINE | FILE_ATTRIBUTE_RECALL_ON_OPEN | FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS;
+/// Nobody may give a folder another name, or remove it, while it is open.
+const FOLDER_SHARE: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE;
+
+/// The files worth reporting, directly in `places`, and what could not be looked into.
+pub(super) fn look(home: &Path, places: &BTreeSet<PathBuf>, listed: &BTreeSet<FileHash>) -> io::Result<(Vec<Found>, Vec<Unread>)> {
+    open_root(home)?;
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
+    for place in places {
+        match look_into(home, place, listed, &mut unread) {
+            Ok(files) => found.extend(files),
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => {}
+            Err(problem) => unread.push((place.clone(), problem)),
+        }
+    }
+    found.sort();
+    Ok((found, unread))
+}
+
+/// True if there is something of this name. A folder that is missing has nothing in it.
+pub(super) fn is_there(home: &Path, place: &Path, name: &str) -> io::Result<bool> {
+    let looked = open_folder(home, place).and_then(|folder| fs::symlink_metadata(file::final_path(&folder)?.join(name)));
+    match looked {
+        Ok(_) => Ok(true),
+        Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// A file that nobody else has open, under a name that nobody else knows, in the folder that it was found in.
+///
+/// It could be removed by its handle at once. The other name is for whoever comes after a power cut: a file that has gone from there was
+/// removed by the agent, and not by the user.
+pub(super) struct Aside {
+    /// What it is called meanwhile.
+    pub(super) name: String,
+    file: File,
+    /// Open, so that nobody moves it elsewhere.
+    _folder: File,
+}
+
+/// Moves a file aside, if it still is what was found.
+pub(super) fn set_aside(home: &Path, found: &Found) -> io::Result<Aside> {
+    let folder = open_folder(home, &found.folder)?;
+    let file = open_file(&folder, &found.name, DELETE | FILE_WRITE_ATTRIBUTES, 0)?;
+    if hash_of_bundle(&file)?.as_ref() != Some(&found.file) {
+        return Err(io::Error::other("its contents are not those that were listed"));
+    }
+    let name = format!("{}{}{}", REMOVING.0, crate::chance::name(), REMOVING.1);
+    file::rename_in(&folder, &file, name.as_ref())?;
+    Ok(Aside { name, file, _folder: folder })
+}
+
+impl Aside {
+    /// Removes the file. It has one name, and its handle is the only one, so it is gone when this returns.
+    pub(super) fn remove(self) -> io::Result<()> {
+        file::remove(&self.file)
+    }
+}
+
+/// Where the user has this folder: below the home, or wherever it was moved to.
+pub(super) fn own_folder(home: &Path, usual: &str) -> Option<PathBuf> {
+    let folder = match usual {
+        "Downloads" => Folder::Downloads,
+        "Desktop" => Folder::Desktop,
+        _ => Folder::Documents,
+    };
+    // Windows speaks of the user that the agent runs as, who may look after another folder: a home that was named.
+    let is_theirs = system::folder(Folder::Profile).is_some_and(|profile| is_same(&profile, home));
+    let place = system::folder(folder).filter(|_| is_theirs)?;
+    Some(below(home, &place).unwrap_or(place))
+}
+
+/// The rest of a path below the home, if it lies there.
+fn below(home: &Path, place: &Path) -> Option<PathBuf> {
+    let mut parts = place.components();
+    let starts = home.components().all(|part| parts.next().is_some_and(|other| part.as_os_str().eq_ignore_ascii_case(other.as_os_str())));
+    (starts && parts.clone().next().is_some()).then(|| parts.collect())
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let text = |path: &Path| path.to_string_lossy().trim_end_matches('\\').to_lowercase();
+    text(one) == text(other)
+}
+
+fn open_root(path: &Path) -> io::Result<File> {
+    file::open(path, FILE_GENERIC_READ | FILE_TRAVERSE, FOLDER_SHARE)
+}
+
+/// Opens a folder step by step from the home, or from the root of the drive that it was moved to. No step leads elsewhere.
+fn open_folder(home: &Path, place: &Path) -> io::Result<File> {
+    let is_prefix = |part: &Component<'_>| matches!(part, Component::Prefix(_) | Component::RootDir);
+    let root: PathBuf = place.components().take_while(is_prefix).collect();
+    let steps: PathBuf = place.components().skip_while(is_prefix).collect();
+    let mut folder = open_root(if root.as_os_str().is_empty() { home } else { &root })?;
+    let meant = file::final_path(&folder)?.join(&steps);
+    for step in steps.components() {
+        let Component::Normal(name) = step else { return Err(io::ErrorKind::InvalidFilename.into()) };
+        folder = file::open_in(&folder, name, Kind::Folder, FILE_GENERIC_READ | FILE_TRAVERSE, FOLDER_SHARE)?;
+        if file::look_at(&folder)?.is_link {
+            return Err(io::Error::other("it is a link"));
+        }
+    }
+    is_at(&folder, &meant).map(|()| folder)
+}
+
+/// Where a handle really leads is the last word, should a link have been let pass.
+fn is_at(file: &File, meant: &Path) -> io::Result<()> {
+    if is_same(&file::final_path(file)?, meant) { Ok(()) } else { Err(io::Error::other("it leads elsewhere")) }
+}
+
+fn look_into(home: &Path, place: &Path, listed: &BTreeSet<FileHash>, unread: &mut Vec<Unread>) -> io::Result<Vec<Found>> {
+    let folder = open_folder(home, place)?;
+    let mut found = Vec::new();
+    for entry in fs::read_dir(file::final_path(&folder)?)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        match read_candidate(&folder, &name, &entry.metadata()?, listed) {
+            Ok(Some(file)) => found.push(Found { folder: place.to_owned(), name, file }),
+            Err(problem) if is_installer_name(&name) => unread.push((place.join(name), problem)),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// What the file contains, if it is a bundle that is worth reporting.
+fn read_candidate(folder: &File, name: &OsStr, there: &Metadata, listed: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
+    if there.is_dir() || !is_worth_reading(name, there.file_size(), listed) {
+        return Ok(None);
+    }
+    if there.file_attributes() & NOT_HERE != 0 {
+        return Err(io::Error::other("it is a link, or its contents are not on this PC"));
+    }
+    let file = open_file(folder, name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)?;
+    Ok(hash_of_bundle(&file)?.filter(|file| is_installer_name(name) || listed.contains(file)))
+}
+
+/// Opens a file that is the user's own, has one name only, lies here, and is not too large to read.
+fn open_file(folder: &File, name: &OsStr, access: u32, share: u32) -> io::Result<File> {
+    let opened = file::open_in(folder, name, Kind::File, FILE_GENERIC_READ | access, share)?;
+    let there = opened.metadata()?;
+    let is_here = there.file_attributes() & NOT_HERE == 0 && there.file_size() <= SIZE_MAX;
+    if !is_here || file::look_at(&opened)?.links != 1 || !access::is_ours(&access::owner(&opened)?)? {
+        return Err(io::Error::other("it is not a single file of the user's own"));
+    }
+    is_at(&opened, &file::final_path(folder)?.join(name)).map(|()| opened)
+}
+
+/// Reads the whole file through its handle; fails if it grows beyond what it was. Nothing is said of a file that is no bundle.
+fn hash_of_bundle(file: &File) -> io::Result<Option<FileHash>> {
+    let size = file.metadata()?.file_size();
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    if file.take(SIZE_MAX + 1).read_to_end(&mut bytes)? as u64 != size {
+        return Err(io::Error::other("it is being written to"));
+    }
+    let hash = || FileHash { sha256: tegata_pki::key::sha256(&bytes).to_string(), size };
+    Ok(tegata_pki::pkcs12::is_bundle(&bytes).then(hash))
+}
