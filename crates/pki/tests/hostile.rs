@@ -25,7 +25,7 @@ const SERIAL: Serial = Serial([0x42; 16]);
 
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new_root("Aozora Root", "aozora", NOW, NOW.after(DAY * 7300)).unwrap());
 static DEVICE: LazyLock<PrivateKey> = LazyLock::new(|| PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap());
-static REQUEST: LazyLock<Vec<u8>> = LazyLock::new(|| pem_to_der(&csr::create(&DEVICE).unwrap()));
+static REQUEST: LazyLock<Vec<u8>> = LazyLock::new(|| pem_to_der(&csr::create(&*DEVICE).unwrap()));
 
 fn purpose() -> Purpose {
     Purpose::Client {
