@@ -1,7 +1,7 @@
 //! Who is logged on to this PC, and programs that run as them.
 #![allow(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, c_void};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
@@ -9,14 +9,16 @@ use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::path::Path;
 use std::ptr::{null, null_mut};
 
-use windows_sys::Win32::Foundation::WAIT_OBJECT_0;
+use windows_sys::Win32::Foundation::{ERROR_PRIVILEGE_NOT_HELD, WAIT_OBJECT_0};
 use windows_sys::Win32::Security::{GetTokenInformation, TOKEN_STATISTICS, TokenStatistics};
 use windows_sys::Win32::System::Environment::{CreateEnvironmentBlock, DestroyEnvironmentBlock};
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
     JobObjectExtendedLimitInformation, SetInformationJobObject,
 };
-use windows_sys::Win32::System::RemoteDesktop::{WTS_SESSION_INFOW, WTSEnumerateSessionsW, WTSFreeMemory, WTSQueryUserToken};
+use windows_sys::Win32::System::RemoteDesktop::{
+    WTS_SESSION_INFOW, WTSEnumerateSessionsW, WTSFreeMemory, WTSGetActiveConsoleSessionId, WTSQueryUserToken,
+};
 use windows_sys::Win32::System::Threading::{
     BELOW_NORMAL_PRIORITY_CLASS, CREATE_NO_WINDOW, CREATE_SUSPENDED, CREATE_UNICODE_ENVIRONMENT, CreateProcessAsUserW, GetExitCodeProcess,
     INFINITE, PROCESS_INFORMATION, ResumeThread, STARTUPINFOW, TerminateProcess, WaitForSingleObject,
@@ -29,28 +31,39 @@ pub(super) struct Token(OwnedHandle);
 
 /// Everybody who is logged on, be the session on a screen, locked, or disconnected.
 pub(super) fn logons() -> io::Result<BTreeMap<Logon, Token>> {
-    // Sessions without a user have no token: that of services, and the screen where one logs on.
-    let users = sessions()?.into_iter().filter_map(|session| Some((session, user(session).ok()?)));
-    users.map(|(session, token)| Ok((Logon { session, number: token.logon_number()? }, token))).collect()
+    let mut found = BTreeMap::new();
+    for session in sessions()? {
+        if let Some(token) = user(session)? {
+            found.insert(Logon { session, number: token.logon_number()? }, token);
+        }
+    }
+    Ok(found)
 }
 
-fn sessions() -> io::Result<Vec<u32>> {
+/// The numbers of all sessions. That of the screen is asked for by itself: Wine lists none.
+fn sessions() -> io::Result<BTreeSet<u32>> {
     let (mut first, mut count) = (null_mut::<WTS_SESSION_INFOW>(), 0);
     // SAFETY: of this PC (null), in the only version there is; `first` receives `count` entries, freed below.
     succeeded(unsafe { WTSEnumerateSessionsW(null_mut(), 0, 1, &mut first, &mut count) })?;
     // SAFETY: as above.
-    let numbers = (0..count as usize).map(|index| unsafe { (*first.add(index)).SessionId }).collect();
+    let mut numbers: BTreeSet<u32> = (0..count as usize).map(|index| unsafe { (*first.add(index)).SessionId }).collect();
     // SAFETY: the system has allocated it, and it was copied.
     unsafe { WTSFreeMemory(first.cast::<c_void>()) };
+    // SAFETY: it takes nothing.
+    numbers.insert(unsafe { WTSGetActiveConsoleSessionId() });
     Ok(numbers)
 }
 
-fn user(session: u32) -> io::Result<Token> {
+/// Who is logged on in a session: nobody in that of services, at the screen where one logs on, and in one that has just ended.
+fn user(session: u32) -> io::Result<Option<Token>> {
     let mut token = null_mut();
     // SAFETY: `token` receives a handle that is ours.
-    succeeded(unsafe { WTSQueryUserToken(session, &mut token) })?;
-    // SAFETY: as above.
-    Ok(Token(unsafe { OwnedHandle::from_raw_handle(token) }))
+    match succeeded(unsafe { WTSQueryUserToken(session, &mut token) }) {
+        Err(problem) if problem.raw_os_error() == i32::try_from(ERROR_PRIVILEGE_NOT_HELD).ok() => Err(problem),
+        Err(_) => Ok(None),
+        // SAFETY: as above.
+        Ok(()) => Ok(Some(Token(unsafe { OwnedHandle::from_raw_handle(token) }))),
+    }
 }
 
 impl Token {
