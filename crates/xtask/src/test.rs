@@ -29,7 +29,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     step("build", || cargo(&["build", "--workspace", "--quiet"]))?;
     step("generated files", generate::check)?;
-    step("Windows agent", || cross::windows::build().map(drop))?;
+    step("Windows agent", cross::windows::build_for_tests)?;
     step("tests", || tests(run::cargo(&["test", "--workspace", "--no-fail-fast", "--quiet"]).args(&options.arguments)))?;
     step("tests of the Windows agent", || tests(cross::windows::tests()?.args(&options.arguments)))
 }

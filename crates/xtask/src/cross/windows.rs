@@ -17,6 +17,11 @@ pub fn build() -> Result<PathBuf> {
     Ok(folder()?.join(TARGET).join("debug/tegata-agent.exe"))
 }
 
+/// Builds it with its tests: both at once, or what they depend on would be compiled twice, with and without features for tests.
+pub fn build_for_tests() -> Result<()> {
+    run::check(cargo(TARGET, &["test", "--no-run", "--quiet"])?.args(PACKAGE))
+}
+
 /// The agent's tests as cargo runs them under Wine, by the program `wine` of the package `tegata-tests`.
 pub fn tests() -> Result<Command> {
     let mut command = cargo(TARGET, &["test", "--no-fail-fast", "--quiet"])?;

@@ -268,6 +268,8 @@ async fn an_adoption_that_was_taken_back_is_undone_where_it_was_put() {
     assert!(stores.file.holds(fingerprint).await.unwrap() && !stores.monsiaj.holds(fingerprint).await.unwrap());
 }
 
+// monsiaj is a program for Linux; the paths in its settings are written as there.
+#[cfg(unix)]
 #[tokio::test]
 async fn monsiaj_goes_on_with_the_one_before_until_the_new_one_is_proven() {
     let world = World::new();

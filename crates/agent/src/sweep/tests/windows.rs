@@ -24,10 +24,11 @@ fn f8_second_names_other_contents_and_huge_files_are_left_alone() {
 }
 
 #[test]
-fn f8_a_stream_of_a_file_is_no_file() {
+fn f8_a_name_is_no_path_and_no_stream_of_a_file() {
     let pc = Pc::new();
     let file = pc.put("Downloads/a.p12", &bundle("the listed bundle"));
-    for name in ["a.p12::$DATA", "..", "..\\Downloads\\a.p12", "."] {
+    pc.put("Downloads/deeper/a.p12", &bundle("the listed bundle"));
+    for name in ["a.p12::$DATA", "deeper\\a.p12", "..\\Downloads\\a.p12", ".."] {
         let found = Found { folder: "Downloads".into(), name: name.into(), file: file.clone() };
         assert!(os::set_aside(&pc.world.home(), &found).is_err(), "{name}");
     }
