@@ -1,6 +1,6 @@
 //! From policy to slots: what one clinic wants, spelled out for every place on every device.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fleet::{Desired, DesiredSlot, Supply, Template};
 use crate::name::{AccountName, ClinicName, DeviceId, SlotId};
@@ -34,7 +34,7 @@ pub fn desire(tenant: &Tenant, clinic: &ClinicName) -> Desired {
                 continue;
             }
             let slot = SlotId { clinic: clinic.clone(), device: device.clone(), profile: profile.name.clone() };
-            desired.slots.entry(slot).or_insert_with(|| spell_out(network, account, profile, supply, device));
+            desired.slots.entry(slot).or_insert_with(|| spell_out(tenant, network, account, profile, supply, device));
         }
     }
     desired
@@ -80,6 +80,7 @@ fn selects(selector: &Selector, device: &DeviceId, facts: &Device) -> bool {
 }
 
 fn spell_out(
+    tenant: &Tenant,
     network: &ClinicNetwork,
     account: Option<&AccountName>,
     profile: &CertificateProfile,
@@ -104,6 +105,11 @@ fn spell_out(
         trust: profile.trust.clone(),
         supply,
         dependants: profile.dependants.clone(),
+        backups: match profile.key {
+            KeyOrigin::Vendor => network.backup.targets.iter().filter(|name| tenant.targets.contains_key(*name)).cloned().collect(),
+            // Such a key never leaves its device; what is lost is issued anew.
+            KeyOrigin::Device(_) => BTreeSet::new(),
+        },
     }
 }
 

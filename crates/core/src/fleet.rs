@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::name::{AccountName, DeviceId, IssuerName, Label, OrderId, Serial, Sha256, SlotId};
+use crate::name::{AccountName, DeviceId, IssuerName, Label, OrderId, Serial, Sha256, SlotId, TargetName};
 use crate::policy::{InstallerRule, KeyOrigin, Quota, Renewal, Store};
 use crate::time::Timestamp;
 
@@ -45,6 +45,8 @@ pub struct DesiredSlot {
     pub supply: Supply,
     /// What else has to change whenever this certificate does, before it counts as replaced.
     pub dependants: Vec<Label>,
+    /// Where backups of a file that somebody else made have to be.
+    pub backups: BTreeSet<TargetName>,
 }
 
 /// How a certificate for a slot comes about, once it was ordered.
@@ -146,6 +148,8 @@ pub struct Held {
     pub revoked: bool,
     /// What a person said was changed for it: names of [`DesiredSlot::dependants`].
     pub confirmed: BTreeSet<Label>,
+    /// The targets in which a backup of its file was read back lately and found whole; `None` if there is no file to keep.
+    pub backed_up: Option<BTreeSet<TargetName>>,
 }
 
 impl Held {

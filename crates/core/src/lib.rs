@@ -6,6 +6,7 @@
 //! Nothing here reads a clock, rolls a die, opens a file or awaits: `now` is always an argument.
 
 pub mod application;
+pub mod backup;
 pub mod calendar;
 pub mod desire;
 pub mod diagnosis;

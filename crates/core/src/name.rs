@@ -228,6 +228,10 @@ impl Serial {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(pub [u8; 16]);
 
+/// One sealed backup: what its objects are called in every target.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackupId(pub [u8; 16]);
+
 /// Gives fixed-size bytes one written form: lower-case hexadecimal.
 macro_rules! written_in_hex {
     ($name:ident, $size:literal, $shape:literal) => {
@@ -266,3 +270,4 @@ written_in_hex!(Sha256, 32, "64 hexadecimal digits");
 written_in_hex!(Sha1, 20, "40 hexadecimal digits");
 written_in_hex!(Serial, 16, "32 hexadecimal digits");
 written_in_hex!(OrderId, 16, "32 hexadecimal digits");
+written_in_hex!(BackupId, 16, "32 hexadecimal digits");

@@ -66,13 +66,15 @@ pub enum Reason {
     ExpiresSoon,
     /// The certificate works, but nobody has said yet that what depends on it was changed too.
     DependantsOpen,
+    /// The certificate works, but a backup of its file that policy asks for is not where it belongs, or was not read back lately.
+    NotBackedUp,
     /// A certificate that was replaced or revoked is still on the device.
     Leftover,
 }
 
 impl Reason {
     /// Every reason, most urgent first.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Unwanted,
         Self::NotEnrolled,
         Self::DeviceRevoked,
@@ -86,6 +88,7 @@ impl Reason {
         Self::Outdated,
         Self::ExpiresSoon,
         Self::DependantsOpen,
+        Self::NotBackedUp,
         Self::Leftover,
     ];
 }
@@ -172,6 +175,8 @@ pub enum Obstacle {
     VendorFile,
     /// Someone has to change what depends on the certificate, and to say so.
     Dependants,
+    /// A backup target that does not take the backup, or does not give it back.
+    BackupTarget,
 }
 
 /// Decides what each slot of one clinic needs. Same arguments, same answer, always.
@@ -184,6 +189,7 @@ pub enum Obstacle {
 /// - An order is opened for a silent device too, so that it finds it when it wakes; nothing is signed until it asks.
 /// - What a device with a revoked identity holds is revoked as well: that device is lost or stolen.
 /// - While somebody has yet to say that what depends on a certificate was changed too, the one before stays beside it.
+/// - While a backup that policy asks for is nowhere to be read back, the installer files of its device stay where they are.
 /// - What was issued under an account that is over is revoked as soon as its successor is proven, and what is gone at once.
 /// - What is ordered or signed but says something else than policy today is not waited for: a wrong template may be the very
 ///   reason why it cannot be proven.

@@ -41,9 +41,13 @@ impl From<Reason> for Cause {
         match reason {
             Reason::DeviceRevoked => Self::KeyCompromise,
             Reason::Unwanted => Self::CessationOfOperation,
-            Reason::RenewalAsked | Reason::Outdated | Reason::ExpiresSoon | Reason::DependantsOpen | Reason::Leftover | Reason::Expired => {
-                Self::Superseded
-            }
+            Reason::RenewalAsked
+            | Reason::Outdated
+            | Reason::ExpiresSoon
+            | Reason::DependantsOpen
+            | Reason::NotBackedUp
+            | Reason::Leftover
+            | Reason::Expired => Self::Superseded,
             Reason::NotEnrolled | Reason::Missing | Reason::Revoked | Reason::Ordered | Reason::NotInstalled | Reason::NotProven => {
                 Self::Unspecified
             }

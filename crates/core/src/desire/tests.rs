@@ -185,6 +185,7 @@ fn a_slot_is_spelled_out_for_its_device_and_clinic() {
             trust: {},
             supply: Own,
             dependants: [],
+            backups: {},
         }
     "#]]
     .assert_debug_eq(guest);

@@ -183,6 +183,7 @@ mod bearers {
             progress,
             revoked: false,
             confirmed: Default::default(),
+            backed_up: None,
         }
     }
 

@@ -51,6 +51,7 @@ pub(super) const CHECKS: [fn(&Case<'_>) -> Option<Reason>; Reason::ALL.len()] = 
     outdated,
     expires_soon,
     dependants_open,
+    not_backed_up,
     leftover,
 ];
 
@@ -112,6 +113,10 @@ fn expires_soon(case: &Case<'_>) -> Option<Reason> {
 
 fn dependants_open(case: &Case<'_>) -> Option<Reason> {
     case.has_dependants_open().then_some(Reason::DependantsOpen)
+}
+
+fn not_backed_up(case: &Case<'_>) -> Option<Reason> {
+    (!case.is_backed_up()).then_some(Reason::NotBackedUp)
 }
 
 fn leftover(case: &Case<'_>) -> Option<Reason> {
@@ -184,6 +189,12 @@ impl<'a> Case<'a> {
         let newest = self.newest().filter(|newest| newest.is_valid_proof(self.now));
         let open = |newest: &Held| self.wanted.is_some_and(|wanted| wanted.dependants.iter().any(|name| !newest.confirmed.contains(name)));
         newest.is_some_and(open)
+    }
+
+    /// True if the newest certificate's file is in every target that policy names, as far as there is a file.
+    pub fn is_backed_up(&self) -> bool {
+        let kept = self.newest().and_then(|newest| newest.backed_up.as_ref());
+        self.wanted.zip(kept).is_none_or(|(wanted, kept)| wanted.backups.is_subset(kept))
     }
 
     /// Certificates that have no business on the device any more: revoked, or replaced by a newer one that works, in everything that

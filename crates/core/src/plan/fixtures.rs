@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::fleet::*;
-use crate::name::{AccountName, DeviceId, OrderId, Sha256, SlotId};
+use crate::name::{AccountName, DeviceId, OrderId, Sha256, SlotId, TargetName};
 use crate::plan::{Plan, plan};
 use crate::policy::{Counting, InstallerRule, KeyAlgorithm, KeyOrigin, Quota, RemoveInstallers, RenewWhen, Renewal, Store};
 use crate::simulate::{serial, told};
@@ -59,6 +59,7 @@ pub fn wanted() -> DesiredSlot {
         trust: BTreeSet::new(),
         supply: Supply::Own,
         dependants: Vec::new(),
+        backups: BTreeSet::new(),
     }
 }
 
@@ -74,6 +75,7 @@ pub fn held(number: u64, progress: Progress) -> Held {
         progress,
         revoked: false,
         confirmed: BTreeSet::new(),
+        backed_up: None,
     }
 }
 
@@ -173,6 +175,13 @@ impl Scene {
     /// A slot whose certificate is also used by a linkage tool.
     pub fn with_dependant(self, name: &str) -> Self {
         self.wishing(name, |wanted| wanted.dependants = vec!["tool".parse().unwrap()])
+    }
+
+    /// A slot whose files belong into two targets and are in these.
+    pub fn with_backup(mut self, name: &str, kept: &[&str]) -> Self {
+        let kept: BTreeSet<TargetName> = kept.iter().map(|target| target.parse().unwrap()).collect();
+        self.seen(name).certificates.iter_mut().for_each(|held| held.backed_up = Some(kept.clone()));
+        self.wishing(name, |wanted| wanted.backups = ["nas", "offsite"].map(|target| target.parse().unwrap()).into())
     }
 
     /// A slot whose certificates come from a vendor.

@@ -81,6 +81,7 @@ pub(super) fn needs_certificate(case: &Case<'_>, reason: Reason) -> bool {
         | Reason::NotInstalled
         | Reason::NotProven
         | Reason::DependantsOpen
+        | Reason::NotBackedUp
         | Reason::Leftover => false,
     };
     is_lack && case.seen.order.is_none()
@@ -129,6 +130,10 @@ impl Pacer<'_> {
             Reason::DependantsOpen => {
                 self.retire_leftovers(case);
                 self.hold(case, reason, Wait { because: Obstacle::Dependants, until: None });
+            }
+            Reason::NotBackedUp => {
+                self.retire_leftovers(case);
+                self.hold(case, reason, Wait { because: Obstacle::BackupTarget, until: None });
             }
             Reason::Ordered
             | Reason::NotInstalled
@@ -265,7 +270,7 @@ impl Alarm {
             self.set(Some(held.not_after.after(SECOND)));
         }
         match reason {
-            None | Some(Reason::DependantsOpen | Reason::Leftover | Reason::RenewalAsked | Reason::Outdated) => {
+            None | Some(Reason::DependantsOpen | Reason::NotBackedUp | Reason::Leftover | Reason::RenewalAsked | Reason::Outdated) => {
                 self.set(case.turn.map(|turn| turn.due));
             }
             Some(_) => {}
@@ -312,15 +317,15 @@ fn too_often(case: &Case<'_>) -> Option<Wait> {
     (until > case.now).then_some(Wait { because: Obstacle::TooOften, until: Some(until) })
 }
 
-/// Installer files on the clinic's own devices, where every certificate of this clinic is proven.
+/// Installer files on the clinic's own devices, where every certificate of this clinic is proven and backed up.
 fn installers_to_remove(desired: &Desired, observed: &Observed, judged: &[Judged<'_>]) -> Vec<Action> {
     let mut files: Vec<(&DeviceId, &Sha256)> =
         hearing(observed).flat_map(|(id, device)| device.installers.difference(&device.removing).map(move |file| (id, file))).collect();
     if files.is_empty() || desired.installers.as_ref().is_none_or(|rule| rule.remove != RemoveInstallers::AfterProof) {
         return Vec::new();
     }
-    let proven = proven_devices(judged);
-    files.retain(|(device, _)| proven.contains(device));
+    let safe = safe_devices(judged);
+    files.retain(|(device, _)| safe.contains(device));
     files.into_iter().map(|(device, file)| Action::RemoveInstaller { device: device.clone(), sha256: *file }).collect()
 }
 
@@ -328,11 +333,11 @@ fn hearing(observed: &Observed) -> impl Iterator<Item = (&DeviceId, &ObservedDev
     observed.devices.iter().filter(|(_, device)| !device.revoked)
 }
 
-/// The clinic's own devices that have slots, and whose newest certificate works in each.
-fn proven_devices<'a>(judged: &[Judged<'a>]) -> BTreeSet<&'a DeviceId> {
+/// The clinic's own devices that have slots, and whose newest certificate works in each and is where policy wants backups.
+fn safe_devices<'a>(judged: &[Judged<'a>]) -> BTreeSet<&'a DeviceId> {
     let own = judged.iter().map(|judged| &judged.case).filter(|case| case.wanted.is_some() && case.slot.device.clinic == case.slot.clinic);
-    let is_proven = |case: &&Case<'_>| case.newest().is_some_and(|newest| newest.is_valid_proof(case.now));
-    let (proven, unproven): (Vec<_>, Vec<_>) = own.partition(is_proven);
-    let unproven: BTreeSet<_> = unproven.into_iter().map(|case| &case.slot.device).collect();
-    proven.into_iter().map(|case| &case.slot.device).filter(|device| !unproven.contains(device)).collect()
+    let is_safe = |case: &&Case<'_>| case.newest().is_some_and(|newest| newest.is_valid_proof(case.now)) && case.is_backed_up();
+    let (safe, unsafe_yet): (Vec<_>, Vec<_>) = own.partition(is_safe);
+    let unsafe_yet: BTreeSet<_> = unsafe_yet.into_iter().map(|case| &case.slot.device).collect();
+    safe.into_iter().map(|case| &case.slot.device).filter(|device| !unsafe_yet.contains(device)).collect()
 }

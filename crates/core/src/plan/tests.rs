@@ -28,6 +28,7 @@ fn example(reason: Reason) -> Scene {
         Reason::Outdated => Scene::holding([Held { template: old_template(), ..expiring_in(1, DAY) }]),
         Reason::ExpiresSoon => Scene::holding([revoked(1), expiring_in(2, DAY)]),
         Reason::DependantsOpen => Scene::holding([proven(1), proven(2)]).with_dependant("d1"),
+        Reason::NotBackedUp => Scene::holding([proven(1), proven(2)]).with_backup("d1", &[]),
         Reason::Leftover => Scene::holding([proven(1), proven(2)]),
     }
 }
@@ -88,6 +89,10 @@ fn every_reason_has_its_case_and_the_table_is_in_the_order_of_urgency() {
 
         DependantsOpen
         hold sakura/d1/karte (DependantsOpen): Dependants
+
+        NotBackedUp
+        retire c1 from sakura/d1/karte (Leftover)
+        hold sakura/d1/karte (NotBackedUp): BackupTarget
 
         Leftover
         retire c1 from sakura/d1/karte (Leftover)
@@ -792,6 +797,23 @@ mod installers {
         never.desired.installers.as_mut().unwrap().remove = crate::policy::RemoveInstallers::Never;
         check(never, expect![]);
         check(with_file(Scene::of(&["d1"]).not_wanted("d1")), expect![]);
+    }
+
+    #[test]
+    fn files_stay_until_every_backup_that_policy_asks_for_was_read_back() {
+        for kept in [&[][..], &["nas"]] {
+            check(
+                with_file(Scene::holding([proven(1)]).with_backup("d1", kept)),
+                expect![[r#"
+                    hold sakura/d1/karte (NotBackedUp): BackupTarget
+                "#]],
+            );
+        }
+        let kept = with_file(Scene::holding([proven(1)]).with_backup("d1", &["nas", "offsite"]));
+        assert_eq!(kept.told(), with_file(Scene::holding([proven(1)])).told(), "as if there were no backups");
+        let mut found = with_file(Scene::holding([proven(1)]).with_backup("d1", &[]));
+        found.seen("d1").certificates[0].backed_up = None;
+        assert_eq!(found.told(), kept.told(), "a certificate that was found on the device has no file");
     }
 
     #[test]

@@ -233,6 +233,7 @@ impl Server {
             progress: Progress::Issued,
             revoked: false,
             confirmed: BTreeSet::new(),
+            backed_up: None,
         });
         seen.issued_at.push(now);
         if let Some(name) = order.account {

@@ -72,6 +72,7 @@ fn one_change(tenant: &Tenant, clinic: &ClinicName) -> Result<f64> {
             progress: Progress::Proven,
             revoked: false,
             confirmed: Default::default(),
+            backed_up: None,
         };
         observed.slots.insert(slot.clone(), ObservedSlot { certificates: vec![held], ..ObservedSlot::default() });
     }

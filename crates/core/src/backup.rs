@@ -1,0 +1,169 @@
+//! Sealed backups in their targets: what is done about one copy, when it is looked at again, and why it fails.
+
+use std::time::Duration;
+
+use crate::time::{DAY, Timestamp};
+
+/// How often a copy is read back, where policy does not say.
+pub const VERIFY_EVERY: Duration = DAY.saturating_mul(7);
+
+/// A copy that was not read back for longer than this is not relied on.
+pub const STALE_AFTER: Duration = DAY.saturating_mul(30);
+
+/// What is known about one backup in one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copy {
+    /// When it was last read back and found whole; `None` until then, and again once it was found otherwise.
+    pub verified_at: Option<Timestamp>,
+    /// When its certificate expires.
+    pub not_after: Timestamp,
+    /// True once a newer backup of the same thing was read back from the same target.
+    pub superseded: bool,
+}
+
+/// What policy says about a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How long a backup is kept after its certificate expired.
+    pub retention: Duration,
+    /// How often it is read back.
+    pub verify_every: Duration,
+}
+
+/// What is done about a copy whose time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Put it there, and read it back.
+    Store,
+    /// Read it back.
+    Verify,
+    /// Take it away: its time is over.
+    Remove,
+}
+
+impl Copy {
+    /// What is done about it now.
+    pub fn deed(&self, terms: Terms, now: Timestamp) -> Deed {
+        match self.verified_at {
+            _ if self.superseded || self.is_over(terms, now) => Deed::Remove,
+            None => Deed::Store,
+            Some(_) => Deed::Verify,
+        }
+    }
+
+    /// True once it is kept for as long as policy says.
+    pub fn is_over(&self, terms: Terms, now: Timestamp) -> bool {
+        now > self.not_after.after(terms.retention)
+    }
+
+    /// When a copy that was just found whole is looked at again: to be read back, or to be taken away.
+    pub fn next_look(&self, terms: Terms, now: Timestamp) -> Timestamp {
+        let over = self.not_after.after(terms.retention).after(Duration::from_secs(1));
+        now.after(terms.verify_every).min(over).max(now.after(Duration::from_secs(1)))
+    }
+
+    /// True if it can be relied on: read back, and not long ago.
+    pub fn is_whole(&self, now: Timestamp) -> bool {
+        self.verified_at.is_some_and(|at| now.since(at) <= STALE_AFTER)
+    }
+}
+
+/// Why a copy is not where it belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trouble {
+    /// Nobody answers there, or the folder is not there: a share that is not mounted.
+    Unreachable,
+    /// It did not answer in time.
+    Slow,
+    /// It shows another host key than policy pins: nothing is sent to it.
+    WrongHostKey,
+    /// The server was started without what it needs to sign in there.
+    NoCredentials,
+    /// It refuses to let the server in.
+    SignIn,
+    /// The server may not write or read there.
+    Forbidden,
+    /// It has no room, or does not take more.
+    Full,
+    /// It does not have the copy any more.
+    Missing,
+    /// The copy is not what was put there.
+    Altered,
+    /// It failed in another way.
+    Broken,
+}
+
+impl Trouble {
+    /// Every one of them.
+    pub const ALL: [Self; 10] = [
+        Self::Unreachable,
+        Self::Slow,
+        Self::WrongHostKey,
+        Self::NoCredentials,
+        Self::SignIn,
+        Self::Forbidden,
+        Self::Full,
+        Self::Missing,
+        Self::Altered,
+        Self::Broken,
+    ];
+
+    /// True if it is the target's, whatever is to be done there: whoever else waits for it need not try.
+    pub fn is_of_target(self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable | Self::Slow | Self::WrongHostKey | Self::NoCredentials | Self::SignIn | Self::Forbidden | Self::Full
+        )
+    }
+
+    /// True if the copy itself is known to be bad.
+    pub fn is_loss(self) -> bool {
+        matches!(self, Self::Missing | Self::Altered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+    const TERMS: Terms = Terms { retention: DAY.saturating_mul(365), verify_every: VERIFY_EVERY };
+
+    fn copy() -> Copy {
+        Copy { verified_at: Some(NOW), not_after: NOW.after(DAY * 100), superseded: false }
+    }
+
+    #[test]
+    fn a_copy_is_stored_read_back_and_taken_away_in_its_time() {
+        let new = Copy { verified_at: None, ..copy() };
+        assert_eq!(new.deed(TERMS, NOW), Deed::Store);
+        assert_eq!(copy().deed(TERMS, NOW), Deed::Verify);
+        assert_eq!(copy().deed(TERMS, NOW.after(DAY * 465)), Deed::Verify, "the last day of its retention");
+        assert_eq!(copy().deed(TERMS, NOW.after(DAY * 465 + Duration::from_secs(1))), Deed::Remove);
+        assert_eq!(new.deed(TERMS, NOW.after(DAY * 466)), Deed::Remove, "nothing is stored that would be taken away at once");
+        assert_eq!(Copy { superseded: true, ..copy() }.deed(TERMS, NOW), Deed::Remove);
+    }
+
+    #[test]
+    fn it_is_looked_at_weekly_and_when_its_time_is_over_and_never_at_once() {
+        assert_eq!(copy().next_look(TERMS, NOW), NOW.after(DAY * 7));
+        let late = NOW.after(DAY * 462);
+        let next = copy().next_look(TERMS, late);
+        assert_eq!((next, copy().deed(TERMS, next)), (NOW.after(DAY * 465 + Duration::from_secs(1)), Deed::Remove));
+        assert!(copy().next_look(TERMS, NOW.after(DAY * 500)) > NOW.after(DAY * 500), "whatever policy says meanwhile");
+    }
+
+    #[test]
+    fn what_was_not_read_back_for_a_month_is_not_relied_on() {
+        assert!(copy().is_whole(NOW.after(STALE_AFTER)));
+        assert!(!copy().is_whole(NOW.after(STALE_AFTER + Duration::from_secs(1))));
+        assert!(!Copy { verified_at: None, ..copy() }.is_whole(NOW));
+    }
+
+    #[test]
+    fn a_loss_is_of_one_copy_and_everything_else_but_a_breakage_is_of_the_target() {
+        for trouble in Trouble::ALL {
+            assert_eq!(trouble.is_loss() || trouble == Trouble::Broken, !trouble.is_of_target(), "{trouble:?}");
+        }
+    }
+}
