@@ -6,6 +6,7 @@ pub mod emr;
 pub mod policy;
 pub mod process;
 pub mod smtp;
+pub mod sshd;
 pub mod wine;
 pub mod world;
 

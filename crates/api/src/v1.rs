@@ -3,6 +3,7 @@
 pub mod account;
 pub mod application;
 pub mod audit;
+pub mod backup;
 pub mod bundle;
 pub mod device;
 pub mod fleet;

@@ -91,11 +91,13 @@ pub enum Trouble {
     Altered,
     /// It failed in another way.
     Broken,
+    /// Nobody who could open it is among the target's recipients: it was sealed before policy named them.
+    NotSealed,
 }
 
 impl Trouble {
     /// Every one of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unreachable,
         Self::Slow,
         Self::WrongHostKey,
@@ -106,6 +108,7 @@ impl Trouble {
         Self::Missing,
         Self::Altered,
         Self::Broken,
+        Self::NotSealed,
     ];
 
     /// True if it is the target's, whatever is to be done there: whoever else waits for it need not try.
@@ -161,9 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_of_one_copy_and_everything_else_but_a_breakage_is_of_the_target() {
+    fn a_loss_is_of_one_copy_and_what_keeps_the_server_out_is_of_the_target() {
         for trouble in Trouble::ALL {
-            assert_eq!(trouble.is_loss() || trouble == Trouble::Broken, !trouble.is_of_target(), "{trouble:?}");
+            let is_of_copy = trouble.is_loss() || matches!(trouble, Trouble::Broken | Trouble::NotSealed);
+            assert_eq!(is_of_copy, !trouble.is_of_target(), "{trouble:?}");
         }
     }
 }

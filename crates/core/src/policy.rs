@@ -448,7 +448,7 @@ pub struct BackupTarget {
     pub recipients: Vec<String>,
     /// How long a backup is kept after its certificate expired.
     pub retention: Duration,
-    /// How often a restore is tried.
+    /// How often every copy is read back and compared.
     pub drill_every: Option<Duration>,
 }
 

@@ -10,6 +10,7 @@ use tegata_core::policy::Tenant;
 use tegata_core::time::Timestamp;
 
 use crate::policy::{Policies, PolicyError};
+use crate::store::backup::CopyRow;
 use crate::store::notices::DeliveryRow;
 use crate::store::{Batch, Store, StoreError};
 
@@ -67,6 +68,11 @@ impl Ledger {
     /// commit.
     pub async fn deliveries_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Recorded<DeliveryRow>>, StoreError> {
         Ok(self.store.deliveries_due(now, limit).await?.into_iter().map(Recorded).collect())
+    }
+
+    /// Copies that are to be looked at. None is in the database without the record that announced it: they are one commit.
+    pub async fn copies_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Recorded<CopyRow>>, StoreError> {
+        Ok(self.store.copies_due(now, limit).await?.into_iter().map(Recorded).collect())
     }
 
     /// Commits changes that need no proof: what was heard, seen or asked.

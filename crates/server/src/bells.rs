@@ -1,6 +1,6 @@
 //! Wake-ups that carry no data: whoever hears one reads the state afresh.
 //!
-//! The loop of turns has one bell, the post another; every device that waits for its manifest has its own.
+//! The loop of turns has one bell, the post another, whoever carries backups a third; every device that waits for its manifest has its own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,7 @@ pub struct Bells(Arc<Belfry>);
 struct Belfry {
     turn: Notify,
     post: Notify,
+    carrier: Notify,
     /// Only devices that somebody listens for are in it.
     devices: Mutex<HashMap<Key, watch::Sender<()>>>,
 }
@@ -48,6 +49,16 @@ impl Bells {
     /// Waits until [`Bells::ring_post`] is called; returns at once if it was called since the last wait. For one waiter.
     pub async fn post(&self) {
         self.0.post.notified().await;
+    }
+
+    /// Says that a backup waits to be carried.
+    pub fn ring_carrier(&self) {
+        self.0.carrier.notify_one();
+    }
+
+    /// Waits until [`Bells::ring_carrier`] is called; returns at once if it was called since the last wait. For one waiter.
+    pub async fn carrier(&self) {
+        self.0.carrier.notified().await;
     }
 
     /// Says that a device's manifest moved, or that the device itself is not what it was.

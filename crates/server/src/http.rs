@@ -1,9 +1,10 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`agent`] answers devices, [`people`], [`vendor`], [`offline`] and [`notices`] answer bearer tokens, [`public`] and [`revocation`] answer anyone,
+//! [`agent`] answers devices, [`people`], [`vendor`], [`offline`], [`backup`] and [`notices`] answer bearer tokens, [`public`] and [`revocation`] answer anyone,
 //! [`portal`] answers browsers. How the server says no is made in [`refuse`] alone.
 
 pub mod agent;
+pub mod backup;
 pub mod notices;
 pub mod offline;
 pub mod people;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::audit::Ledger;
+use crate::backup::target::Access;
 use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::enroll::Enrolment;
@@ -78,6 +80,8 @@ pub struct App {
     pub webhook_keys: Arc<WebhookKeys>,
     /// Serves staff whose PC has no agent.
     pub desk: Desk,
+    /// How the server gets into backup targets.
+    pub backup_access: Access,
 }
 
 /// Who may use a route.
@@ -136,7 +140,7 @@ impl Route {
 
 /// Every route that there is.
 pub fn routes() -> Vec<Route> {
-    let people = [people::routes(), vendor::routes(), offline::routes(), notices::routes()].into_iter().flatten();
+    let people = [people::routes(), vendor::routes(), offline::routes(), backup::routes(), notices::routes()].into_iter().flatten();
     let anyone = [public::routes(), revocation::routes(), portal::routes()].into_iter().flatten();
     agent::routes().into_iter().chain(people).chain(anyone).collect()
 }

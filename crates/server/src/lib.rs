@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod applications;
 pub mod asks;
 pub mod audit;
+pub mod backup;
 pub mod bells;
 pub mod clock;
 pub mod enroll;

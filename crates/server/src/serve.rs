@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Ledger;
+use crate::backup::carrier::Carrier;
+use crate::backup::target::Access as TargetAccess;
 use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::enroll::{CodeKey, Enrolment};
@@ -63,6 +65,8 @@ pub struct Config {
     pub policies: Option<(TenantName, PathBuf)>,
     /// Where mail is handed in. `None`: what would be mailed is said on the console only.
     pub mail: Option<MailSettings>,
+    /// The private key with which backups are carried by SFTP. `None`: such targets fail.
+    pub backup_key: Option<PathBuf>,
 }
 
 /// Why a server did not start.
@@ -162,9 +166,11 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let access = administrator(&folder, &ledger, &clock, &server, reached_at(&config, address)).await?;
 
     let running = Running::default();
+    let backup_access = TargetAccess { key: config.backup_key.clone(), patience: crate::backup::PATIENCE };
     // Whatever fails from here on ends what was begun.
     let unless_started = running.stopping.clone().drop_guard();
-    let base = Base { ledger: ledger.clone(), bells: Bells::default(), clock, running: running.clone(), mailer, webhook_keys };
+    let base =
+        Base { ledger: ledger.clone(), bells: Bells::default(), clock, running: running.clone(), mailer, webhook_keys, backup_access };
     let certificate = base.certificate(server.clone(), certificate_names(&config, address)).await?;
     let tls = tls::config(&devices, certificate.clone())?;
     let published_at = plain.as_ref().map_or(access.server.clone(), |(_, address)| host_and_port("http", &config, *address));
@@ -175,6 +181,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
 
     base.take_turns();
     base.send_post();
+    base.carry_backups();
     base.watch_policies(config.policies);
     if let Some((listener, _)) = plain {
         base.open_plain_door(listener, app.clone());
@@ -230,6 +237,7 @@ struct Base {
     running: Running,
     mailer: Option<Mailer>,
     webhook_keys: Arc<WebhookKeys>,
+    backup_access: TargetAccess,
 }
 
 impl Base {
@@ -295,6 +303,7 @@ impl Base {
             mailer: self.mailer.clone(),
             webhook_keys: self.webhook_keys.clone(),
             desk,
+            backup_access: self.backup_access.clone(),
         }
     }
 
@@ -307,6 +316,12 @@ impl Base {
         let (ledger, bells, clock, mailer) = (self.ledger.clone(), self.bells.clone(), self.clock.clone(), self.mailer.clone());
         let post = Post { ledger, bells, clock, mailer, hooks: Hooks::new(self.webhook_keys.clone()) };
         self.running.tasks.spawn(post.run(self.running.stopping.clone()));
+    }
+
+    fn carry_backups(&self) {
+        let (ledger, bells, clock, access) = (self.ledger.clone(), self.bells.clone(), self.clock.clone(), self.backup_access.clone());
+        let carrier = Carrier { ledger, bells, clock, access, busy: Default::default() };
+        self.running.tasks.spawn(carrier.run(self.running.stopping.clone()));
     }
 
     fn watch_policies(&self, policies: Option<(TenantName, PathBuf)>) {

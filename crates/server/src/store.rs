@@ -3,6 +3,7 @@
 //! Everything that changes goes through [`Store::commit`]: a closed set of [`Change`]s and the audit records that announce
 //! them, in one durable transaction. Nothing else writes. Many batches may share one `fsync`.
 
+pub mod backup;
 pub mod notices;
 pub mod portal;
 pub mod revocation;
@@ -16,11 +17,12 @@ use async_trait::async_trait;
 use tegata_api::v1::audit::{Record, Stage};
 use tegata_api::v1::device::{Facts, FileHash, Manifest, Report};
 use tegata_core::fleet::Template;
-use tegata_core::name::{AccountName, ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
+use tegata_core::name::{AccountName, BackupId, ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::plan::Reason;
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
+use self::backup::{Backed, BackupChange, BackupRow, CopyRow};
 use self::notices::{DeliveryRow, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow};
 pub use self::vendor::{ApplicationRow, Bundle, Closed, TakenIn};
 
@@ -195,6 +197,8 @@ pub enum Change {
 
     /// What the portal does.
     Portal(portal::PortalChange),
+    /// What happens to backups.
+    Backup(BackupChange),
 }
 
 /// A policy document as it is kept: parsed, canonical, without comments.
@@ -457,6 +461,8 @@ pub struct Snapshot {
     pub portal: Vec<portal::PortalSeat>,
     /// Applications for the clinic's slots that are open.
     pub applications: Vec<ApplicationRow>,
+    /// The clinic's backups, and what is known of each in each target.
+    pub backups: Vec<Backed>,
 }
 
 /// Which certificates are meant.
@@ -577,6 +583,17 @@ pub trait Store: portal::PortalQueries + Send + Sync + 'static {
     async fn webhook_key(&self, clinic: &ClinicId, url: &str) -> Result<Option<WebhookKeyRow>, StoreError>;
     /// Certificates on devices that expire, soonest first. What was revoked is not asked for.
     async fn expiring(&self, asked: &ExpiringQuery) -> Result<Vec<CertificateRow>, StoreError>;
+
+    /// The backups of a tenant, or of one of its clinics, with their copies, oldest first.
+    async fn backups(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError>;
+    /// The newest backup of this kind of a slot.
+    async fn newest_backup(&self, tenant: &TenantName, slot: &SlotId, kind: backup::Kind) -> Result<Option<BackupRow>, StoreError>;
+    /// What was sealed, as it came.
+    async fn sealed_backup(&self, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Copies that are to be looked at, longest overdue first, at most `limit`.
+    async fn copies_due(&self, now: Timestamp, limit: u32) -> Result<Vec<CopyRow>, StoreError>;
+    /// When the next copy is looked at, if any is.
+    async fn next_copy(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// A tenant's authorities, or the server's own.
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError>;

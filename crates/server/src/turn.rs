@@ -19,6 +19,7 @@ use tegata_core::time::{MINUTE, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Ledger;
+use crate::backup::order;
 use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::notify;
@@ -113,6 +114,7 @@ async fn turn_by(policy: Arc<Tenant>, ledger: &Ledger, bells: &Bells, clinic: &C
     let decided = announce::announce(ledger, clinic, &scene, &plan, now).await?;
     // Whatever is carried out changes what the next plan is made from.
     let wake_at = if decided.get().is_empty() {
+        order::order(ledger, bells, clinic, &scene, now).await?;
         let tell_at = notify::tell(ledger, bells, clinic, &scene, &plan, now).await?;
         plan.wake_at.into_iter().chain(tell_at).min()
     } else {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tegata_api::v1::audit::Stage;
 use tegata_core::desire::desire;
 use tegata_core::fleet::DesiredSlot;
-use tegata_core::name::{ClinicId, Label, OrderId, Serial, SlotId, TenantName};
+use tegata_core::name::{ClinicId, Label, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::plan::Reason;
 use tegata_core::policy::{ClinicNetwork, KeyOrigin, Tenant};
 use tegata_core::time::Timestamp;
@@ -30,15 +30,14 @@ pub use self::taken::{sealed_bundle, taken};
 pub use self::tries::spend_try;
 
 use crate::audit::Ledger;
+use crate::backup::keep::{Of, keep};
+use crate::backup::{AGE, SEALED_MAX};
 use crate::policy::PolicyError;
+use crate::store::backup::Kind;
 use crate::store::{Bundle, CertificateRow, Change, Closed, DeviceRow, NewRecord, OrderRow, OrderState, StoreError, TakenIn};
 use crate::turn::announce::new_order_id;
 use crate::words;
 
-/// The largest sealed file that is kept, in bytes: a bundle of the largest size that is read, and its envelope.
-const SEALED_MAX: usize = 2 << 20;
-/// How an age file begins (age-encryption.org/v1, section "Header").
-const AGE: &[u8] = b"age-encryption.org/v1\n";
 /// How often something is tried when others change the same things at the same moment.
 const ATTEMPTS: u32 = 4;
 
@@ -174,6 +173,18 @@ impl Place {
     /// Whatever was applied for has come, if anything was.
     fn answered(&self, at: Timestamp) -> Change {
         Change::CloseApplication { tenant: self.tenant.clone(), slot: self.slot.clone(), because: Closed::Imported, at }
+    }
+
+    /// The sealed file is a backup too, for those of its recipients that policy names.
+    fn backup(
+        &self,
+        (order, fingerprint, not_after): (OrderId, Sha256, Timestamp),
+        recipients: Vec<String>,
+        bundle: &Bundle,
+        now: Timestamp,
+    ) -> Result<Change, StoreError> {
+        let of = Of { tenant: &self.tenant, slot: &self.slot, kind: Kind::File, order, fingerprint, not_after };
+        keep(&of, recipients, &bundle.sealed, now)
     }
 
     fn nudge(&self, now: Timestamp) -> Change {

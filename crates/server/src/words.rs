@@ -2,6 +2,7 @@
 
 use tegata_api::v1::{fleet, notice};
 use tegata_core::application::Urgency;
+use tegata_core::backup::Trouble;
 use tegata_core::calendar::Stretch;
 use tegata_core::name::{ClinicName, Serial};
 use tegata_core::notice::{Acts, Kind, Rung};
@@ -11,6 +12,7 @@ use tegata_core::revocation::Cause;
 use tegata_core::time::{DAY, HOUR, MINUTE};
 
 use crate::store::Closed;
+use crate::store::backup;
 use crate::store::notices::Channel;
 
 /// A reason.
@@ -29,6 +31,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::Outdated => "outdated",
         Reason::ExpiresSoon => "expires-soon",
         Reason::DependantsOpen => "dependants-open",
+        Reason::NotBackedUp => "not-backed-up",
         Reason::Leftover => "leftover",
     }
 }
@@ -68,7 +71,31 @@ pub fn obstacle(obstacle: Obstacle) -> &'static str {
         Obstacle::TooOften => "too-often",
         Obstacle::VendorFile => "vendor-file",
         Obstacle::Dependants => "dependants",
+        Obstacle::BackupTarget => "backup-target",
     }
+}
+
+/// What was sealed as a backup.
+pub fn backup_kind(kind: backup::Kind) -> &'static str {
+    match kind {
+        backup::Kind::File => "file",
+        backup::Kind::Monsiaj => "monsiaj",
+    }
+}
+
+/// Reads what [`backup_kind`] wrote.
+pub fn read_backup_kind(word: &str) -> Option<backup::Kind> {
+    [backup::Kind::File, backup::Kind::Monsiaj].into_iter().find(|candidate| backup_kind(*candidate) == word)
+}
+
+/// Why a copy is not where it belongs.
+pub fn trouble(trouble: Trouble) -> &'static str {
+    tegata_api::v1::backup::word(trouble)
+}
+
+/// Reads what [`trouble`] wrote.
+pub fn read_trouble(word: &str) -> Option<Trouble> {
+    Trouble::ALL.into_iter().find(|candidate| trouble(*candidate) == word)
 }
 
 /// Where a key is born: the kind that a device makes, or `vendor`.

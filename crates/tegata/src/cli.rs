@@ -8,7 +8,7 @@ use tegata_core::name::TenantName;
 use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Format};
 use crate::{
-    adopt, application, apply, audit, bundle, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, profile,
+    adopt, application, apply, audit, backup, bundle, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, profile,
     reference, renew, revoke, schema, serve, webhook,
 };
 
@@ -77,6 +77,7 @@ enum Verb {
     Certificate(certificate::Certificate),
     Adopt(adopt::Adopt),
     Confirm(confirm::Confirm),
+    Backup(backup::Backup),
     Bundle(bundle::Bundle),
     Renew(renew::Renew),
     Revoke(revoke::Revoke),
@@ -108,6 +109,7 @@ impl Cli {
             Verb::Certificate(verb) => verb.run(global).await,
             Verb::Adopt(verb) => verb.run(global).await,
             Verb::Confirm(verb) => verb.run(global).await,
+            Verb::Backup(verb) => verb.run(global).await,
             Verb::Bundle(verb) => verb.run(global).await,
             Verb::Renew(verb) => verb.run(global).await,
             Verb::Revoke(verb) => verb.run(global).await,

@@ -16,6 +16,7 @@ use tegata_pki::bundle::SealError;
 use crate::language::is_japanese;
 use tegata_pki::sealed::SealedError;
 
+use crate::backup::RestoreError;
 use crate::quotas;
 
 /// How a command ended. Part of the contract with scripts: `tegata --help` lists them.
@@ -198,6 +199,9 @@ pub enum Failure {
     /// The file cannot be sealed.
     #[error("the file cannot be sealed")]
     Seal(#[source] SealError),
+    /// A backup cannot be got back.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// A span of time was named for a list that has none.
     #[error("--within is only for `tegata get expiring`")]
     Timeless,
@@ -245,7 +249,7 @@ impl Failure {
             Self::LockOut { .. } => Exit::LockOut,
             Self::OverQuota { .. } => Exit::OverQuota,
             Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) | Self::Timeless => Exit::Usage,
-            Self::NoSuch { .. } => Exit::Denied,
+            Self::NoSuch { .. } | Self::Restore(RestoreError::NotThere { .. }) => Exit::Denied,
             Self::Bundle { .. } => Exit::Bundle,
             Self::NotPin { .. } | Self::NoPassword => Exit::Usage,
             _ => Exit::Error,
@@ -310,6 +314,7 @@ impl Failure {
             }
             Self::NoPassword => Some("run it on a terminal, or say --password-file FILE (`-` is standard input)".into()),
             Self::TakesNoPin { .. } => Some("if the vendor asks for one, write pin: { digits: 4, tries: 3 } into the profile".into()),
+            Self::Restore(error) => Some(error.hint().into()),
             Self::Nameless(_) => Some("narrow them with --clinic".into()),
             Self::NotSealed { .. } => {
                 Some("make a key with age-keygen, write its public half into a BackupTarget, and name that under backup".into())

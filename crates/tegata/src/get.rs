@@ -1,5 +1,6 @@
 //! `tegata get`: lists.
 
+mod backups;
 mod documents;
 mod expiring;
 mod named;
@@ -58,6 +59,8 @@ enum What {
     Quotas,
     /// Every application at a vendor: until when its certificate can be fetched; sealed reference IDs with -o json
     Applications,
+    /// Every backup in every target: stored, read back and whole since when, and what is wrong
+    Backups,
     /// What is planned next, and what knowingly waits
     Actions,
     /// Every certificate that expires soon, who has to act, and what its renewal waits for
@@ -83,6 +86,7 @@ impl Get {
             What::Certificates => list.show("certificates", certificates).await,
             What::Quotas => list.show("quotas", quotas::table).await,
             What::Applications => list.show("applications", application::table).await,
+            What::Backups => list.show("backups", backups::table).await,
             What::Actions => list.actions().await,
             What::Expiring => list.expiring(self.within).await,
             What::Notices => list.show("notices", notices::table).await,

@@ -10,6 +10,7 @@ mod adopt;
 mod application;
 mod apply;
 mod audit;
+mod backup;
 mod bundle;
 mod certificate;
 mod cli;

@@ -36,6 +36,9 @@ pub struct Serve {
     /// A folder of policy files that is applied to the tenant whenever it changes
     #[arg(long, value_name = "DIR")]
     watch: Option<PathBuf>,
+    /// The private key with which backups are carried to SFTP targets: a file as ssh-keygen writes it, without a passphrase
+    #[arg(long, value_name = "FILE")]
+    backup_key: Option<PathBuf>,
     #[command(flatten)]
     mail: MailOptions,
 }
@@ -48,9 +51,16 @@ impl Serve {
         let access_file = state.join("admin.json");
         let mail = self.mail.read()?;
         let policies = self.watch.map(|folder| (global.tenant(), folder));
-        let server = serve::start(Config { state, listen: self.listen, names: self.names, plain: self.revocation_listen, policies, mail })
-            .await
-            .map_err(Failure::Serve)?;
+        let config = Config {
+            state,
+            listen: self.listen,
+            names: self.names,
+            plain: self.revocation_listen,
+            policies,
+            mail,
+            backup_key: self.backup_key,
+        };
+        let server = serve::start(config).await.map_err(Failure::Serve)?;
         output::print(&format!(
             "listening on {} ({})\naccess for people: {}",
             server.address(),

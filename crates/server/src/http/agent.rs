@@ -55,6 +55,10 @@ pub struct KnownCaller {
 }
 
 impl KnownCaller {
+    pub(super) fn row(&self) -> &DeviceRow {
+        &self.row
+    }
+
     async fn by(identity: Arc<Identity>, ledger: &Ledger, clock: &Clock) -> Result<Self, Refusal> {
         let row = ledger.store().device_by_identity(&identity.key).await?.ok_or_else(Refusal::unauthorized)?;
         if !identity.is_in_force(&row.tenant, row.revoked_at, clock.now()) {
@@ -90,7 +94,7 @@ where
 }
 
 /// What a device says, and who it is when it has said it: a device that was revoked while its body was on the way is nobody.
-struct Said<C, T>(C, T);
+pub(super) struct Said<C, T>(pub(super) C, pub(super) T);
 
 impl<S, C, T> FromRequest<S> for Said<C, T>
 where

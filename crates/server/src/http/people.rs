@@ -122,7 +122,7 @@ impl Caller {
         Ok(DeviceId { clinic: named(&self.path, "clinic")?, device: named(&self.path, "device")? })
     }
 
-    fn slot(&self) -> Result<SlotId, Refusal> {
+    pub(super) fn slot(&self) -> Result<SlotId, Refusal> {
         let part = |name| self.path.iter().find(|(known, _)| *known == name).map(|(_, text)| text).unwrap_or_default();
         format!("{}/{}/{}", part("clinic"), part("device"), part("profile")).parse().map_err(|_| Refusal::not_found())
     }

@@ -12,6 +12,7 @@ use tegata_api::v1::bundle::BundleFault;
 use tegata_api::v1::problem::{Code, Problem};
 
 use crate::asks::AskError;
+use crate::backup::fetch::BackupError;
 use crate::enroll::{CodeError, EnrollError};
 use crate::issuers::authorities::AuthorityError;
 use crate::issuers::order::IssueError;
@@ -275,6 +276,22 @@ impl From<VendorError> for Refusal {
             VendorError::Unreadable(error) => Self::malformed(error.to_string()),
             VendorError::Policy(error) => error.into(),
             VendorError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<BackupError> for Refusal {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::NotFound(_) => Self::not_found(),
+            BackupError::Target(trouble) => {
+                Self::new(Code::Busy, "the target does not give the backup").detail(tegata_api::v1::backup::said(trouble).en)
+            }
+            BackupError::Malformed(what) => Self::malformed(what),
+            BackupError::SealedToOthers => Self::new(Code::Conflict, &error.to_string()),
+            BackupError::TooOften => Self::new(Code::Busy, &error.to_string()).detail("send it again later").retry_after(600),
+            BackupError::Policy(error) => error.into(),
+            BackupError::Store(error) => error.into(),
         }
     }
 }

@@ -220,7 +220,7 @@ fn webhook<'a>(network: &'a ClinicNetwork, target: &str) -> Option<&'a Webhook> 
 
 /// How long to wait after a try: a minute, then twice as long each time, up to an hour; and up to a quarter more, by a hash, so that those
 /// who failed together do not come back together.
-fn pause(id: &str, attempt: u32) -> Duration {
+pub(crate) fn pause(id: &str, attempt: u32) -> Duration {
     let pause = MINUTE.saturating_mul(1 << (attempt - 1).min(10)).min(PAUSE_MAX);
     let lot = sha256(format!("{id} {attempt}").as_bytes()).0[0];
     pause + pause * u32::from(lot) / (4 * 256)

@@ -9,7 +9,7 @@ use tegata_api::yaml::Document;
 use tegata_core::desire::desire;
 use tegata_core::fleet::Desired;
 use tegata_core::name::{ClinicName, ProfileName};
-use tegata_core::policy::{Issuer, Tenant};
+use tegata_core::policy::{BackupTarget, Issuer, Tenant};
 
 use crate::store::DocumentRow;
 
@@ -93,7 +93,7 @@ pub(super) struct Affected {
     pub after: Desired,
 }
 
-/// Every clinic whose slots, devices, issuers or notices differ.
+/// Every clinic whose slots, devices, issuers, notices or places for backups differ.
 pub(super) fn affected(before: &Tenant, after: &Tenant) -> Vec<Affected> {
     let names: BTreeSet<&ClinicName> = before.clinics.keys().chain(after.clinics.keys()).collect();
     let compare = |clinic: &ClinicName| Affected { clinic: clinic.clone(), before: desire(before, clinic), after: desire(after, clinic) };
@@ -102,6 +102,7 @@ pub(super) fn affected(before: &Tenant, after: &Tenant) -> Vec<Affected> {
             || before.clinics.get(&affected.clinic) != after.clinics.get(&affected.clinic)
             || issuers(before, &affected.before) != issuers(after, &affected.after)
             || ladders(before, &affected.before) != ladders(after, &affected.after)
+            || targets(before, &affected.clinic) != targets(after, &affected.clinic)
     };
     names.into_iter().map(compare).filter(differs).collect()
 }
@@ -115,6 +116,12 @@ fn issuers<'a>(policy: &'a Tenant, desired: &Desired) -> BTreeMap<&'a str, &'a I
 fn ladders<'a>(policy: &'a Tenant, desired: &'a Desired) -> BTreeMap<&'a ProfileName, &'a [Duration]> {
     let used = desired.slots.keys().filter_map(|slot| policy.profiles.get(&slot.profile));
     used.map(|profile| (&profile.name, &profile.notices[..])).collect()
+}
+
+/// Where a clinic's backups go.
+fn targets<'a>(policy: &'a Tenant, clinic: &ClinicName) -> Vec<Option<&'a BackupTarget>> {
+    let named = policy.clinics.get(clinic).into_iter().flat_map(|clinic| &clinic.backup.targets);
+    named.map(|name| policy.targets.get(name)).collect()
 }
 
 #[cfg(test)]

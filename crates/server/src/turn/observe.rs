@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tegata_core::desire::desire;
 use tegata_core::fleet::{Desired, Held, Loose, Observed, ObservedAccount, ObservedDevice, ObservedSlot, OpenOrder, Progress};
-use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TenantName};
+use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TargetName, TenantName};
 use tegata_core::policy::Tenant;
 use tegata_core::time::{DAY, Timestamp};
 
+use crate::store::backup::{Backed, Kind};
 use crate::store::{CertificateRow, DeviceRow, OrderRow, OrderState, Snapshot, Store, StoreError};
 
 /// How many of a slot's issuances the circuit breaker is told of.
@@ -87,7 +88,7 @@ fn observed(snapshot: &Snapshot, now: Timestamp, since: Timestamp) -> Observed {
         slot.issued_at.push(row.issued_at);
         if row.retired_at.is_none() {
             slot.retiring.extend(row.retiring_at.map(|_| row.serial));
-            slot.certificates.push(held(row, snapshot));
+            slot.certificates.push(held(row, snapshot, now));
         }
         if let Some(account) = &row.account {
             count(observed.accounts.entry(account.clone()).or_default(), row, now, since);
@@ -135,7 +136,7 @@ fn device(row: &DeviceRow) -> ObservedDevice {
     }
 }
 
-fn held(row: &CertificateRow, snapshot: &Snapshot) -> Held {
+fn held(row: &CertificateRow, snapshot: &Snapshot, now: Timestamp) -> Held {
     let progress = match (row.proven_at, row.installed_at) {
         (Some(_), _) => Progress::Proven,
         (None, Some(_)) => Progress::Installed,
@@ -151,7 +152,16 @@ fn held(row: &CertificateRow, snapshot: &Snapshot) -> Held {
         progress,
         revoked: row.revoked_at.is_some(),
         confirmed: snapshot.confirmations.get(&row.serial).into_iter().flatten().filter_map(|name| name.parse().ok()).collect(),
+        backed_up: backed_up(row, snapshot, now),
     }
+}
+
+/// The targets in which the file of a certificate lies and can be relied on; nothing if there is no file.
+fn backed_up(row: &CertificateRow, snapshot: &Snapshot, now: Timestamp) -> Option<BTreeSet<TargetName>> {
+    let is_its = |backed: &&Backed| backed.backup.order == row.order && backed.backup.kind == Kind::File;
+    let newest = snapshot.backups.iter().rfind(is_its)?;
+    let whole = newest.copies.iter().filter(|copy| !copy.is_gone && copy.copy().is_whole(now));
+    Some(whole.map(|copy| copy.target.clone()).collect())
 }
 
 fn open(order: &OrderRow) -> OpenOrder {

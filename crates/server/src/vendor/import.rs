@@ -75,7 +75,8 @@ impl Brought<'_> {
     ) -> Result<ImportAnswer, VendorError> {
         let place = Place::of(ledger, tenant, slot).await?;
         let device = device_recipient(ledger, &place).await?;
-        let needed: BTreeSet<String> = manifest::recipients(&place.policy, &slot.clinic).into_iter().chain([device]).collect();
+        let keepers = manifest::recipients(&place.policy, &slot.clinic);
+        let needed: BTreeSet<String> = keepers.iter().cloned().chain([device]).collect();
         if needed != request.recipients.iter().cloned().collect() {
             return Err(VendorError::SealedToOthers);
         }
@@ -88,7 +89,13 @@ impl Brought<'_> {
         batch.changes.push(place.nudge(self.now));
         let again = here.is_some();
         let serial = match here {
-            Some(row) => self.seal_anew(&place, row, open, &mut batch),
+            Some(row) => {
+                let of = (row.order, row.fingerprint, row.not_after);
+                let kept = place.backup(of, keepers, &self.bundle, self.now)?;
+                let serial = self.seal_anew(&place, row, open, &mut batch);
+                batch.changes.push(kept);
+                serial
+            }
             None => {
                 let order = match open {
                     Some(order) => order,
@@ -97,7 +104,8 @@ impl Brought<'_> {
                 let taken = taken_in(order.id, own, Some(self.bundle.clone()), self.now);
                 batch.records.push(place.record(Stage::Done, self.actor, "certificate.import", details(&taken, &facts), self.now));
                 let serial = taken.serial;
-                batch.changes.extend([Change::TakeIn(taken.into()), place.answered(self.now)]);
+                let kept = place.backup((taken.order, taken.fingerprint, taken.not_after), keepers, &self.bundle, self.now)?;
+                batch.changes.extend([Change::TakeIn(taken.into()), place.answered(self.now), kept]);
                 serial
             }
         };

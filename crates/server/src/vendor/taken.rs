@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64;
 use tegata_api::v1::audit::Stage;
-use tegata_api::v1::device::{SealedBundle, TakenCertificate};
+use tegata_api::v1::device::{SealedBundle, Source, TakenCertificate};
 use tegata_core::name::{OrderId, TenantName};
 use tegata_core::policy::KeyOrigin;
 use tegata_core::time::Timestamp;
@@ -65,9 +65,22 @@ async fn try_taken(
     let actor = format!("device:{}", device.device);
     let action = if order.found.is_some() { "certificate.adopt" } else { "certificate.renewed" };
     let record = place.record(Stage::Done, &actor, action, details(&taken, &checked.facts), now);
-    let changes = vec![Change::TakeIn(taken.into()), place.answered(now), place.nudge(now)];
+    let kept = match &taken.bundle {
+        Some(bundle) => Some(place.backup((taken.order, taken.fingerprint, taken.not_after), sealed_to(device, &order.id), bundle, now)?),
+        None => None,
+    };
+    let changes = [Change::TakeIn(taken.into()), place.answered(now), place.nudge(now)].into_iter().chain(kept).collect();
     ledger.record((), Batch { records: vec![record], changes }).await?;
     Ok(())
+}
+
+/// To whom a device was told to seal what comes for an order.
+fn sealed_to(device: &DeviceRow, order: &OrderId) -> Vec<String> {
+    let slot = device.manifest.slots.iter().find(|slot| slot.order.as_ref() == Some(&order.to_string()));
+    match slot.map(|slot| &slot.source) {
+        Some(Source::Renewal { backup, .. }) => backup.clone(),
+        _ => vec![],
+    }
 }
 
 /// The answer to a device that did not hear the first one.

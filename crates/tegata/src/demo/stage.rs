@@ -35,7 +35,15 @@ pub struct Stage {
 impl Stage {
     /// Starts the server, applies the policies, and opens the chart.
     pub async fn set(folder: &Path, cast: &Cast, progress: &Progress) -> Result<Self> {
-        let config = Config { state: folder.join("server"), listen: ANY_PORT, names: Vec::new(), plain: None, policies: None, mail: None };
+        let config = Config {
+            state: folder.join("server"),
+            listen: ANY_PORT,
+            names: Vec::new(),
+            plain: None,
+            policies: None,
+            mail: None,
+            backup_key: None,
+        };
         let server = serve::start(config).await.context("the server did not start")?;
         progress.say(&format!("the server listens on {}", server.address()));
         let session = Session::with(server.access().clone(), cast.tenant.clone())?;

@@ -23,7 +23,7 @@ pub struct BackupTargetSpec {
     pub recipients: Vec<AgeRecipient>,
     /// How long a backup is kept after its certificate expired.
     pub retention: Span,
-    /// How often a restore is tried.
+    /// How often every copy is read back and compared. Left out: every seven days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<Drill>,
 }
@@ -70,7 +70,7 @@ pub struct S3 {
     pub prefix: Option<String>,
 }
 
-/// A restore that is tried regularly.
+/// How often copies are read back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Drill {

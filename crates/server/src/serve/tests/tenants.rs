@@ -90,7 +90,7 @@ async fn f4_another_tenants_objects_answer_like_made_up_ones_on_every_route() {
             assert_eq!(unknown, foreign, "{}", route.path);
         }
     }
-    assert_eq!(with_objects, 13, "every route that names an object");
+    assert_eq!(with_objects, 14, "every route that names an object");
     // Nothing of all this has touched the other tenant.
     assert!(world.records("aozora", "certificate.revoke").await.is_empty());
     pc.client.post::<_, ReportAnswer>("/v1/agent/report", &Report::default()).await.unwrap();
@@ -227,7 +227,7 @@ async fn the_log_is_read_from_its_end_and_by_what_it_is_about() {
 async fn f4_a_clinic_of_another_tenant_answers_like_one_that_was_made_up() {
     let world = World::start().await;
     let person = world.person("a", "aozora").await;
-    for what in ["clinics", "devices", "slots", "certificates", "actions", "quotas", "applications", "expiring", "notices"] {
+    for what in ["clinics", "devices", "slots", "certificates", "actions", "quotas", "applications", "backups", "expiring", "notices"] {
         for clinic in ["kaede", "nosuch"] {
             let asked = person.get::<serde_json::Value>(&format!("/v1/tenants/aozora/{what}?clinic={clinic}")).await;
             assert_eq!(code_of(asked), Code::NotFound, "{what} of {clinic}");

@@ -1,5 +1,9 @@
 //! A vendor's file from the person who brings it to the device that installs it, and everything that is refused on the way.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use data_encoding::BASE64;
 use tegata_api::v1::application::{Application, RecordApplication};
 use tegata_api::v1::audit::Stage;
@@ -26,8 +30,8 @@ mod refused;
 pub const SLOT: &str = "sakura/pc-1/weborca";
 const FILE: &str = "004431_JP_u00000126_client1210.p12";
 
-/// The policy of a clinic whose certificates a vendor issues. Its backups can be opened by `backup`.
-fn policy(backup: &DeviceKey) -> String {
+/// The policy of a clinic whose certificates a vendor issues. Its backups go into this folder, and can be opened by `backup`.
+pub fn policy(backup: &DeviceKey, nas: &Path) -> String {
     format!(
         "apiVersion: tegata.dev/v1alpha1
 kind: Issuer
@@ -49,7 +53,7 @@ spec:
 apiVersion: tegata.dev/v1alpha1
 kind: BackupTarget
 metadata: {{ name: nas }}
-spec: {{ directory: {{ path: /srv/backup }}, recipients: [{}], retention: 5y }}
+spec: {{ directory: {{ path: {} }}, recipients: [{}], retention: 5y }}
 ---
 apiVersion: tegata.dev/v1alpha1
 kind: ClinicNetwork
@@ -62,6 +66,7 @@ spec:
   certificates: [{{ profile: weborca }}]
   backup: {{ targets: [nas] }}
 ",
+        nas.display(),
         backup.recipient()
     )
 }
@@ -69,7 +74,7 @@ spec:
 /// The vendor, a clinic that uses it, and a PC of that clinic.
 pub struct Scene {
     pub world: World,
-    backup: DeviceKey,
+    pub backup: DeviceKey,
     vendor: Authority,
     pub pc: Pc,
     pub device_key: DeviceKey,
@@ -78,13 +83,24 @@ pub struct Scene {
 impl Scene {
     pub async fn set() -> Self {
         let (world, backup, device_key) = (World::empty().await, DeviceKey::generate(), DeviceKey::generate());
-        world.apply("aozora", &policy(&backup)).await;
+        let nas = world.place.path().join("nas");
+        fs::create_dir(&nas).unwrap();
+        world.apply("aozora", &policy(&backup, &nas)).await;
         let pc = world.enroll("sakura/pc-1").await;
         let now = world.now();
         let vendor = Authority::new_root("Intermediate CA", "Vendor", now.before(DAY * 400), now.after(DAY * 3650)).unwrap();
         let stage = Self { world, backup, vendor, pc, device_key };
         stage.report(vec![]).await;
         stage
+    }
+
+    pub fn policy(&self) -> String {
+        policy(&self.backup, &self.nas())
+    }
+
+    /// The folder for backups.
+    pub fn nas(&self) -> PathBuf {
+        self.world.place.path().join("nas")
     }
 
     /// The PC says to whom files for it are sealed, and what it found.
@@ -189,7 +205,10 @@ async fn a_vendors_file_reaches_its_device_and_nobody_else_can_open_it() {
     for _ in 0..2 {
         stage.world.admin().tell(&confirm, &ConfirmRequest { dependant: None }).await.unwrap();
     }
-    assert_eq!(stage.state().await.state, "ready");
+    // Its backup is read back by the way.
+    while stage.state().await.state != "ready" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(stage.world.records("aozora", "dependant.confirm").await.len(), 1);
 }
 
@@ -352,7 +371,7 @@ async fn application(stage: &Scene) -> String {
 
 #[tokio::test]
 async fn an_application_ends_when_its_certificate_comes_in_a_file_or_is_adopted() {
-    let takes_applications = |stage: &Scene| policy(&stage.backup).replace("  renewal: {", "  application: { window: 180d }\n  renewal: {");
+    let takes_applications = |stage: &Scene| stage.policy().replace("  renewal: {", "  application: { window: 180d }\n  renewal: {");
     let stage = Scene::set().await;
     stage.world.apply("aozora", &takes_applications(&stage)).await;
     applied(&stage).await;
@@ -399,7 +418,7 @@ async fn f4_a_bundle_is_handed_to_its_own_device_only() {
 #[tokio::test]
 async fn the_last_try_of_a_pin_is_kept_back_and_a_right_one_gives_them_all_back() {
     let stage = Scene::set().await;
-    let with_pin = policy(&stage.backup).replace("  renewal: { window", "  pin: { digits: 4, tries: 3 }\n  renewal: { window");
+    let with_pin = stage.policy().replace("  renewal: { window", "  pin: { digits: 4, tries: 3 }\n  renewal: { window");
     stage.world.apply("aozora", &with_pin).await;
     let content = stage.good();
     let attempt = async |last| {

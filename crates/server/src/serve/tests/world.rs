@@ -160,6 +160,7 @@ pub fn config(place: &TempDir) -> Config {
         plain: None,
         policies: None,
         mail: None,
+        backup_key: None,
     }
 }
 

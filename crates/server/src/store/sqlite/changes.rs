@@ -110,6 +110,7 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::PutToken(token) => put_token(db, token).await,
 
         Change::Portal(change) => super::portal::apply(db, change).await,
+        Change::Backup(change) => super::backups::apply(db, change).await,
     }
 }
 

@@ -27,13 +27,14 @@ pub(super) async fn read(pool: &SqlitePool, clinic: &ClinicId, history_since: Ti
     let portal = all(&mut *db, "portal_certificates", of(super::portal::SEATS, clinic), super::portal::seat).await?;
     let installers = all(&mut *db, "installers_seen", of(INSTALLERS, clinic), installer_seen).await?;
     let applications = all(&mut *db, "applications", of(APPLICATIONS, clinic), Columns::application).await?;
+    let backups = super::backups::of_clinic(&mut *db, clinic).await?;
     transaction.commit().await.map_err(database)?;
     let devices = devices.into_iter().map(|row| (row.device.clone(), row)).collect();
     let mut confirmations: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for (serial, dependant) in confirmed {
         confirmations.entry(serial).or_default().insert(dependant);
     }
-    Ok(Snapshot { nudges, orders, certificates, confirmations, renewals_asked, devices, installers, portal, applications })
+    Ok(Snapshot { nudges, orders, certificates, confirmations, renewals_asked, devices, installers, portal, applications, backups })
 }
 
 fn installer_seen(row: &Columns) -> Result<(DeviceId, FileHash, bool), StoreError> {

@@ -34,7 +34,7 @@ const OWN: &str = "sakura/pc-1/karte";
 async fn set() -> Scene {
     let stage = Scene::set().await;
     let more = "[{ profile: weborca }, { profile: karte }, { profile: receipt }]";
-    let policy = policy(&stage.backup).replace("[{ profile: weborca }]", more);
+    let policy = stage.policy().replace("[{ profile: weborca }]", more);
     // Another tenant has a clinic of the same name, with the same PC.
     for tenant in ["aozora", "momiji"] {
         stage.world.apply(tenant, &format!("{policy}{MORE}")).await;

@@ -1,0 +1,237 @@
+//! `tegata backup`: gets back what was sealed.
+
+mod found;
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use data_encoding::BASE64;
+use serde::Serialize;
+use tegata_api::v1::backup::{FetchRequest, Fetched, Manifest};
+use tegata_core::name::{SlotId, TargetName};
+use tegata_core::vendor::BundleFault;
+use tegata_pki::bundle::{self, Content, DeviceKey, SealError};
+use tegata_pki::key::sha256;
+use zeroize::Zeroizing;
+
+use crate::cli::Global;
+use crate::failure::{Exit, Failure};
+use crate::output;
+use crate::session::Session;
+
+/// The longest identity file that is read, in bytes.
+const IDENTITY_MAX: u64 = 64 * 1024;
+
+/// Get back what was sealed to a clinic's backup keys
+#[derive(Args)]
+pub struct Backup {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    Restore(Restore),
+}
+
+/// Fetch the newest backup of a slot, open it here, and write the vendor's file under its own name
+///
+/// The server hands out what it cannot open, and puts that on record. With --from no server is asked: a copy of a target's folder is
+/// enough. The file is compared with its manifest, and its key with its certificate, before anything is written; nothing is written over.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --out restored\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --from /mnt/nas --out restored"
+)]
+struct Restore {
+    /// The slot, `clinic/device/profile`
+    #[arg(long)]
+    slot: SlotId,
+    /// The secret half of one of the clinic's backup keys: a file as age-keygen writes it
+    #[arg(long, value_name = "FILE")]
+    identity: PathBuf,
+    /// Take it from this target, and not from what the server itself keeps
+    #[arg(long, value_name = "NAME", conflicts_with = "from")]
+    target: Option<TargetName>,
+    /// Ask no server: look in a copy of a target's folder
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
+    /// Where the file goes; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Show the file's password too: whoever sees it can use the file
+    #[arg(long)]
+    show_password: bool,
+}
+
+/// Why nothing was restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The identity file holds no age key.
+    #[error("{} holds no secret age key (AGE-SECRET-KEY-1…)", .0.display())]
+    NoIdentity(PathBuf),
+    /// The folder holds no backup of the slot.
+    #[error("there is no backup of {slot} in {}", .folder.display())]
+    NotThere {
+        /// Of which slot.
+        slot: SlotId,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// The folder holds backups of several tenants that have such a slot.
+    #[error("several tenants have a backup of that slot there: {}", .0.join(", "))]
+    Ambiguous(Vec<String>),
+    /// The age file is not the one that its manifest describes.
+    #[error("the backup is damaged: it is not what its manifest says")]
+    Altered,
+    /// None of the identities opens it.
+    #[error("the backup cannot be opened with this identity")]
+    Closed(#[source] SealError),
+    /// What is inside belongs to another certificate.
+    #[error("the file inside holds another certificate than its manifest says")]
+    OtherCertificate,
+}
+
+impl RestoreError {
+    /// What to do next.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NoIdentity(_) => "name the file that age-keygen wrote",
+            Self::NotThere { .. } => "name the folder of the target itself, or leave out --from to ask the server",
+            Self::Ambiguous(_) => "name the folder of one of them: DIR/TENANT",
+            Self::Altered | Self::OtherCertificate => "take it from another target: `tegata get backups` shows them",
+            Self::Closed(_) => "use the identity of one of the recipients in the manifest (ID.json beside the backup)",
+        }
+    }
+}
+
+/// What was restored.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Restored {
+    slot: String,
+    file: PathBuf,
+    fingerprint: String,
+    not_after: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
+}
+
+impl Backup {
+    /// Does what was typed.
+    pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        match self.what {
+            What::Restore(verb) => verb.run(global).await,
+        }
+    }
+}
+
+impl Restore {
+    async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        // First of all, so that nothing is handed out in vain.
+        let identities = identities(&self.identity)?;
+        let (manifest, sealed) = self.fetch(global).await?;
+        if sha256(&sealed).to_string() != manifest.sha256 {
+            return Err(RestoreError::Altered.into());
+        }
+        let content = open(&sealed, &identities)?;
+        self.check(&content, &manifest)?;
+        let file = self.out.join(content.name_on_disk());
+        write_new(&self.out, &file, &content.file).map_err(|source| Failure::Keep { path: file.clone(), source })?;
+        let password = self.show_password.then(|| content.password.to_string());
+        let restored = Restored { slot: manifest.slot, file, fingerprint: manifest.fingerprint, not_after: manifest.not_after, password };
+        output::show(global, &restored, |_| restored.tell())?;
+        Ok(Exit::Fine)
+    }
+
+    async fn fetch(&self, global: &Global) -> Result<(Manifest, Vec<u8>), Failure> {
+        if let Some(folder) = &self.from {
+            return found::newest(folder, &self.slot);
+        }
+        let home = if self.slot.device.clinic == self.slot.clinic { String::new() } else { format!("@{}", self.slot.device.clinic) };
+        let path = format!("backups/{}/{}{home}/{}/fetch", self.slot.clinic, self.slot.device.device, self.slot.profile);
+        let request = FetchRequest { target: self.target.as_ref().map(ToString::to_string), kind: None };
+        let fetched: Fetched = Session::open(global)?.post(&path, &request).await?;
+        let sealed = BASE64.decode(fetched.sealed.as_bytes()).map_err(|_| RestoreError::Altered)?;
+        Ok((fetched.manifest, sealed))
+    }
+
+    /// The key has to be the certificate's, and the certificate the one that was backed up.
+    fn check(&self, content: &Content, manifest: &Manifest) -> Result<(), Failure> {
+        let fault = |fault: BundleFault| Failure::Bundle { path: content.file_name.clone().into(), faults: vec![fault] };
+        let (_, facts) = content.open().map_err(fault)?;
+        let is_the_one = facts.fingerprint.to_string() == manifest.fingerprint && manifest.slot == self.slot.to_string();
+        if is_the_one { Ok(()) } else { Err(RestoreError::OtherCertificate.into()) }
+    }
+}
+
+impl Restored {
+    fn tell(&self) -> String {
+        let file = format!("{} is the file of {}; its key is the certificate's own.", self.file.display(), self.slot);
+        let password = match &self.password {
+            Some(password) => format!("Its password: {password}"),
+            None => "It needs its password: say --show-password to see that too, where nobody else does.".to_owned(),
+        };
+        format!("{file}\n{password}\nRemove it as soon as it is installed.")
+    }
+}
+
+/// The secret keys in a file of `age-keygen`, whose other lines are comments.
+fn identities(path: &Path) -> Result<Vec<DeviceKey>, Failure> {
+    let mut text = Zeroizing::new(String::new());
+    let file = fs::File::open(path).map_err(|source| Failure::Read { path: path.to_owned(), source })?;
+    file.take(IDENTITY_MAX).read_to_string(&mut text).map_err(|source| Failure::Read { path: path.to_owned(), source })?;
+    let keys: Vec<DeviceKey> = text.lines().filter_map(|line| DeviceKey::from_secret(line).ok()).collect();
+    if keys.is_empty() { Err(RestoreError::NoIdentity(path.to_owned()).into()) } else { Ok(keys) }
+}
+
+fn open(sealed: &[u8], identities: &[DeviceKey]) -> Result<Content, RestoreError> {
+    let mut last = SealError::NoRecipient;
+    for identity in identities {
+        match bundle::unseal(sealed, identity) {
+            Ok(content) => return Ok(content),
+            Err(error) => last = error,
+        }
+    }
+    Err(RestoreError::Closed(last))
+}
+
+/// Writes a file that only its owner can read, and nothing over anything.
+fn write_new(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_file_is_as_age_keygen_writes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("key.txt"), DeviceKey::generate());
+        fs::write(&path, format!("# created: 2026-11-27\n# public key: {}\n{}\n", key.recipient(), *key.to_secret())).unwrap();
+        assert_eq!(identities(&path).unwrap().iter().map(DeviceKey::recipient).collect::<Vec<_>>(), [key.recipient()]);
+        fs::write(&path, key.recipient()).unwrap();
+        assert!(matches!(identities(&path), Err(Failure::Restore(RestoreError::NoIdentity(_)))), "the public half opens nothing");
+    }
+
+    #[test]
+    fn nothing_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (out, path) = (folder.path().join("out"), folder.path().join("out/a.p12"));
+        write_new(&out, &path, b"one").unwrap();
+        assert_eq!(write_new(&out, &path, b"two").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+    }
+}

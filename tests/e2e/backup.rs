@@ -1,0 +1,152 @@
+//! Backups with the real programs: a vendor's file is carried to a folder and to an OpenSSH server, whatever is killed meanwhile, and is got
+//! back with age's own key file, with a server and without one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tegata_api::v1::backup::Backup;
+use tegata_api::v1::vendor::ImportAnswer;
+use tegata_tests::process::{binary, run, run_well, wait_for};
+use tegata_tests::sshd::Sshd;
+use tegata_tests::{Agent, World};
+
+use super::vendor::{FILE, POLICY, Vendor, import, state};
+
+/// A try that was killed is made again after a minute and a bit.
+const PATIENCE: Duration = Duration::from_secs(200);
+const SLOT: &str = "sakura/uketsuke-1/weborca";
+
+/// A clinic with two targets, and the key that opens its backups.
+struct Scene {
+    world: World,
+    agent: Agent,
+    sshd: Sshd,
+    identity: String,
+}
+
+impl Scene {
+    fn set() -> Result<Self> {
+        let mut world = World::start()?;
+        let sshd = Sshd::start(&world.path("ssh"))?;
+        world.restart_server_with(&["--backup-key", sshd.key().to_str().context("a readable path")?])?;
+        let identity = world.path("key.txt").display().to_string();
+        run_well(Path::new("age-keygen"), ["-o", &identity])?;
+        let recipient = run_well(Path::new("age-keygen"), ["-y", &identity])?;
+        fs::create_dir(world.path("nas"))?;
+        world.apply(&policy(&world.path("nas"), &sshd, recipient.trim())?)?;
+        let mut agent = world.enroll("sakura/uketsuke-1", &["--keystore", "file"])?;
+        agent.start()?;
+        wait_for(PATIENCE, "somebody to be asked for the file", || Ok(state(&world)?.filter(|state| state == "ordered").map(drop)))?;
+        Ok(Self { world, agent, sshd, identity })
+    }
+
+    fn restore(&self, out: &str, more: &[&str]) -> Result<Output> {
+        let out = self.world.path(out).display().to_string();
+        let arguments = [&["backup", "restore", "--slot", SLOT, "--identity", &self.identity, "--out", &out][..], more].concat();
+        self.world.cli(arguments)
+    }
+
+    fn backups(&self) -> Result<Vec<Backup>> {
+        self.world.ask(["get", "backups"])
+    }
+}
+
+fn policy(nas: &Path, sshd: &Sshd, recipient: &str) -> Result<String> {
+    let targets = format!(
+        "apiVersion: tegata.dev/v1alpha1
+kind: BackupTarget
+metadata: {{ name: nas }}
+spec: {{ directory: {{ path: {} }}, recipients: [{recipient}], retention: 5y }}
+---
+apiVersion: tegata.dev/v1alpha1
+kind: BackupTarget
+metadata: {{ name: offsite }}
+spec:
+  sftp: {{ host: 127.0.0.1, port: {}, user: {}, hostKey: {}, path: {} }}
+  recipients: [{recipient}]
+  retention: 5y
+---
+",
+        nas.display(),
+        sshd.port(),
+        sshd.user()?,
+        sshd.host_key("ed25519")?,
+        sshd.root().display()
+    );
+    Ok(format!("{targets}{POLICY}  backup: {{ targets: [nas, offsite] }}\n"))
+}
+
+/// The sealed file in a target, which holds that and its manifest and nothing else.
+fn sealed(root: &Path) -> Result<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(root.join("aozora/sakura"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    files.sort();
+    ensure!(files.len() == 2 && files[0].extension().is_some_and(|ending| ending == "age"), "{files:?}");
+    Ok(files.remove(0))
+}
+
+#[test]
+fn a_vendors_file_is_carried_whatever_is_killed_and_comes_back_as_it_was() -> Result<()> {
+    let mut scene = Scene::set()?;
+    let vendor = Vendor::new(&scene.world.path("vendor"))?;
+    let file = vendor.file(FILE, "/CN=client1210/O=u00000126", "秘密")?;
+    let downloads = scene.agent.home().join("Downloads");
+    fs::create_dir_all(&downloads)?;
+    fs::copy(&file, downloads.join(FILE))?;
+    scene.sshd.end();
+    let imported = import(&scene.world, &file, "秘密")?;
+    ensure!(imported.status.success(), "{imported:?}");
+    let answer: ImportAnswer = serde_json::from_slice(&imported.stdout)?;
+    scene.world.cli_well(["confirm", &answer.serial, "--dependant", "linkage-tool"])?;
+    wait_for(PATIENCE, "the certificate to be proven", || Ok(state(&scene.world)?.filter(|state| state == "not-backed-up").map(drop)))?;
+    let away = |backup: &Backup| backup.target == "offsite" && backup.trouble.as_ref().is_some_and(|trouble| trouble.code == "unreachable");
+    wait_for(PATIENCE, "the target that is away to be told", || Ok(scene.backups()?.iter().any(away).then_some(())))?;
+    ensure!(downloads.join(FILE).exists(), "not every backup was read back yet");
+
+    scene.sshd.resume()?;
+    for pause in [0, 40, 150, 400] {
+        scene.world.server().kill();
+        scene.world.start_server()?;
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+    wait_for(PATIENCE, "both targets to have it", || Ok(state(&scene.world)?.filter(|state| state == "ready").map(drop)))?;
+    let shown = scene.backups()?;
+    ensure!(shown.len() == 2 && shown.iter().all(|backup| backup.state == "verified" && backup.trouble.is_none()), "{shown:?}");
+    ensure!(fs::read(sealed(&scene.world.path("nas"))?)? == fs::read(sealed(&scene.sshd.root())?)?, "the same in both");
+    wait_for(PATIENCE, "the copy in the downloads to be removed", || Ok((!downloads.join(FILE).exists()).then_some(())))?;
+
+    comes_back(&scene, &file)
+}
+
+fn comes_back(scene: &Scene, file: &Path) -> Result<()> {
+    let original = fs::read(file)?;
+    let nas = scene.world.path("nas").display().to_string();
+    for (out, more) in [("a", &[][..]), ("b", &["--target", "offsite"]), ("c", &["--from", &nas, "--access", "/nowhere"])] {
+        let restored = scene.restore(out, more)?;
+        ensure!(restored.status.success(), "{restored:?}");
+        let path = scene.world.path(out).join(FILE);
+        ensure!(fs::read(&path)? == original && fs::metadata(&path)?.permissions().mode() & 0o777 == 0o600, "byte for byte, for its owner");
+        ensure!(!String::from_utf8_lossy(&restored.stdout).contains("秘密"), "the password is shown only on demand");
+    }
+    ensure!(!scene.restore("a", &[])?.status.success(), "nothing is written over");
+    let shown = scene.restore("d", &["--show-password"])?;
+    ensure!(String::from_utf8_lossy(&shown.stdout).contains("秘密"), "{shown:?}");
+    let read = scene.world.audit()?.iter().filter(|record| record.action == "backup.read").count();
+    ensure!(read == 4, "each time that it was handed out is on record: {read}");
+
+    let stranger = scene.world.path("other.txt").display().to_string();
+    run_well(Path::new("age-keygen"), ["-o", &stranger])?;
+    let out = scene.world.path("e").display().to_string();
+    let refused = run(&binary("tegata"), ["backup", "restore", "--slot", SLOT, "--from", &nas, "--identity", &stranger, "--out", &out])?;
+    ensure!(!refused.status.success() && !scene.world.path("e").exists(), "{refused:?}");
+    let sealed = sealed(&scene.world.path("nas"))?;
+    let mut bytes = fs::read(&sealed)?;
+    *bytes.last_mut().context("not empty")? ^= 1;
+    fs::write(&sealed, bytes)?;
+    let damaged = scene.restore("f", &["--from", &nas])?;
+    ensure!(String::from_utf8_lossy(&damaged.stderr).contains("damaged") && !scene.world.path("f").exists(), "{damaged:?}");
+    Ok(())
+}
