@@ -27,6 +27,7 @@ use crate::probe;
 use crate::receipts::{ReceiptError, Receipts, SendError};
 use crate::server::{Online, Server, retry_after};
 use crate::settings::Settings;
+use crate::snapshot::{self, SnapshotError};
 use crate::state::State;
 use crate::sweep::{SweepError, Sweeper};
 use crate::vendor;
@@ -203,6 +204,7 @@ impl Agent {
         if looks {
             self.seen.found = self.finder.look(&self.device.keystores, &self.device.inventory).await;
             complain("installer files cannot be swept", self.sweep());
+            complain("what monsiaj keeps is not backed up yet", self.back_up().await);
             self.look_at = Instant::now() + until_next_look(chance::number());
         }
         complain("the time of removals cannot be kept", self.device.limit.keep_time().and(self.installer_limit.keep_time()));
@@ -257,6 +259,12 @@ impl Agent {
         self.seen.installers = swept.left;
         self.seen.installers_limited = swept.limited;
         Ok(())
+    }
+
+    /// Only what the server has taken in may be backed up: a bundle that is carried by hand has no way back for it.
+    async fn back_up(&self) -> Result<(), SnapshotError> {
+        let Some(manifest) = self.link.manifest() else { return Ok(()) };
+        snapshot::send(&self.device.state, &self.settings.home, manifest, &*self.device.server).await
     }
 
     /// Sends receipts, then what is to be seen if that has changed or the hour is over. Failures wait and come back.

@@ -39,6 +39,7 @@ pub mod server;
 pub mod service;
 pub mod settings;
 pub mod setup;
+pub mod snapshot;
 pub mod state;
 pub mod status;
 pub mod supervise;

@@ -58,6 +58,8 @@ pub struct Slot {
     pub probe: Option<String>,
     /// Certificates that go once the order is proven.
     pub replaces: BTreeSet<Sha256>,
+    /// To whom what a program keeps by itself is sealed; nobody means that it is not backed up.
+    pub backup: Vec<String>,
 }
 
 impl Slot {
@@ -139,6 +141,7 @@ impl TryFrom<&wire::SlotManifest> for Slot {
             select: said.select.iter().cloned().collect(),
             probe: said.probe.clone(),
             replaces: said.replaces.iter().map(|text| read("fingerprint", text)).collect::<Result<_, _>>()?,
+            backup: said.backup.clone(),
         })
     }
 }
@@ -187,6 +190,7 @@ mod tests {
 
     fn slot(id: &str) -> wire::SlotManifest {
         wire::SlotManifest {
+            backup: vec![],
             source: wire::Source::Request,
             slot: id.into(),
             order: Some("00".repeat(16)),

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use async_trait::async_trait;
 use data_encoding::BASE64;
 use tegata_api::client::ClientError;
+use tegata_api::v1::backup::KeepRequest;
 use tegata_api::v1::device::{
     BrowserRule, Deed, HOLD_SECONDS, IssuedCertificate, Manifest, Receipt, ReceiptsAnswer, Report, ReportAnswer, SealedBundle,
     SignedReceipt, TakenCertificate,
@@ -152,6 +153,8 @@ pub(crate) struct PretendServer {
     down_until: Cell<Option<Instant>>,
     holds: Cell<Duration>,
     asked: Cell<usize>,
+    /// What was sealed of programs\' own files.
+    pub kept: RefCell<Vec<KeepRequest>>,
 }
 
 impl PretendServer {
@@ -178,6 +181,7 @@ impl PretendServer {
             down_until: Cell::new(None),
             holds: Cell::new(Duration::from_secs(HOLD_SECONDS)),
             asked: Cell::new(0),
+            kept: RefCell::default(),
         }
     }
 
@@ -304,6 +308,13 @@ impl Server for PretendServer {
     async fn identity(&self, request: String) -> Result<IssuedCertificate, ClientError> {
         self.up()?;
         Ok(self.identity_for(&csr::check(&request).unwrap().public_key))
+    }
+
+    async fn keep(&self, backup: &KeepRequest) -> Result<(), ClientError> {
+        crash::point();
+        self.up()?;
+        self.kept.borrow_mut().push(backup.clone());
+        Ok(())
     }
 
     async fn report(&self, report: &Report) -> Result<ReportAnswer, ClientError> {

@@ -118,6 +118,7 @@ mod tests {
 
     fn slot(id: &str, stores: &[&str], select: &[BrowserRule]) -> wire::SlotManifest {
         wire::SlotManifest {
+            backup: vec![],
             source: wire::Source::Request,
             slot: id.into(),
             order: None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tegata_api::client::{Client, ClientError, Credentials};
+use tegata_api::v1::backup::KeepRequest;
 use tegata_api::v1::device::{
     CertificateRequest, HOLD_SECONDS, IssuedCertificate, Manifest, ReceiptsAnswer, Report, ReportAnswer, SealedBundle, SignedReceipt,
     TakenCertificate,
@@ -33,6 +34,8 @@ pub trait Server {
     async fn report(&self, report: &Report) -> Result<ReportAnswer, ClientError>;
     /// Hands over receipts.
     async fn receipts(&self, receipts: &[SignedReceipt]) -> Result<ReceiptsAnswer, ClientError>;
+    /// Hands over what was sealed of a program's own files.
+    async fn keep(&self, backup: &KeepRequest) -> Result<(), ClientError>;
     /// From now on shows this identity.
     fn present(&self, identity: &Identity) -> Result<(), ClientError>;
 }
@@ -87,6 +90,10 @@ impl Server for Online {
 
     async fn receipts(&self, receipts: &[SignedReceipt]) -> Result<ReceiptsAnswer, ClientError> {
         self.client().post("/v1/agent/receipts", &receipts).await
+    }
+
+    async fn keep(&self, backup: &KeepRequest) -> Result<(), ClientError> {
+        self.client().tell("/v1/agent/backups", backup).await
     }
 
     fn present(&self, identity: &Identity) -> Result<(), ClientError> {

@@ -166,6 +166,11 @@ impl State {
         self.root.join("browser-policies.json")
     }
 
+    /// What was sealed and sent of programs' own files.
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots.json")
+    }
+
     /// Whether the server was reached last time, for `status`.
     pub fn contact(&self) -> PathBuf {
         self.root.join("contact.json")

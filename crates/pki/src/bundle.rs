@@ -16,6 +16,7 @@ use crate::certificate;
 use crate::key::{sha1, sha256, without_leading_zeros};
 use crate::pkcs12::{self, Bundle, BundleError, SIZE_MAX};
 
+pub mod folder;
 #[cfg(test)]
 mod tests;
 
@@ -199,13 +200,18 @@ pub enum SealError {
 
 /// Seals a bundle to every recipient (`age1…`): each alone can open it, nobody else can.
 pub fn seal(content: &Content, recipients: &[String]) -> Result<Vec<u8>, SealError> {
+    // Whoever is named wrongly is told of first.
+    check_recipients(recipients)?;
+    seal_bytes(&framed(content).ok_or(SealError::TooLarge)?, recipients)
+}
+
+fn seal_bytes(framed: &[u8], recipients: &[String]) -> Result<Vec<u8>, SealError> {
     let recipients = read_recipients(recipients)?;
-    let framed = framed(content).ok_or(SealError::TooLarge)?;
     let each = recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
     let encryptor = age::Encryptor::with_recipients(each).map_err(|_| SealError::NoRecipient)?;
     let mut sealed = Vec::with_capacity(framed.len() + HEADER_MAX);
     let written = encryptor.wrap_output(&mut sealed).and_then(|mut writer| {
-        std::io::Write::write_all(&mut writer, &framed)?;
+        std::io::Write::write_all(&mut writer, framed)?;
         writer.finish().map(drop)
     });
     written.expect("writing to memory does not fail, and an X25519 recipient takes any file key");
@@ -230,11 +236,15 @@ fn shown(text: &str) -> String {
 
 /// Opens what was sealed to this device.
 pub fn unseal(sealed: &[u8], key: &DeviceKey) -> Result<Content, SealError> {
+    unframed(&opened(sealed, key)?).ok_or(SealError::Content)
+}
+
+fn opened(sealed: &[u8], key: &DeviceKey) -> Result<Zeroizing<Vec<u8>>, SealError> {
     if sealed.len() > SIZE_MAX + 2 * TEXT_MAX + 2 * HEADER_MAX {
         return Err(SealError::TooLarge);
     }
     let opened = age::decrypt(&key.identity, sealed).map_err(|problem| SealError::Closed(problem.to_string()))?;
-    unframed(&Zeroizing::new(opened)).ok_or(SealError::Content)
+    Ok(Zeroizing::new(opened))
 }
 
 /// The name, the password and the file, each after its length in four bytes, big-endian.

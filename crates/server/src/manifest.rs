@@ -8,7 +8,7 @@ use tegata_api::v1::device::{FileHash, Manifest, SlotManifest, Source};
 use tegata_core::desire::desire;
 use tegata_core::fleet::{Desired, DesiredSlot, Supply};
 use tegata_core::name::{ClinicName, DeviceId, Serial, SlotId};
-use tegata_core::policy::{IssuerKind, KeyOrigin, Tenant};
+use tegata_core::policy::{IssuerKind, KeyOrigin, Store, Tenant};
 
 use crate::store::{CertificateRow, OrderRow, OrderState};
 use crate::words;
@@ -92,6 +92,7 @@ fn slot_manifest(policy: &Tenant, slot: &SlotId, wanted: &DesiredSlot, holdings:
         select: rules::of(policy, wanted, &staying),
         probe: wanted.probe.clone(),
         replaces: replaces.unwrap_or_default(),
+        backup: if wanted.stores.contains(&Store::Monsiaj) { recipients(policy, &slot.clinic) } else { vec![] },
     }
 }
 

@@ -6,12 +6,13 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use data_encoding::BASE64;
 use serde::Serialize;
 use tegata_api::v1::backup::{FetchRequest, Fetched, Manifest};
 use tegata_core::name::{SlotId, TargetName};
 use tegata_core::vendor::BundleFault;
+use tegata_pki::bundle::folder::{self, File};
 use tegata_pki::bundle::{self, Content, DeviceKey, SealError};
 use tegata_pki::key::sha256;
 use zeroize::Zeroizing;
@@ -60,9 +61,29 @@ struct Restore {
     /// Where the file goes; made if it is not there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// What was backed up: the vendor's file, or what monsiaj keeps on the PC
+    #[arg(long, value_enum, default_value_t = Kind::File)]
+    kind: Kind,
     /// Show the file's password too: whoever sees it can use the file
     #[arg(long)]
     show_password: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// The file as the vendor made it
+    File,
+    /// monsiaj's certificates, passwords and settings: what belongs into the folder .monsiaj
+    Monsiaj,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Monsiaj => "monsiaj",
+        }
+    }
 }
 
 /// Why nothing was restored.
@@ -111,7 +132,7 @@ impl RestoreError {
 #[serde(rename_all = "camelCase")]
 struct Restored {
     slot: String,
-    file: PathBuf,
+    files: Vec<PathBuf>,
     fingerprint: String,
     not_after: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,40 +156,55 @@ impl Restore {
         if sha256(&sealed).to_string() != manifest.sha256 {
             return Err(RestoreError::Altered.into());
         }
-        let content = open(&sealed, &identities)?;
-        self.check(&content, &manifest)?;
-        let file = self.out.join(content.name_on_disk());
-        write_new(&self.out, &file, &content.file).map_err(|source| Failure::Keep { path: file.clone(), source })?;
-        let password = self.show_password.then(|| content.password.to_string());
-        let restored = Restored { slot: manifest.slot, file, fingerprint: manifest.fingerprint, not_after: manifest.not_after, password };
-        output::show(global, &restored, |_| restored.tell())?;
+        if manifest.slot != self.slot.to_string() || manifest.kind != self.kind.word() {
+            return Err(RestoreError::OtherCertificate.into());
+        }
+        let (files, password) = match self.kind {
+            Kind::File => self.vendors_file(&sealed, &identities, &manifest)?,
+            Kind::Monsiaj => (each(&identities, |key| folder::unseal(&sealed, key))?, None),
+        };
+        let written = write_all(&self.out, &files)?;
+        let (slot, fingerprint, not_after) = (manifest.slot, manifest.fingerprint, manifest.not_after);
+        let restored = Restored { slot, files: written, fingerprint, not_after, password };
+        output::show(global, &restored, |_| restored.tell(self.kind))?;
         Ok(Exit::Fine)
+    }
+
+    /// The file, and its password if that is to be shown.
+    fn vendors_file(&self, sealed: &[u8], identities: &[DeviceKey], manifest: &Manifest) -> Result<(Vec<File>, Option<String>), Failure> {
+        let content = each(identities, |key| bundle::unseal(sealed, key))?;
+        check(&content, manifest)?;
+        let file = File { name: content.name_on_disk().to_owned(), bytes: content.file.clone() };
+        Ok((vec![file], self.show_password.then(|| content.password.to_string())))
     }
 
     async fn fetch(&self, global: &Global) -> Result<(Manifest, Vec<u8>), Failure> {
         if let Some(folder) = &self.from {
-            return found::newest(folder, &self.slot);
+            return found::newest(folder, &self.slot, self.kind.word());
         }
         let home = if self.slot.device.clinic == self.slot.clinic { String::new() } else { format!("@{}", self.slot.device.clinic) };
         let path = format!("backups/{}/{}{home}/{}/fetch", self.slot.clinic, self.slot.device.device, self.slot.profile);
-        let request = FetchRequest { target: self.target.as_ref().map(ToString::to_string), kind: None };
+        let request = FetchRequest { target: self.target.as_ref().map(ToString::to_string), kind: Some(self.kind.word().to_owned()) };
         let fetched: Fetched = Session::open(global)?.post(&path, &request).await?;
         let sealed = BASE64.decode(fetched.sealed.as_bytes()).map_err(|_| RestoreError::Altered)?;
         Ok((fetched.manifest, sealed))
     }
+}
 
-    /// The key has to be the certificate's, and the certificate the one that was backed up.
-    fn check(&self, content: &Content, manifest: &Manifest) -> Result<(), Failure> {
-        let fault = |fault: BundleFault| Failure::Bundle { path: content.file_name.clone().into(), faults: vec![fault] };
-        let (_, facts) = content.open().map_err(fault)?;
-        let is_the_one = facts.fingerprint.to_string() == manifest.fingerprint && manifest.slot == self.slot.to_string();
-        if is_the_one { Ok(()) } else { Err(RestoreError::OtherCertificate.into()) }
-    }
+/// The key has to be the certificate's, and the certificate the one that was backed up.
+fn check(content: &Content, manifest: &Manifest) -> Result<(), Failure> {
+    let fault = |fault: BundleFault| Failure::Bundle { path: content.file_name.clone().into(), faults: vec![fault] };
+    let (_, facts) = content.open().map_err(fault)?;
+    if facts.fingerprint.to_string() == manifest.fingerprint { Ok(()) } else { Err(RestoreError::OtherCertificate.into()) }
 }
 
 impl Restored {
-    fn tell(&self) -> String {
-        let file = format!("{} is the file of {}; its key is the certificate's own.", self.file.display(), self.slot);
+    fn tell(&self, kind: Kind) -> String {
+        let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        if kind == Kind::Monsiaj {
+            return format!("{}\nare what monsiaj kept for {}. They belong into the user's folder .monsiaj.", files.join("\n"), self.slot);
+        }
+        let file = format!("{} is the file of {}; its key is the certificate's own.", files.join(", "), self.slot);
         let password = match &self.password {
             Some(password) => format!("Its password: {password}"),
             None => "It needs its password: say --show-password to see that too, where nobody else does.".to_owned(),
@@ -186,20 +222,36 @@ fn identities(path: &Path) -> Result<Vec<DeviceKey>, Failure> {
     if keys.is_empty() { Err(RestoreError::NoIdentity(path.to_owned()).into()) } else { Ok(keys) }
 }
 
-fn open(sealed: &[u8], identities: &[DeviceKey]) -> Result<Content, RestoreError> {
+/// Opens with whichever of the identities can.
+fn each<T>(identities: &[DeviceKey], open: impl Fn(&DeviceKey) -> Result<T, SealError>) -> Result<T, RestoreError> {
     let mut last = SealError::NoRecipient;
     for identity in identities {
-        match bundle::unseal(sealed, identity) {
-            Ok(content) => return Ok(content),
+        match open(identity) {
+            Ok(opened) => return Ok(opened),
             Err(error) => last = error,
         }
     }
     Err(RestoreError::Closed(last))
 }
 
-/// Writes a file that only its owner can read, and nothing over anything.
-fn write_new(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+/// Writes files that only their owner can read, and nothing over anything. Their names were checked when they were opened.
+fn write_all(out: &Path, files: &[File]) -> Result<Vec<PathBuf>, Failure> {
+    let paths: Vec<PathBuf> = files.iter().map(|file| out.join(&file.name)).collect();
+    let taken = paths.iter().find(|path| path.exists());
+    if let Some(path) = taken {
+        return Err(Failure::Keep { path: path.clone(), source: io::ErrorKind::AlreadyExists.into() });
+    }
+    for (path, file) in paths.iter().zip(files) {
+        write_new(path, &file.bytes).map_err(|source| Failure::Keep { path: path.clone(), source })?;
+    }
+    Ok(paths)
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut folders = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
+    folders.recursive(true).create(path.parent().unwrap_or(Path::new(".")))?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -229,9 +281,10 @@ mod tests {
     #[test]
     fn nothing_is_written_over() {
         let folder = tempfile::tempdir().unwrap();
-        let (out, path) = (folder.path().join("out"), folder.path().join("out/a.p12"));
-        write_new(&out, &path, b"one").unwrap();
-        assert_eq!(write_new(&out, &path, b"two").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read(&path).unwrap(), b"one");
+        let out = folder.path().join("out");
+        let file = |name: &str, bytes: &[u8]| File { name: name.into(), bytes: Zeroizing::new(bytes.to_vec()) };
+        let written = write_all(&out, &[file("certificates/a.p12", b"one")]).unwrap();
+        assert!(write_all(&out, &[file("b", b"two"), file("certificates/a.p12", b"two")]).is_err());
+        assert_eq!((fs::read(&written[0]).unwrap(), out.join("b").exists()), (b"one".to_vec(), false), "all or nothing");
     }
 }

@@ -16,6 +16,7 @@ fn order(world: &World, number: u8) {
     manifest.generation += 1;
     let replaces = manifest.slots.first().and_then(|slot| slot.order.clone()).and_then(|order| world.server.issued(order.parse().unwrap()));
     manifest.slots = vec![wire::SlotManifest {
+        backup: vec![],
         source: wire::Source::Request,
         slot: "sakura/uketsuke-1/karte".into(),
         order: Some(OrderId([number; 16]).to_string()),

@@ -82,6 +82,7 @@ impl Pc {
     /// What the server's manifest asks for.
     fn wants(&self, slots: &[(&str, Option<OrderId>)]) {
         let slot = |(id, order): &(&str, Option<OrderId>)| wire::SlotManifest {
+            backup: vec![],
             source: wire::Source::Request,
             slot: (*id).into(),
             order: order.map(|order| order.to_string()),

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use data_encoding::BASE32_NOPAD;
 use tegata_core::name::{Sha256, SlotId};
 use tegata_core::time::Timestamp;
+use tegata_pki::bundle::folder::File;
 use tegata_pki::key::{PrivateKey, random};
 use tegata_pki::pkcs12::{self, Flavor};
 use tegata_pki::{certificate, key};
@@ -21,7 +22,8 @@ use self::properties::Properties;
 use super::{Keystore, KeystoreError, Pair};
 use crate::disk::{self, DiskError, Readers};
 
-const NAME: &str = "monsiaj";
+/// What this store is called.
+pub const NAME: &str = "monsiaj";
 
 /// The store of one user.
 pub struct Monsiaj {
@@ -40,6 +42,19 @@ impl Monsiaj {
 
     fn properties(&self) -> PathBuf {
         self.folder.join("monsiaj.jsonrpc.properties")
+    }
+
+    /// What has to be put back on a PC that is set up anew: certificates, their passwords, and the settings.
+    pub fn files(&self) -> Result<Vec<File>, DiskError> {
+        let own = disk::files(&self.certificates())?.into_iter().filter(|path| is(path, "p12") || is(path, "pass"));
+        let mut files = Vec::new();
+        for path in own.chain([self.properties()]) {
+            let name = path.strip_prefix(&self.folder).ok().and_then(Path::to_str).map(|name| name.replace('\\', "/"));
+            if let (Some(name), Some(bytes)) = (name, disk::read_secret(&path)?) {
+                files.push(File { name, bytes });
+            }
+        }
+        Ok(files)
     }
 
     /// Every bundle that its password opens, other people's too. What cannot be opened is nobody's business here.

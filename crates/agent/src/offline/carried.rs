@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use tegata_api::client::ClientError;
+use tegata_api::v1::backup::KeepRequest;
 use tegata_api::v1::device::{
     CertificateRequest, IssuedCertificate, Manifest, ReceiptsAnswer, Report, ReportAnswer, SealedBundle, SignedReceipt, TakenCertificate,
 };
@@ -79,6 +80,10 @@ impl Server for Carried {
     }
 
     async fn receipts(&self, _receipts: &[SignedReceipt]) -> Result<ReceiptsAnswer, ClientError> {
+        Err(ClientError::Carried)
+    }
+
+    async fn keep(&self, _backup: &KeepRequest) -> Result<(), ClientError> {
         Err(ClientError::Carried)
     }
 

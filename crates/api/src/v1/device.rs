@@ -153,6 +153,9 @@ pub struct SlotManifest {
     pub probe: Option<String>,
     /// Certificates that go once the order is proven. SHA-256 of their DER.
     pub replaces: Vec<String>,
+    /// age recipients of the clinic's backups, to whom the device seals what a program keeps by itself for this slot (monsiaj).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backup: Vec<String>,
 }
 
 /// Where an order's certificate comes from. A closed set: nothing here is a command.

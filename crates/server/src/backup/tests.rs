@@ -350,7 +350,7 @@ async fn what_was_not_read_back_for_a_month_counts_no_more() {
 }
 
 #[tokio::test]
-async fn many_copies_of_a_target_that_is_away_meet_its_trouble_once() {
+async fn many_copies_of_a_target_that_is_away_all_say_so_and_wait() {
     let (scene, row) = Scene::with_file().await;
     for number in 0..5_u8 {
         let fingerprint = sha256(&[number]);

@@ -17,14 +17,14 @@ const DEPTH: u32 = 2;
 const MANIFEST_MAX: u64 = 256 * 1024;
 const SEALED_MAX: u64 = 4 << 20;
 
-/// The newest backup of a vendor's file in a slot, and the bytes that lie beside its manifest.
-pub fn newest(folder: &Path, slot: &SlotId) -> Result<(Manifest, Vec<u8>), Failure> {
+/// The newest backup of this kind of a slot, and the bytes that lie beside its manifest.
+pub fn newest(folder: &Path, slot: &SlotId, kind: &str) -> Result<(Manifest, Vec<u8>), Failure> {
     let mut paths = Vec::new();
     gather(folder, DEPTH, &mut paths).map_err(|source| Failure::Read { path: folder.to_owned(), source })?;
     // What is not a manifest of this version is somebody else's business.
     let manifest_at = |path: PathBuf| Some((serde_json::from_slice::<Manifest>(&read(&path, MANIFEST_MAX).ok()?).ok()?, path));
     let mut found: Vec<(Manifest, PathBuf)> = paths.into_iter().filter_map(manifest_at).collect();
-    found.retain(|(manifest, _)| manifest.slot == slot.to_string() && manifest.kind == "file");
+    found.retain(|(manifest, _)| manifest.slot == slot.to_string() && manifest.kind == kind);
     let tenants: BTreeSet<String> = found.iter().map(|(manifest, _)| manifest.tenant.clone()).collect();
     if tenants.len() > 1 {
         return Err(RestoreError::Ambiguous(tenants.into_iter().collect()).into());

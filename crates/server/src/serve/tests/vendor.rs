@@ -7,6 +7,7 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use tegata_api::v1::application::{Application, RecordApplication};
 use tegata_api::v1::audit::Stage;
+use tegata_api::v1::backup::{Backup, FetchRequest, Fetched, KeepRequest};
 use tegata_api::v1::bundle::FaultCode;
 use tegata_api::v1::device::{
     Deed, Facts, FileHash, FoundCertificate, Manifest, Report, ReportAnswer, SealedBundle, Source, TakenCertificate,
@@ -18,7 +19,7 @@ use tegata_api::v1::vendor::{AdoptRequest, ConfirmRequest, ImportAnswer, ImportR
 use tegata_core::time::{DAY, Timestamp};
 use tegata_core::vendor::BundleFacts;
 use tegata_pki::authority::{Authority, Purpose, new_serial};
-use tegata_pki::bundle::{self, Content, DeviceKey};
+use tegata_pki::bundle::{self, Content, DeviceKey, folder};
 use tegata_pki::certificate;
 use tegata_pki::key::sha256;
 use tegata_pki::pkcs12::{self, Flavor};
@@ -210,6 +211,44 @@ async fn a_vendors_file_reaches_its_device_and_nobody_else_can_open_it() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(stage.world.records("aozora", "dependant.confirm").await.len(), 1);
+}
+
+/// What monsiaj keeps on a PC is carried like a vendor's file; who else sends something, or too much, is refused.
+#[tokio::test]
+async fn what_a_device_seals_of_its_own_files_is_kept_carried_and_handed_out() {
+    let mut stage = Scene::set().await;
+    let policy = stage.policy().replace("install: { stores: [file] }", "install: { stores: [file, monsiaj] }");
+    stage.world.apply("aozora", &policy).await;
+    let answer = stage.import(&stage.good(), SLOT).await.unwrap();
+    let (_, order, _) = stage.source().await;
+    stage.prove(&order, &answer.fingerprint).await;
+    let recipient = stage.backup.recipient();
+    assert!(stage.pc.manifest(0).await.slots.iter().any(|slot| slot.backup == [recipient.clone()]), "it is told to whom");
+
+    let files = [folder::File { name: "monsiaj.jsonrpc.properties".into(), bytes: b"a=b".to_vec().into() }];
+    let sealed = folder::seal(&folder::pack(&files).unwrap(), &[recipient.clone()]).unwrap();
+    let good = KeepRequest { slot: SLOT.into(), recipients: vec![recipient], sealed: BASE64.encode(&sealed) };
+    let keep = async |request: &KeepRequest| stage.pc.client.tell("/v1/agent/backups", request).await;
+    let elsewhere = KeepRequest { slot: "sakura/pc-2/weborca".into(), ..good.clone() };
+    let to_others = KeepRequest { recipients: vec![DeviceKey::generate().recipient()], ..good.clone() };
+    let in_clear = KeepRequest { sealed: BASE64.encode(b"a=b"), ..good.clone() };
+    for (request, code) in [(elsewhere, Code::NotFound), (to_others, Code::Conflict), (in_clear, Code::Malformed)] {
+        assert_eq!(code_of(keep(&request).await), code);
+    }
+    keep(&good).await.unwrap();
+    assert_eq!(code_of(keep(&good).await), Code::Busy, "once in a while is enough");
+    let carried = async || -> Vec<Backup> { stage.world.admin().get("/v1/tenants/aozora/backups").await.unwrap() };
+    while !carried().await.iter().any(|backup| backup.kind == "monsiaj" && backup.state == "verified") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let fetch = format!("/v1/tenants/aozora/backups/{SLOT}/fetch");
+    for target in [None, Some("nas".to_owned())] {
+        let request = FetchRequest { target, kind: Some("monsiaj".into()) };
+        let fetched: Fetched = stage.world.admin().post(&fetch, &request).await.unwrap();
+        let sealed = BASE64.decode(fetched.sealed.as_bytes()).unwrap();
+        assert_eq!(folder::unseal(&sealed, &stage.backup).unwrap(), files);
+    }
+    assert_eq!(stage.world.records("aozora", "backup.read").await.len(), 2);
 }
 
 /// R4: with the whole state folder, nothing of the file, its password or its key can be found.
