@@ -3,6 +3,7 @@
 //! Everything that changes goes through [`Store::commit`]: a closed set of [`Change`]s and the audit records that announce
 //! them, in one durable transaction. Nothing else writes. Many batches may share one `fsync`.
 
+pub mod audit;
 pub mod backup;
 pub mod notices;
 pub mod portal;
@@ -22,6 +23,7 @@ use tegata_core::plan::Reason;
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
+pub use self::audit::{AuditQuery, Part};
 use self::backup::{Backed, BackupChange, BackupRow, CopyRow};
 use self::notices::{DeliveryRow, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow};
 pub use self::vendor::{ApplicationRow, Bundle, Closed, TakenIn};
@@ -216,26 +218,6 @@ pub struct DocumentRow {
     pub author: String,
     /// When.
     pub applied_at: Timestamp,
-}
-
-/// Which records of a tenant's log are asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditQuery {
-    /// Where in the log.
-    pub part: Part,
-    /// How many at most.
-    pub limit: u32,
-    /// Only those about this object or about a part of it: of `a/b`, also `a/b/c` and `a/b@c`, but not `a/bc`.
-    pub object: Option<String>,
-}
-
-/// A part of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// What comes first after this number.
-    After(u64),
-    /// What came last.
-    Newest,
 }
 
 /// An enrolment code. The secret itself is nowhere.

@@ -81,7 +81,7 @@ pub fn banned(tree: &Tree) -> Vec<Finding> {
         let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (depth, name) = (line[..digits].parse().unwrap_or(0), line[digits..].split(' ').next().unwrap_or_default());
         above.truncate(depth);
-        if BANNED.contains(&name) {
+        if BANNED.contains(&name) && !is_for_ssh(name, &above) {
             let line = tree.line_where("Cargo.lock", |line| line == format!("name = \"{name}\""));
             let message = format!("{name} must not be built; it comes in through {}", above.join(" → "));
             findings.push(Finding { file: "Cargo.lock".into(), line, message });
@@ -89,6 +89,11 @@ pub fn banned(tree: &Tree) -> Vec<Finding> {
         above.push(name);
     }
     findings
+}
+
+/// libssh2 knows no other provider. It brings its own, and stays out of the agent.
+fn is_for_ssh(name: &str, above: &[&str]) -> bool {
+    name == "openssl-sys" && above.last() == Some(&"libssh2-sys") && above.first() != Some(&"tegata-agent")
 }
 
 /// A finding on the line of `manifest` that names the dependency `key`.
@@ -134,5 +139,9 @@ mod tests {
         bad.graph =
             "0tegata v0.1.0 (/r/crates/tegata)\n1left v1.0.0\n2deeper v1.0.0\n1middle v2.0.0\n2ring v0.17.14\n0xtask v0.1.0\n".into();
         assert_eq!(shown(&banned(&bad)), ["Cargo.lock:2: ring must not be built; it comes in through tegata → middle"]);
+        bad.graph = "0tegata v0.1.0 (/r)\n1libssh2-sys v0.3.4\n2openssl-sys v0.9.118\n".into();
+        assert!(banned(&bad).is_empty(), "SFTP has no other way");
+        bad.graph = "0tegata-agent v0.1.0 (/r)\n1libssh2-sys v0.3.4\n2openssl-sys v0.9.118\n".into();
+        assert_eq!(banned(&bad).len(), 1, "but not in the agent");
     }
 }
