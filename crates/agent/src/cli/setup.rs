@@ -48,12 +48,12 @@ fn tell(phrases: &[SetupPhrase]) -> ExitCode {
 }
 
 fn complain(what: SetupPhrase, problem: &SetupError) -> ExitCode {
-    let next = match problem {
-        SetupError::NotAdministrator(_) => Some(SetupPhrase::AskAdministrator),
-        SetupError::Package => Some(SetupPhrase::UsePackage),
-        _ => None,
+    let phrases = match problem {
+        SetupError::NotAdministrator(_) => vec![what, SetupPhrase::AskAdministrator],
+        SetupError::Package => vec![SetupPhrase::UsePackage],
+        _ => vec![what],
     };
-    for phrase in std::iter::once(what).chain(next) {
+    for phrase in phrases {
         eprintln!("{}", say(words::language(), &Phrase::Setup(phrase)));
     }
     ExitCode::FAILURE
