@@ -101,7 +101,7 @@ fn uuid(name: &str) -> String {
 mod tests {
     use std::io::Cursor;
 
-    use expect_test::expect;
+    use expect_test::expect_file;
     use tegata_core::time::Timestamp;
 
     use super::*;
@@ -143,121 +143,7 @@ mod tests {
     #[test]
     fn a_profile_says_what_it_was_made_of_and_nothing_else() {
         let pfx = Pfx { name: "vendor.p12".into(), bytes: Zeroizing::new(b"opened by nobody".to_vec()) };
-        expect![[r#"
-            <?xml version="1.0" encoding="UTF-8"?>
-            <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
-            <plist version="1.0">
-            <dict>
-            	<key>PayloadType</key>
-            	<string>Configuration</string>
-            	<key>PayloadVersion</key>
-            	<integer>1</integer>
-            	<key>PayloadUUID</key>
-            	<string>9E8D0350-4649-856B-A2B7-523893CF0D60</string>
-            	<key>PayloadIdentifier</key>
-            	<string>tegata.default.sakura.incho-mac</string>
-            	<key>PayloadDisplayName</key>
-            	<string>Tegata: sakura/incho-mac</string>
-            	<key>PayloadOrganization</key>
-            	<string>default</string>
-            	<key>PayloadScope</key>
-            	<string>User</string>
-            	<key>PayloadContent</key>
-            	<array>
-            		<dict>
-            			<key>PayloadType</key>
-            			<string>com.google.Chrome</string>
-            			<key>PayloadVersion</key>
-            			<integer>1</integer>
-            			<key>PayloadUUID</key>
-            			<string>752E36D6-6838-8776-93FE-9A9158C9BACE</string>
-            			<key>PayloadIdentifier</key>
-            			<string>tegata.default.sakura.incho-mac.com.google.Chrome</string>
-            			<key>PayloadDisplayName</key>
-            			<string>Google Chrome: which certificate to use</string>
-            			<key>AutoSelectCertificateForUrls</key>
-            			<array>
-            				<string>{&quot;filter&quot;:{&quot;ISSUER&quot;:{&quot;CN&quot;:&quot;Sakura &lt;CA&gt; &amp; \&quot;Co\&quot;&quot;},&quot;SUBJECT&quot;:{&quot;O&quot;:&quot;桜内科&quot;}},&quot;pattern&quot;:&quot;https://a.example.jp&quot;}</string>
-            				<string>{&quot;filter&quot;:{&quot;ISSUER&quot;:{&quot;CN&quot;:&quot;Sakura &lt;CA&gt; &amp; \&quot;Co\&quot;&quot;},&quot;SUBJECT&quot;:{&quot;O&quot;:&quot;桜内科&quot;}},&quot;pattern&quot;:&quot;https://b.example.jp&quot;}</string>
-            			</array>
-            		</dict>
-            		<dict>
-            			<key>PayloadType</key>
-            			<string>com.microsoft.Edge</string>
-            			<key>PayloadVersion</key>
-            			<integer>1</integer>
-            			<key>PayloadUUID</key>
-            			<string>4B21814E-6E91-8280-B9E7-3A382DA8EE76</string>
-            			<key>PayloadIdentifier</key>
-            			<string>tegata.default.sakura.incho-mac.com.microsoft.Edge</string>
-            			<key>PayloadDisplayName</key>
-            			<string>Microsoft Edge: which certificate to use</string>
-            			<key>AutoSelectCertificateForUrls</key>
-            			<array>
-            				<string>{&quot;filter&quot;:{&quot;ISSUER&quot;:{&quot;CN&quot;:&quot;Sakura &lt;CA&gt; &amp; \&quot;Co\&quot;&quot;},&quot;SUBJECT&quot;:{&quot;O&quot;:&quot;桜内科&quot;}},&quot;pattern&quot;:&quot;https://a.example.jp&quot;}</string>
-            				<string>{&quot;filter&quot;:{&quot;ISSUER&quot;:{&quot;CN&quot;:&quot;Sakura &lt;CA&gt; &amp; \&quot;Co\&quot;&quot;},&quot;SUBJECT&quot;:{&quot;O&quot;:&quot;桜内科&quot;}},&quot;pattern&quot;:&quot;https://b.example.jp&quot;}</string>
-            			</array>
-            		</dict>
-            		<dict>
-            			<key>PayloadType</key>
-            			<string>com.apple.security.root</string>
-            			<key>PayloadVersion</key>
-            			<integer>1</integer>
-            			<key>PayloadUUID</key>
-            			<string>29BC9095-7133-8553-84BA-D124BEFA9997</string>
-            			<key>PayloadIdentifier</key>
-            			<string>tegata.default.sakura.incho-mac.authority.4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a</string>
-            			<key>PayloadDisplayName</key>
-            			<string>Sakura Root</string>
-            			<key>PayloadCertificateFileName</key>
-            			<string>4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a.cer</string>
-            			<key>PayloadContent</key>
-            			<data>
-            			bm90IHJlYWQgYWdhaW4=
-            			</data>
-            		</dict>
-            		<dict>
-            			<key>PayloadType</key>
-            			<string>com.apple.security.pkcs1</string>
-            			<key>PayloadVersion</key>
-            			<integer>1</integer>
-            			<key>PayloadUUID</key>
-            			<string>378D7E1D-6F03-8BA7-BF21-430F826FF432</string>
-            			<key>PayloadIdentifier</key>
-            			<string>tegata.default.sakura.incho-mac.authority.6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d</string>
-            			<key>PayloadDisplayName</key>
-            			<string>Sakura Issuing</string>
-            			<key>PayloadCertificateFileName</key>
-            			<string>6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d.cer</string>
-            			<key>PayloadContent</key>
-            			<data>
-            			bm90IHJlYWQgYWdhaW4=
-            			</data>
-            		</dict>
-            		<dict>
-            			<key>PayloadType</key>
-            			<string>com.apple.security.pkcs12</string>
-            			<key>PayloadVersion</key>
-            			<integer>1</integer>
-            			<key>PayloadUUID</key>
-            			<string>93098B50-41D9-8E82-9DDF-FED6D55AD64E</string>
-            			<key>PayloadIdentifier</key>
-            			<string>tegata.default.sakura.incho-mac.pkcs12.2b9746187862f66a31cad045eb76f054e33623a2590cb7e75d408b32d2d43a83</string>
-            			<key>PayloadDisplayName</key>
-            			<string>vendor.p12</string>
-            			<key>PayloadCertificateFileName</key>
-            			<string>vendor.p12</string>
-            			<key>PayloadContent</key>
-            			<data>
-            			b3BlbmVkIGJ5IG5vYm9keQ==
-            			</data>
-            			<key>KeyIsExtractable</key>
-            			<false/>
-            		</dict>
-            	</array>
-            </dict>
-            </plist>
-        "#]].assert_eq(&xml(&rules(), &[certificate(true), certificate(false)], Some(&pfx)));
+        expect_file!["mobileconfig.xml"].assert_eq(&xml(&rules(), &[certificate(true), certificate(false)], Some(&pfx)));
     }
 
     #[test]
