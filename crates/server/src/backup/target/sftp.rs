@@ -170,7 +170,7 @@ fn prefer(session: &Session, algorithm: &str) -> Result<(), ssh2::Error> {
     let known = session.supported_algs(MethodType::HostKey)?;
     // An RSA key signs under newer names (RFC 8332).
     let is_pinned = |name: &&&str| **name == algorithm || (algorithm == "ssh-rsa" && name.starts_with("rsa-sha2-"));
-    let (first, rest): (Vec<&str>, Vec<&str>) = known.iter().partition(|name| is_pinned(&name));
+    let (first, rest): (Vec<&str>, Vec<&str>) = known.iter().partition(|name| is_pinned(name));
     session.method_pref(MethodType::HostKey, &[first, rest].concat().join(","))
 }
 
