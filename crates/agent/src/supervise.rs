@@ -185,7 +185,8 @@ mod tests {
             (0, &[TANAKA], &[], 0, &[Start(TANAKA)], None),
             (1, &[TANAKA], &[], LONGEST[0], &[], Some(2)),
             (2, &[TANAKA], &[], 0, &[Start(TANAKA)], None),
-            (602, &[TANAKA], &[], LONGEST[0], &[], Some(603)),
+            // As a first failure a whole second, as a second one nothing.
+            (602, &[TANAKA], &[], 2_001, &[], Some(603)),
         ]);
         check(&[
             (0, &[TANAKA], &[], 0, &[Start(TANAKA)], None),
