@@ -85,13 +85,15 @@ fn installers_are_removed_from_a_windows_pc_and_nothing_behind_a_link_is() -> Re
     let vendor = Vendor::new(&world.path("vendor"))?;
     let file = vendor.file(vendor::FILE, "/CN=client1210/O=u00000126", "秘密")?;
     fs::create_dir(&precious)?;
-    for copy in [home.join("Downloads").join("受付.p12"), home.join("Downloads/other.dat"), precious.join("kept.p12")] {
+    for copy in
+        [home.join("Downloads").join("受付.p12"), home.join("Downloads/other.dat"), precious.join("kept.p12"), precious.join("twice.p12")]
+    {
         fs::copy(&file, copy)?;
     }
     fs::remove_dir(home.join("Desktop"))?;
     symlink(&precious, home.join("Desktop"))?;
     symlink(precious.join("kept.p12"), home.join("Downloads/link.p12"))?;
-    fs::hard_link(precious.join("kept.p12"), home.join("Downloads/second-name.p12"))?;
+    fs::hard_link(precious.join("twice.p12"), home.join("Downloads/second-name.p12"))?;
     fs::copy(&file, home.join("Downloads/theirs.p12"))?;
     let may_give_away = chown(home.join("Downloads/theirs.p12"), Some(12_345), None).is_ok();
     agent.start()?;
