@@ -8,8 +8,8 @@ use tegata_core::name::TenantName;
 use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Format};
 use crate::{
-    adopt, application, apply, audit, backup, bundle, certificate, completion, confirm, demo, describe, enroll, get, installers, plan, profile,
-    reference, renew, revoke, schema, serve, webhook,
+    adopt, application, apply, audit, backup, bundle, certificate, completion, confirm, demo, describe, enroll, get, installers, plan,
+    profile, reference, renew, revoke, schema, serve, webhook,
 };
 
 /// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.

@@ -210,6 +210,7 @@ mod tests {
             select: select.to_vec(),
             probe: None,
             replaces: vec![],
+            backup: vec![],
         }
     }
 

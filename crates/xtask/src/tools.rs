@@ -95,8 +95,7 @@ mod tests {
         let advice = advice(&absent);
         assert!(advice.contains("certutil") && advice.contains("chromium"), "{advice}");
         assert!(!advice.contains("openssl"), "{advice}");
-        let packages =
-            "age chromium curl fonts-vlgothic gcc-mingw-w64-x86-64 gnutls-bin libnss3-tools nginx-light openssh-client openssh-server \
+        let packages = "age chromium curl fonts-vlgothic gcc-mingw-w64-x86-64 gnutls-bin libnss3-tools nginx-light openssh-client openssh-server \
              python3-aiosmtpd wine wine64";
         assert!(advice.ends_with(&format!("sudo apt-get install {packages}")), "each package once: {advice}");
     }

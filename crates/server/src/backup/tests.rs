@@ -211,9 +211,12 @@ async fn a_target_that_is_away_is_tried_again_with_pauses_and_loses_nothing() {
     assert_eq!((scene.state().await, scene.files().len()), (state("verified", None), 2));
 }
 
+/// What is said of a copy, and what makes it so.
+type Damage = (&'static str, fn(&Path));
+
 #[tokio::test]
 async fn what_is_damaged_in_a_target_is_found_said_and_put_there_again() {
-    let damages: [(&str, fn(&Path)); 4] = [
+    let damages: [Damage; 4] = [
         ("altered", |path| {
             let mut bytes = fs::read(path).unwrap();
             *bytes.last_mut().unwrap() ^= 1;

@@ -226,7 +226,7 @@ async fn what_a_device_seals_of_its_own_files_is_kept_carried_and_handed_out() {
     assert!(stage.pc.manifest(0).await.slots.iter().any(|slot| slot.backup == [recipient.clone()]), "it is told to whom");
 
     let files = [folder::File { name: "monsiaj.jsonrpc.properties".into(), bytes: b"a=b".to_vec().into() }];
-    let sealed = folder::seal(&folder::pack(&files).unwrap(), &[recipient.clone()]).unwrap();
+    let sealed = folder::seal(&folder::pack(&files).unwrap(), std::slice::from_ref(&recipient)).unwrap();
     let good = KeepRequest { slot: SLOT.into(), recipients: vec![recipient], sealed: BASE64.encode(&sealed) };
     let keep = async |request: &KeepRequest| stage.pc.client.tell("/v1/agent/backups", request).await;
     let elsewhere = KeepRequest { slot: "sakura/pc-2/weborca".into(), ..good.clone() };
