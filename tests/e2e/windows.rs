@@ -179,7 +179,7 @@ impl Agent {
 
     /// The folder of the certificate that programs are to use.
     fn current(&self) -> Result<PathBuf> {
-        let slot = self.pc.home().join("AppData/Local/tegata-agent/store").join(DEVICE).join("karte");
+        let slot = self.pc.home().join("AppData/Local/Tegata/store").join(DEVICE).join("karte");
         // Wine has no junctions, so it is a file that names the folder.
         let folder = slot.join(fs::read_to_string(slot.join("current"))?);
         ensure!(folder.join("key.pem").is_file() && folder.join("certificate.pem").is_file(), "{} is not complete", folder.display());
