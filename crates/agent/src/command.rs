@@ -98,9 +98,12 @@ pub async fn run_in<A: AsRef<OsStr>>(
 #[cfg(any(target_os = "macos", test))]
 pub fn run_now<A: AsRef<OsStr> + Sync>(program: &Path, arguments: &[A], input: &[u8]) -> Result<Vec<u8>, CommandError> {
     let started = |source| CommandError::Start { program: program.display().to_string(), source };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(started)?;
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| runtime.block_on(run(program, arguments, input)));
+        // The runtime ends where it began: one that is dropped within another one panics.
+        let waiting = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(started)?;
+            runtime.block_on(run(program, arguments, input))
+        });
         waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }

@@ -12,7 +12,7 @@ pub(crate) mod file;
 pub(crate) mod system;
 
 /// A text as Windows takes it: UTF-16 with a zero at the end.
-fn wide(text: &OsStr) -> Vec<u16> {
+pub(crate) fn wide(text: &OsStr) -> Vec<u16> {
     text.encode_wide().chain([0]).collect()
 }
 
@@ -20,12 +20,12 @@ fn wide(text: &OsStr) -> Vec<u16> {
 ///
 /// # Safety
 /// `text` points to UTF-16 that ends with a zero.
-unsafe fn narrow(text: *const u16) -> Vec<u16> {
+pub(crate) unsafe fn narrow(text: *const u16) -> Vec<u16> {
     // SAFETY: as the caller promises, there is a zero, and nothing behind it is read.
     unsafe { (0..).map(|at| *text.add(at)).take_while(|&unit| unit != 0).collect() }
 }
 
 /// What a function that says no more than "no" meant by it.
-fn check(succeeded: BOOL) -> io::Result<()> {
+pub(crate) fn check(succeeded: BOOL) -> io::Result<()> {
     if succeeded == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -8,6 +8,8 @@ use windows_sys::Win32::System::EventLog::{
     DeregisterEventSource, EVENTLOG_ERROR_TYPE, EVENTLOG_INFORMATION_TYPE, EVENTLOG_WARNING_TYPE, RegisterEventSourceW, ReportEventW,
 };
 
+use crate::windows::wide;
+
 /// How bad it is; the event's number too, by which administrators filter.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Level {
@@ -22,7 +24,7 @@ pub(super) struct EventLog(HANDLE);
 impl EventLog {
     /// Opens it. Where that fails nothing is written: the service is there for certificates.
     pub(super) fn open(source: &str) -> Self {
-        let source = wide(source);
+        let source = wide(source.as_ref());
         // SAFETY: `source` ends with a zero.
         Self(unsafe { RegisterEventSourceW(null(), source.as_ptr()) })
     }
@@ -33,7 +35,7 @@ impl EventLog {
             Level::Warning => EVENTLOG_WARNING_TYPE,
             Level::Error => EVENTLOG_ERROR_TYPE,
         };
-        let text = wide(text);
+        let text = wide(text.as_ref());
         // SAFETY: a source that could not be opened is refused; there is one text, and it ends with a zero.
         unsafe { ReportEventW(self.0, kind, 0, level as u32, null_mut(), 1, 0, &text.as_ptr(), null()) };
     }
@@ -44,8 +46,4 @@ impl Drop for EventLog {
         // SAFETY: nobody else has the handle.
         unsafe { DeregisterEventSource(self.0) };
     }
-}
-
-fn wide(text: &str) -> Vec<u16> {
-    text.encode_utf16().chain([0]).collect()
 }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, c_void};
 use std::io;
-use std::os::windows::ffi::OsStrExt;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::path::Path;
 use std::ptr::{null, null_mut};
@@ -25,6 +24,7 @@ use windows_sys::Win32::System::Threading::{
 };
 
 use crate::supervise::Logon;
+use crate::windows::{check, wide};
 
 /// The user of a logon, with the rights of a plain program of theirs.
 pub(super) struct Token(OwnedHandle);
@@ -44,7 +44,7 @@ pub(super) fn logons() -> io::Result<BTreeMap<Logon, Token>> {
 fn sessions() -> io::Result<BTreeSet<u32>> {
     let (mut first, mut count) = (null_mut::<WTS_SESSION_INFOW>(), 0);
     // SAFETY: of this PC (null), in the only version there is; `first` receives `count` entries, freed below.
-    succeeded(unsafe { WTSEnumerateSessionsW(null_mut(), 0, 1, &mut first, &mut count) })?;
+    check(unsafe { WTSEnumerateSessionsW(null_mut(), 0, 1, &mut first, &mut count) })?;
     // SAFETY: as above.
     let mut numbers: BTreeSet<u32> = (0..count as usize).map(|index| unsafe { (*first.add(index)).SessionId }).collect();
     // SAFETY: the system has allocated it, and it was copied.
@@ -58,7 +58,7 @@ fn sessions() -> io::Result<BTreeSet<u32>> {
 fn user(session: u32) -> io::Result<Option<Token>> {
     let mut token = null_mut();
     // SAFETY: `token` receives a handle that is ours.
-    match succeeded(unsafe { WTSQueryUserToken(session, &mut token) }) {
+    match check(unsafe { WTSQueryUserToken(session, &mut token) }) {
         Err(problem) if problem.raw_os_error() == i32::try_from(ERROR_PRIVILEGE_NOT_HELD).ok() => Err(problem),
         Err(_) => Ok(None),
         // SAFETY: as above.
@@ -71,9 +71,7 @@ impl Token {
         let (mut statistics, mut length) = (TOKEN_STATISTICS::default(), 0);
         let size = size_of::<TOKEN_STATISTICS>() as u32;
         // SAFETY: the buffer is as large as is said.
-        succeeded(unsafe {
-            GetTokenInformation(self.0.as_raw_handle(), TokenStatistics, (&raw mut statistics).cast(), size, &mut length)
-        })?;
+        check(unsafe { GetTokenInformation(self.0.as_raw_handle(), TokenStatistics, (&raw mut statistics).cast(), size, &mut length) })?;
         let number = statistics.AuthenticationId;
         Ok(u64::from(number.HighPart.cast_unsigned()) << 32 | u64::from(number.LowPart))
     }
@@ -90,7 +88,7 @@ impl Job {
         limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
         let size = size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32;
         // SAFETY: the structure is the one of this class, and as large as is said.
-        succeeded(unsafe {
+        check(unsafe {
             SetInformationJobObject(job.as_raw_handle(), JobObjectExtendedLimitInformation, (&raw const limits).cast(), size)
         })?;
         Ok(Self(job))
@@ -110,7 +108,7 @@ impl Helper {
         let flags = CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT | CREATE_NO_WINDOW | BELOW_NORMAL_PRIORITY_CLASS;
         let mut made = PROCESS_INFORMATION::default();
         // SAFETY: the texts end with a zero and, like the environment, live until the end of the function; no handle is inherited.
-        succeeded(unsafe {
+        check(unsafe {
             CreateProcessAsUserW(
                 token.0.as_raw_handle(),
                 program.as_ptr(),
@@ -129,7 +127,7 @@ impl Helper {
         let (process, thread) = unsafe { (OwnedHandle::from_raw_handle(made.hProcess), OwnedHandle::from_raw_handle(made.hThread)) };
         let helper = Self(process);
         // SAFETY: both handles are open.
-        succeeded(unsafe { AssignProcessToJobObject(job.0.as_raw_handle(), helper.0.as_raw_handle()) })?;
+        check(unsafe { AssignProcessToJobObject(job.0.as_raw_handle(), helper.0.as_raw_handle()) })?;
         // SAFETY: the thread waits since it was made.
         if unsafe { ResumeThread(thread.as_raw_handle()) } == u32::MAX { Err(io::Error::last_os_error()) } else { Ok(helper) }
     }
@@ -173,7 +171,7 @@ impl Environment {
     fn of(token: &Token) -> io::Result<Self> {
         let mut block = null_mut();
         // SAFETY: `block` receives what is freed by `Drop`.
-        succeeded(unsafe { CreateEnvironmentBlock(&mut block, token.0.as_raw_handle(), 0) })?;
+        check(unsafe { CreateEnvironmentBlock(&mut block, token.0.as_raw_handle(), 0) })?;
         Ok(Self(block))
     }
 }
@@ -188,12 +186,4 @@ impl Drop for Environment {
 fn owned(handle: *mut c_void) -> io::Result<OwnedHandle> {
     // SAFETY: a handle that is not null was just made, and is ours.
     if handle.is_null() { Err(io::Error::last_os_error()) } else { Ok(unsafe { OwnedHandle::from_raw_handle(handle) }) }
-}
-
-fn wide(text: &OsStr) -> Vec<u16> {
-    text.encode_wide().chain([0]).collect()
-}
-
-fn succeeded(result: i32) -> io::Result<()> {
-    if result == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -10,6 +10,7 @@ use windows_sys::Win32::System::Threading::DETACHED_PROCESS;
 
 use super::{Left, Scope, SetupError, refused};
 use crate::disk::{self, failing};
+use crate::windows::file;
 
 mod entries;
 mod folder;
@@ -112,8 +113,8 @@ fn remove_program(folder: &Path) -> Result<Left, SetupError> {
     match disk::remove(&program) {
         Ok(_) => disk::remove_empty_folder(folder).map(|()| Left::Nothing).map_err(Into::into),
         Err(problem) if is_running(&problem.source, &program) => {
-            folder::remove_at_restart(&program).map_err(failing("remove at the next start", &program))?;
-            folder::remove_at_restart(folder).map_err(failing("remove at the next start", folder))?;
+            file::remove_at_restart(&program).map_err(failing("remove at the next start", &program))?;
+            file::remove_at_restart(folder).map_err(failing("remove at the next start", folder))?;
             Ok(Left::ProgramUntilRestart)
         }
         Err(problem) => Err(problem.into()),

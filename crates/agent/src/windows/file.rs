@@ -24,12 +24,13 @@ use windows_sys::Win32::Storage::FileSystem::{
     FILE_BASIC_INFO, FILE_DISPOSITION_FLAG_DELETE, FILE_DISPOSITION_FLAG_IGNORE_READONLY_ATTRIBUTE, FILE_DISPOSITION_FLAG_POSIX_SEMANTICS,
     FILE_DISPOSITION_INFO, FILE_DISPOSITION_INFO_EX, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_INFO_BY_HANDLE_CLASS,
     FileAttributeTagInfo, FileBasicInfo, FileDispositionInfo, FileDispositionInfoEx, GetFileInformationByHandle,
-    GetFileInformationByHandleEx, GetFinalPathNameByHandleW, SYNCHRONIZE, SetFileInformationByHandle,
+    GetFileInformationByHandleEx, GetFinalPathNameByHandleW, MOVEFILE_DELAY_UNTIL_REBOOT, MoveFileExW, SYNCHRONIZE,
+    SetFileInformationByHandle,
 };
 use windows_sys::Win32::System::IO::{DeviceIoControl, IO_STATUS_BLOCK};
 use windows_sys::Win32::System::Ioctl::FSCTL_SET_REPARSE_POINT;
 
-use super::check;
+use super::{check, wide};
 
 /// A reparse tag with this bit says that the name leads elsewhere: a junction or a symbolic link ([MS-FSCC] 2.1.2.1).
 const NAME_SURROGATE: u32 = 0x2000_0000;
@@ -198,4 +199,11 @@ fn succeeded(status: NTSTATUS) -> io::Result<()> {
     }
     // SAFETY: it only looks the number up.
     Err(io::Error::from_raw_os_error(unsafe { RtlNtStatusToDosError(status) }.cast_signed()))
+}
+
+/// Has a file or an empty folder removed when Windows starts the next time.
+pub(crate) fn remove_at_restart(path: &Path) -> io::Result<()> {
+    let path = wide(path.as_os_str());
+    // SAFETY: the path ends with a zero; without a new name the file is removed.
+    check(unsafe { MoveFileExW(path.as_ptr(), null(), MOVEFILE_DELAY_UNTIL_REBOOT) })
 }

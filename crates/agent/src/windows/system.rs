@@ -12,19 +12,24 @@ use windows_sys::Win32::System::SystemInformation::{
 };
 use windows_sys::Win32::System::SystemServices::VER_NT_WORKSTATION;
 use windows_sys::Win32::UI::Shell::{
-    FOLDERID_Desktop, FOLDERID_Documents, FOLDERID_Downloads, FOLDERID_Profile, KF_FLAG_DONT_VERIFY, SHGetKnownFolderPath,
+    FOLDERID_Desktop, FOLDERID_Documents, FOLDERID_Downloads, FOLDERID_LocalAppData, FOLDERID_Profile, FOLDERID_ProgramFiles,
+    KF_FLAG_DONT_VERIFY, SHGetKnownFolderPath,
 };
 use windows_sys::core::GUID;
 
 use super::narrow;
 
-/// A folder of the user's that has a meaning of its own, wherever it lies.
+/// A folder that has a meaning of its own, wherever it lies.
 #[derive(Clone, Copy)]
 pub(crate) enum Folder {
     Profile,
     Downloads,
     Desktop,
     Documents,
+    /// Programs of everybody.
+    ProgramFiles,
+    /// What programs keep for the user on this PC.
+    LocalAppData,
 }
 
 impl Folder {
@@ -34,11 +39,14 @@ impl Folder {
             Self::Downloads => &FOLDERID_Downloads,
             Self::Desktop => &FOLDERID_Desktop,
             Self::Documents => &FOLDERID_Documents,
+            Self::ProgramFiles => &FOLDERID_ProgramFiles,
+            Self::LocalAppData => &FOLDERID_LocalAppData,
         }
     }
 }
 
-/// Where the user's folder lies now, also if it was moved to another drive, a server or OneDrive.
+/// Where the folder lies now, also if it was moved to another drive, a server or OneDrive. Asked of the system: an environment can be
+/// changed by its user.
 pub(crate) fn folder(which: Folder) -> Option<PathBuf> {
     let mut path = null_mut();
     // SAFETY: the identifier outlives the call; the path is written whatever the outcome, and freed below.

@@ -75,9 +75,9 @@ mod tests {
             ..whole.clone()
         };
         expect![[r#"
-            SLOT                       KIND  TARGET   STATE     VERIFIED                       NEXT                        TROUBLE
-            sakura/uketsuke-1/weborca  file  nas      verified  2026-11-18 20:05 (60 s ago)    2026-11-25 20:06 (in 7 d)   –
-            sakura/uketsuke-1/weborca  file  offsite  failing   –                              2026-11-18 20:07 (in 60 s)  wrong-host-key
+            SLOT                       KIND  TARGET   STATE     VERIFIED                     NEXT                        TROUBLE
+            sakura/uketsuke-1/weborca  file  nas      verified  2026-11-18 20:05 (60 s ago)  2026-11-25 20:06 (in 7 d)   –
+            sakura/uketsuke-1/weborca  file  offsite  failing   –                            2026-11-18 20:07 (in 60 s)  wrong-host-key
             offsite: It shows another host key than policy pins as hostKey, so nothing was sent. Unless the machine was replaced, suspect an impostor."#]]
         .assert_eq(&table(&[whole, failing], &look));
     }
