@@ -1,6 +1,6 @@
 //! Bundles that Tegata writes are opened by what waits for them in clinics: Java programs, and Windows' own import as Wine has it.
 //!
-//! Neither is small enough to be installed for a test (200 and 700 MB): each is met where it is there, and missed aloud where it is not.
+//! Java is too large to be installed for a test alone (200 MB): both are met where they are there, and missed aloud where they are not.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
