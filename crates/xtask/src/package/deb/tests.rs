@@ -9,11 +9,11 @@ use super::*;
 const CHANGED: &str = r#"
 set -e
 mount -t tmpfs none "$1"
-mkdir "$1/changes" "$1/work" "$1/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$1/changes,workdir=$1/work" "$1/root"
-cp "$2" "$1/root/agent.deb"
-echo "$3" >"$1/root/script"
-exec chroot "$1/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh -e /script
+mkdir "$1/changes" "$1/work" "$1/system"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/changes,workdir=$1/work" "$1/system"
+cp "$2" "$1/system/agent.deb"
+echo "$3" >"$1/system/script"
+exec chroot "$1/system" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh -e /script
 "#;
 
 /// Two accounts, a browser's folder that an administrator has, and none of another browser.
