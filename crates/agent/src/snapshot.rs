@@ -42,13 +42,15 @@ struct Sent(BTreeMap<String, String>);
 /// Sends what has changed since it was sent last. A crash in between sends it once more.
 pub async fn send(state: &State, home: &Path, manifest: &Manifest, server: &dyn Server) -> Result<(), SnapshotError> {
     let users = || manifest.slots.iter().filter(|slot| slot.stores.iter().any(|store| store == monsiaj::NAME));
-    if users().any(|slot| users().any(|other| other.id.clinic != slot.id.clinic)) {
+    let mut keepers = users().filter(|slot| !slot.backup.is_empty()).peekable();
+    if keepers.peek().is_some_and(|slot| users().any(|other| other.id.clinic != slot.id.clinic)) {
         return Err(SnapshotError::Shared);
     }
     let mut sent: Sent = disk::read_json(&state.snapshots())?.unwrap_or_default();
-    for slot in users().filter(|slot| !slot.backup.is_empty()) {
+    for slot in keepers {
         let files = Monsiaj::of(home).files()?;
-        if files.is_empty() {
+        // What has lost its certificates would take the place of what has them.
+        if !files.iter().any(|file| file.name.ends_with(".p12")) {
             continue;
         }
         let packed = folder::pack(&files)?;

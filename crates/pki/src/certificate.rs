@@ -48,6 +48,8 @@ pub struct Certificate {
     pub is_self_issued: bool,
     /// True if clients may show it: it is no authority's (RFC 5280, section 4.2.1.9), and no other use is all that it is for (4.2.1.12).
     pub is_for_clients: bool,
+    /// True if it is an authority's (RFC 5280, section 4.2.1.9).
+    pub is_authority: bool,
 }
 
 impl Certificate {
@@ -78,6 +80,7 @@ pub fn read(der: &[u8]) -> Result<Certificate, CertificateError> {
         public_key: read.public_key().raw.to_vec(),
         is_self_issued: read.issuer().as_raw() == read.subject().as_raw(),
         is_for_clients: is_for_clients(&read),
+        is_authority: is_authority(&read),
         crl_urls: read.iter_extensions().flat_map(|extension| crl_urls(extension.parsed_extension())).collect(),
     })
 }
@@ -85,9 +88,8 @@ pub fn read(der: &[u8]) -> Result<Certificate, CertificateError> {
 /// True if the second certificate (DER) is an authority's, and its key signed the first.
 pub fn is_issued_by(der: &[u8], authority: &[u8]) -> bool {
     let (Ok((_, below)), Ok((_, above))) = (X509Certificate::from_der(der), X509Certificate::from_der(authority)) else { return false };
-    let is_authority = above.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca);
     let names_fit = below.issuer().as_raw() == above.subject().as_raw();
-    is_authority && names_fit && below.verify_signature(Some(above.public_key())).is_ok()
+    is_authority(&above) && names_fit && below.verify_signature(Some(above.public_key())).is_ok()
 }
 
 fn crl_urls(extension: &ParsedExtension<'_>) -> Vec<String> {
@@ -105,10 +107,14 @@ pub(crate) fn urls<'a>(name: &'a DistributionPointName<'_>) -> impl Iterator<Ite
 }
 
 /// What cannot be read is not said.
+fn is_authority(read: &X509Certificate<'_>) -> bool {
+    read.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca)
+}
+
+/// What cannot be read is not said.
 fn is_for_clients(read: &X509Certificate<'_>) -> bool {
-    let is_authority = read.basic_constraints().ok().flatten().is_some_and(|constraints| constraints.value.ca);
     let uses = read.extended_key_usage().ok().flatten();
-    !is_authority && uses.is_none_or(|uses| uses.value.client_auth || uses.value.any)
+    !is_authority(read) && uses.is_none_or(|uses| uses.value.client_auth || uses.value.any)
 }
 
 /// Reads every certificate of a PEM text, in order. Text around them and blocks of other kinds are passed over; having none is an error.

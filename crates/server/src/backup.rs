@@ -21,7 +21,7 @@ use tegata_core::policy::{BackupPlace, BackupTarget};
 use tegata_pki::key::sha256;
 
 use self::target::{ObjectName, Part};
-use crate::store::backup::BackupRow;
+use crate::store::backup::{BackupRow, CopyRow};
 use crate::words;
 
 /// How an age file begins (age-encryption.org/v1, section "Header").
@@ -53,6 +53,11 @@ fn place(place: &BackupPlace) -> Sha256 {
 /// True if somebody whom policy names for the target can open the backup.
 fn opens(backup: &BackupRow, target: &BackupTarget) -> bool {
     backup.recipients.iter().any(|recipient| target.recipients.contains(recipient))
+}
+
+/// True if a copy is where policy has the target now, and somebody whom it names there can open it. Any other counts as none.
+pub(crate) fn is_meant(copy: &CopyRow, target: &BackupTarget) -> bool {
+    copy.place == place(&target.place) && opens(&copy.backup, target)
 }
 
 /// True if one is the same thing as the other, sealed again.

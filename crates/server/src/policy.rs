@@ -148,21 +148,15 @@ async fn foresee(ledger: &Ledger, tenant: &TenantName, documents: &Documents, no
     }
     let mut preview = Preview { documents: edits.iter().map(|edit| edit.change.clone()).collect(), ..Preview::default() };
     for clinic in &affected {
-        compare(store, tenant, clinic, now, &mut preview).await?;
+        compare(store, &checked.tenant, clinic, now, &mut preview).await?;
     }
     Ok(Foreseen { revision, edits, affected, preview })
 }
 
 /// Plans one clinic before and after, and keeps the difference.
-async fn compare(
-    store: &dyn Store,
-    tenant: &TenantName,
-    affected: &Affected,
-    now: Timestamp,
-    preview: &mut Preview,
-) -> Result<(), StoreError> {
-    let id = ClinicId { tenant: tenant.clone(), clinic: affected.clinic.clone() };
-    let (_, observed) = observe::observe(store, &id, &[&affected.before, &affected.after], now).await?;
+async fn compare(store: &dyn Store, policy: &Tenant, affected: &Affected, now: Timestamp, preview: &mut Preview) -> Result<(), StoreError> {
+    let id = ClinicId { tenant: policy.name.clone(), clinic: affected.clinic.clone() };
+    let (_, observed) = observe::observe(store, policy, &id, &[&affected.before, &affected.after], now).await?;
     let before = plan(&affected.before, &observed, now);
     let after = plan(&affected.after, &observed, now);
     let known: BTreeSet<_> = before.actions.into_iter().collect();

@@ -43,7 +43,7 @@ enum What {
 /// enough. The file is compared with its manifest, and its key with its certificate, before anything is written; nothing is written over.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --out restored\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --from /mnt/nas --out restored"
+    after_help = "Examples:\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --out restored\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --from /mnt/nas/tegata --out restored"
 )]
 struct Restore {
     /// The slot, `clinic/device/profile`

@@ -156,7 +156,7 @@ fn read_authorities(paths: &[PathBuf]) -> Result<Vec<Certificate>, Failure> {
         let text = read(path)?;
         let unfit = |problem: String| Failure::Unfit { path: path.clone(), problem };
         let read = certificate::read_pem(&String::from_utf8_lossy(&text)).map_err(|error| unfit(error.problem))?;
-        if let Some(other) = read.iter().find(|read| read.is_for_clients) {
+        if let Some(other) = read.iter().find(|read| !read.is_authority) {
             return Err(unfit(format!("{} is not an authority", other.subject())));
         }
         found.extend(read);
@@ -234,6 +234,20 @@ mod tests {
         let said = [read_authorities(std::slice::from_ref(&path)).err(), read_pfx(&path).err()].map(|failure| failure.unwrap().to_string());
         assert!(said.iter().all(|said| said.contains("notes.txt")), "{said:?}");
         assert!(said[1].ends_with("it is not a PKCS#12 file"), "{said:?}");
+    }
+
+    #[test]
+    fn what_is_no_authority_is_not_made_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("openssl")
+            .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out leaf.pem -days 9 -subj /CN=web".split(' '))
+            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let refused = read_authorities(&[folder.path().join("leaf.pem")]).unwrap_err().to_string();
+        assert!(refused.contains("CN=web is not an authority"), "{refused}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The outside programs that the tests meet: real peers, not doubles.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -17,6 +17,8 @@ struct Tool {
 
 const TOOLS: &[Tool] = &[
     Tool { program: "cc", packages: &["build-essential"], purpose: "builds aws-lc and SQLite" },
+    Tool { program: "make", packages: &["make"], purpose: "builds the OpenSSL that the server's SSH client stands on" },
+    Tool { program: "perl", packages: &["perl"], purpose: "says how that is built" },
     Tool { program: "openssl", packages: &["openssl"], purpose: "a second opinion on certificates, lists and bundles" },
     Tool { program: "certutil", packages: &["libnss3-tools"], purpose: "the keystore of browsers on Linux" },
     Tool { program: "pk12util", packages: &["libnss3-tools"], purpose: "puts keys into that keystore" },
@@ -53,7 +55,9 @@ fn missing(is_there: impl Fn(&str) -> bool) -> Vec<&'static Tool> {
 
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    // Servers lie where only root looks by itself.
+    let usual = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(usual).any(|folder| folder.join(program).is_file())
 }
 
 fn may_install() -> bool {
@@ -95,8 +99,8 @@ mod tests {
         let advice = advice(&absent);
         assert!(advice.contains("certutil") && advice.contains("chromium"), "{advice}");
         assert!(!advice.contains("openssl"), "{advice}");
-        let packages = "age chromium curl fonts-vlgothic gcc-mingw-w64-x86-64 gnutls-bin libnss3-tools nginx-light openssh-client openssh-server \
-             python3-aiosmtpd wine wine64";
+        let packages = "age chromium curl fonts-vlgothic gcc-mingw-w64-x86-64 gnutls-bin libnss3-tools make nginx-light openssh-client openssh-server \
+             perl python3-aiosmtpd wine wine64";
         assert!(advice.ends_with(&format!("sudo apt-get install {packages}")), "each package once: {advice}");
     }
 

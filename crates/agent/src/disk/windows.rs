@@ -30,19 +30,21 @@ pub(super) fn make_private_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A folder that others could open may hold files that they can open too.
+/// A folder that others could open may hold files that they can open too, also if it was closed meanwhile: a power cut may have come
+/// between the two. One file that cannot be closed keeps none of the others open.
 pub(super) fn close_folder(path: &Path) -> io::Result<()> {
-    if close_if_open(path)? {
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            match entry.file_type()? {
-                kind if kind.is_symlink() => {}
-                kind if kind.is_dir() => close_folder(&entry.path())?,
-                _ => drop(close_if_open(&entry.path())?),
-            }
-        }
+    close_if_open(path)?;
+    let mut closed = Ok(());
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let outcome = match entry.file_type()? {
+            kind if kind.is_symlink() => Ok(()),
+            kind if kind.is_dir() => close_folder(&entry.path()),
+            _ => close_if_open(&entry.path()).map(drop),
+        };
+        closed = closed.and(outcome);
     }
-    Ok(())
+    closed
 }
 
 pub(super) fn close(path: &Path, _there: &fs::Metadata) -> io::Result<()> {
@@ -189,6 +191,10 @@ mod tests {
         }
         close_folder(&open).unwrap();
         assert!(everything.iter().all(|path| !is_open(path) && is_own(path).unwrap()));
+        // As a power cut leaves it: the folder is closed, and what lies in it is not.
+        access::set_list(&file::open(&everything[2], WRITE_DAC, ANYBODY).unwrap(), &format!("{PRIVATE}(A;;FA;;;WD)")).unwrap();
+        close_folder(&open).unwrap();
+        assert!(!is_open(&everything[2]));
         open_to_everyone(&File::open(&everything[2]).unwrap(), &everything[2]).unwrap();
         assert!(is_open(&everything[2]));
     }

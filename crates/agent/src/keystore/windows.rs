@@ -101,14 +101,15 @@ impl Keystore for Windows {
     async fn forget_keys(&self, except: &BTreeSet<OrderId>) -> Result<(), KeystoreError> {
         let kept: BTreeSet<String> = except.iter().map(|order| format!("{BORN}{order}")).collect();
         let my = Store::open("MY")?;
-        let used: BTreeSet<String> =
-            my.entries().iter().filter_map(Entry::key_place).filter(|place| place.kind == 0).map(|place| place.container).collect();
+        let places = places(&my.entries()?)?;
+        let used: BTreeSet<String> = places.into_iter().filter(|place| place.kind == 0).map(|place| place.container).collect();
         for provider in [PLATFORM, SOFTWARE] {
             let Ok(provider) = Provider::open(provider) else { continue };
             let is_over = |name: &String| is_ours(name) && !kept.contains(name) && !used.contains(name);
             for name in provider.names()?.into_iter().filter(is_over) {
-                if let Some(key) = provider.key(&name, 0)? {
-                    key.delete()?;
+                // One that cannot be opened, as after the TPM was cleared, keeps none of the others.
+                if let Err(problem) = provider.key(&name, 0).and_then(|key| key.map_or(Ok(()), CngKey::delete)) {
+                    tracing::warn!(name, %problem, "a key that nothing uses stays");
                 }
             }
         }
@@ -130,21 +131,21 @@ impl Keystore for Windows {
         entry.set_friendly_name(&label.trim().chars().take(LABEL_MAX).collect::<String>())?;
         let my = Store::open("MY")?;
         // One that is there already would keep its old key, or none.
-        if let Some(there) = find(&my, fingerprint) {
+        if let Some(there) = find(&my, fingerprint)? {
             my.remove(&there)?;
         }
         Ok(my.add(&entry)?)
     }
 
     async fn list(&self) -> Result<BTreeSet<Sha256>, KeystoreError> {
-        Ok(Store::open("MY")?.entries().iter().map(|entry| sha256(entry.der())).collect())
+        Ok(Store::open("MY")?.entries()?.iter().map(|entry| sha256(entry.der())).collect())
     }
 
     async fn open(&self, fingerprint: Sha256) -> Result<Pair, KeystoreError> {
         let absent = || KeystoreError::Absent(fingerprint, NAME);
-        let entry = find(&Store::open("MY")?, fingerprint).ok_or_else(absent)?;
+        let entry = find(&Store::open("MY")?, fingerprint)?.ok_or_else(absent)?;
         let own = certificate::read(entry.der()).map_err(|problem| KeystoreError::Unreadable(NAME, problem.to_string()))?;
-        let place = entry.key_place().ok_or_else(absent)?;
+        let place = entry.key_place()?.ok_or_else(absent)?;
         let key: Result<Arc<dyn StoredKey>, Refused> = if place.kind == 0 {
             let key = Provider::open(&place.provider)?.key(&place.container, place.flags)?.ok_or_else(absent)?;
             Stored::tried(key, own.public_key).map(|key| Arc::new(key) as _)
@@ -161,23 +162,29 @@ impl Keystore for Windows {
 
     async fn remove(&self, fingerprint: Sha256) -> Result<bool, KeystoreError> {
         let my = Store::open("MY")?;
-        let Some(entry) = find(&my, fingerprint) else { return Ok(false) };
-        if let Some(place) = entry.key_place() {
-            let others = my.entries().into_iter().filter(|other| sha256(other.der()) != fingerprint);
-            if !others.filter_map(|other| other.key_place()).any(|other| other == place) {
+        let Some(entry) = find(&my, fingerprint)? else { return Ok(false) };
+        if let Some(place) = entry.key_place()? {
+            let others: Vec<Entry> = my.entries()?.into_iter().filter(|other| sha256(other.der()) != fingerprint).collect();
+            let is_shared = places(&others)?.iter().any(|other| other.is_in_one_with(&place));
+            if !is_shared && !place.is_of_computer() {
                 delete_key(&place)?;
             }
         }
         my.remove(&entry)?;
-        match find(&Store::open("MY")?, fingerprint) {
+        match find(&Store::open("MY")?, fingerprint)? {
             None => Ok(true),
             Some(_) => Err(KeystoreError::System("Windows says that a certificate was removed, and still has it".into())),
         }
     }
 }
 
-fn find(store: &Store, fingerprint: Sha256) -> Option<Entry> {
-    store.entries().into_iter().find(|entry| sha256(entry.der()) == fingerprint)
+fn find(store: &Store, fingerprint: Sha256) -> Result<Option<Entry>, Refused> {
+    Ok(store.entries()?.into_iter().find(|entry| sha256(entry.der()) == fingerprint))
+}
+
+/// Where the keys of these certificates are.
+fn places(entries: &[Entry]) -> Result<Vec<KeyPlace>, Refused> {
+    entries.iter().filter_map(|entry| entry.key_place().transpose()).collect()
 }
 
 fn is_ours(name: &str) -> bool {
@@ -252,7 +259,7 @@ fn born_with(public_key: &[u8]) -> Result<Option<(&'static str, String)>, Keysto
     for provider in [PLATFORM, SOFTWARE] {
         let Ok(open) = Provider::open(provider) else { continue };
         for name in open.names()?.into_iter().filter(|name| is_ours(name)) {
-            let Some(key) = open.key(&name, 0)? else { continue };
+            let Ok(Some(key)) = open.key(&name, 0) else { continue };
             if opened_alone(key).is_ok_and(|key| key.public_key() == public_key) {
                 return Ok(Some((provider, name)));
             }
@@ -263,7 +270,7 @@ fn born_with(public_key: &[u8]) -> Result<Option<(&'static str, String)>, Keysto
 
 /// The certificate with the intermediates above it, as far as the user's store has them.
 fn chain_of(own: Vec<u8>) -> Result<Vec<Vec<u8>>, KeystoreError> {
-    let above = Store::open("CA")?.entries();
+    let above = Store::open("CA")?.entries()?;
     let mut chain = vec![own];
     while let Some(next) = above.iter().find(|above| chain.last().is_some_and(|last| certificate::is_issued_by(last, above.der()))) {
         if chain.len() == CHAIN_MAX || chain.iter().any(|known| known == next.der()) {

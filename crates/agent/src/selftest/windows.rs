@@ -73,7 +73,7 @@ async fn bound_anew() -> Result<()> {
 async fn listed() -> Result<()> {
     let pair = made(KeyAlgorithm::EcdsaP256).await?;
     with(&pair, |entry| {
-        let place = entry.key_place().context("it has no key")?;
+        let place = entry.key_place()?.context("it has no key")?;
         ensure!(Provider::open(&place.provider)?.names()?.contains(&place.container), "{} is not listed", place.container);
         Ok(())
     })
@@ -92,7 +92,7 @@ async fn with(pair: &Pair, look: impl FnOnce(&Entry) -> Result<()>) -> Result<()
         look(&entry(fingerprint)?)
     };
     let seen = seen.await;
-    let place = entry(fingerprint)?.key_place();
+    let place = entry(fingerprint)?.key_place()?;
     Windows.remove(fingerprint).await?;
     seen?;
     let place = place.context("it has no key")?;
@@ -101,20 +101,20 @@ async fn with(pair: &Pair, look: impl FnOnce(&Entry) -> Result<()>) -> Result<()
 }
 
 fn ensured_to_stay(entry: &Entry, algorithm: KeyAlgorithm) -> Result<()> {
-    let place = entry.key_place().context("it has no key")?;
+    let place = entry.key_place()?.context("it has no key")?;
     let key: CngKey = Provider::open(&place.provider)?.key(&place.container, 0)?.context("its key is not where it says")?;
     ensure!(!key.can_be_taken_out(), "a key for {algorithm:?} can be taken out of {}", place.provider);
     Ok(())
 }
 
 fn entry(fingerprint: Sha256) -> Result<Entry> {
-    let found = Store::open("MY")?.entries().into_iter().find(|entry| sha256(entry.der()) == fingerprint);
+    let found = Store::open("MY")?.entries()?.into_iter().find(|entry| sha256(entry.der()) == fingerprint);
     found.context("the certificate is not there")
 }
 
 fn clean_up() -> Result<()> {
     let ca = Store::open("CA")?;
     let is_ours = |entry: &Entry| certificate::read(entry.der()).is_ok_and(|read| read.common_name.as_deref() == Some("Tegata selftest"));
-    ca.entries().iter().filter(|entry| is_ours(entry)).try_for_each(|entry| ca.remove(entry))?;
+    ca.entries()?.iter().filter(|entry| is_ours(entry)).try_for_each(|entry| ca.remove(entry))?;
     Ok(())
 }

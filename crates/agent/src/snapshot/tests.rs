@@ -93,5 +93,14 @@ async fn nothing_is_sent_where_nobody_keeps_backups_or_clinics_share_the_folder(
     let keeper = [scene.keeper.recipient()];
     let shared = scene.send(&[("sakura/uketsuke-1/orcamo", &keeper), ("momiji/uketsuke-1@sakura/orcamo", &[])]).await;
     assert!(matches!(shared, Err(SnapshotError::Shared)));
+    scene.send(&[("sakura/uketsuke-1/orcamo", &[]), ("momiji/uketsuke-1@sakura/orcamo", &[])]).await.unwrap();
+    assert_eq!(scene.sent(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_that_has_lost_its_certificates_takes_no_backups_place() {
+    let scene = Scene::set();
+    fs::remove_dir_all(scene.home.path().join(".monsiaj/certificates")).unwrap();
+    scene.send_own().await.unwrap();
     assert_eq!(scene.sent(), 0);
 }

@@ -159,7 +159,7 @@ async fn the_tpm_has_the_key_if_it_signs() {
         let key = Windows.make_key(order, KeyAlgorithm::EcdsaP256).await.unwrap().unwrap();
         let pair = issued_for(&key, state);
         Windows.install(&slot(), &pair, state).await.unwrap();
-        let place = entry(pair.fingerprint().unwrap()).key_place().unwrap();
+        let place = entry(pair.fingerprint().unwrap()).key_place().unwrap().unwrap();
         assert_eq!((place.provider == PLATFORM, place.kind), (in_tpm, 0), "{state}");
         let left = if state == "none" { 0 } else { Provider::open(PLATFORM).unwrap().names().unwrap().len() };
         assert_eq!((left, keys().len()), (usize::from(in_tpm), pc.keys.len() + usize::from(!in_tpm)), "{state}");
@@ -185,7 +185,7 @@ async fn a_vendors_file_is_installed_whatever_protects_it_and_its_key_cannot_be_
         let opened = Windows.open(fingerprint).await.unwrap();
         assert!(matches!(opened.pkcs8(), Err(KeystoreError::KeyStays(which)) if which == fingerprint));
         assert!(signs(fingerprint).await, "{flavor:?} {algorithm:?}");
-        let place = entry(fingerprint).key_place().unwrap();
+        let place = entry(fingerprint).key_place().unwrap().unwrap();
         let provider = Provider::open(&place.provider).unwrap();
         assert!(!provider.key(&place.container, 0).unwrap().unwrap().can_be_taken_out());
         assert!(Windows.remove(fingerprint).await.unwrap());
@@ -247,16 +247,16 @@ async fn what_an_installer_put_there_is_shown_signs_and_is_left_alone() {
     let key = PrivateKey::from_pkcs8(theirs.pkcs8().unwrap()).unwrap();
     system::import(&pkcs12::write(Flavor::Modern, &key, &theirs.chain[..1], "theirs", "password").unwrap(), "password");
     let fingerprint = theirs.fingerprint().unwrap();
-    assert!(entry(fingerprint).key_place().unwrap().container != format!("tegata-certificate-{fingerprint}"));
+    assert!(entry(fingerprint).key_place().unwrap().unwrap().container != format!("tegata-certificate-{fingerprint}"));
     Windows.install(&slot(), &ours, "ours").await.unwrap();
     assert!(Windows.remove(ours.fingerprint().unwrap()).await.unwrap());
     Windows.forget_keys(&BTreeSet::new()).await.unwrap();
     assert!(Windows.list().await.unwrap().contains(&fingerprint) && signs(fingerprint).await);
     // Taken over, it is no other one: installing it again changes nothing, and one day it goes with its key.
     let opened = Windows.open(fingerprint).await.unwrap();
-    let before = entry(fingerprint).key_place();
+    let before = entry(fingerprint).key_place().unwrap();
     Windows.install(&slot(), &opened, "ours now").await.unwrap();
-    assert_eq!(entry(fingerprint).key_place(), before);
+    assert_eq!(entry(fingerprint).key_place().unwrap(), before);
     assert!(Windows.remove(fingerprint).await.unwrap());
     assert!(pc.is_as_before().await);
 }
@@ -335,7 +335,7 @@ async fn the_selftest_holds_and_leaves_nothing_behind() {
     let beyond_wine: &[&str] = if is_wine() { &["W1", "W2", "W4", "a"] } else { &[] };
     assert_eq!(failing, beyond_wine, "{}", tegata_agent::selftest::tell(&claims));
     assert!(claims.len() == 9 && pc.is_as_before().await);
-    let ca = Store::open("CA").unwrap().entries();
+    let ca = Store::open("CA").unwrap().entries().unwrap();
     let named = |entry: &Entry| tegata_pki::certificate::read(entry.der()).unwrap().common_name;
     assert!(!ca.iter().any(|entry| named(entry).as_deref() == Some("Tegata selftest")));
 }
@@ -402,7 +402,7 @@ fn shown_in_handshake(pair: &Pair, version: &'static rustls::SupportedProtocolVe
 }
 
 fn entry(fingerprint: Sha256) -> Entry {
-    Store::open("MY").unwrap().entries().into_iter().find(|entry| sha256(entry.der()) == fingerprint).unwrap()
+    Store::open("MY").unwrap().entries().unwrap().into_iter().find(|entry| sha256(entry.der()) == fingerprint).unwrap()
 }
 
 /// As another program would put it there.

@@ -146,9 +146,7 @@ fn japanese(trouble: Trouble) -> &'static str {
         Trouble::WrongHostKey => {
             "保存先のホスト鍵がポリシーのhostKeyと違うため、何も送っていません。機器の入れ替えでなければ、なりすましを疑ってください。"
         }
-        Trouble::NoCredentials => {
-            "保存先に入るための鍵がありません。サーバーを--backup-key（SFTP）または認証情報（S3）を付けて起動してください。"
-        }
+        Trouble::NoCredentials => "保存先に入るための鍵がありません。サーバーを--backup-keyを付けて起動してください。",
         Trouble::SignIn => "保存先がサーバーのサインインを拒みました。保存先に登録した鍵とユーザー名を確認してください。",
         Trouble::Forbidden => "保存先で読み書きが許可されていません。フォルダーの権限を確認してください。",
         Trouble::Full => "保存先に空きがないか、それ以上受け取りません。空き容量を増やしてください。",
@@ -168,7 +166,7 @@ fn english(trouble: Trouble) -> &'static str {
         Trouble::WrongHostKey => {
             "It shows another host key than policy pins as hostKey, so nothing was sent. Unless the machine was replaced, suspect an impostor."
         }
-        Trouble::NoCredentials => "The server has no key for it. Start it with --backup-key (SFTP) or with credentials (S3).",
+        Trouble::NoCredentials => "The server has no key for it. Start it with --backup-key.",
         Trouble::SignIn => "It refused to let the server in. Check the user name, and the key that it has on record for it.",
         Trouble::Forbidden => "The server may not write or read there. Check the folder's permissions.",
         Trouble::Full => "It has no room, or takes no more. Make room there.",

@@ -214,7 +214,12 @@ impl Carrier {
         let (backup, target, place) = (copy.backup.id, copy.target.clone(), copy.place);
         batch.changes.push(Change::Backup(BackupChange::End { backup, target, place, outcome, at: now }));
         // A slot may be safe now, or not any more.
-        let is_news = matches!(outcome, Outcome::Lost(_)) || (matches!(outcome, Outcome::Whole { .. }) && !copy.copy().is_whole(now));
+        let is_news = match outcome {
+            Outcome::Lost(_) => true,
+            Outcome::Whole { .. } => !copy.copy().is_whole(now),
+            Outcome::Failed(_) => copy.verified_at.is_some() && !copy.copy().is_whole(now),
+            Outcome::Removed => false,
+        };
         if is_news {
             let clinic = ClinicId { tenant: copy.backup.tenant.clone(), clinic: copy.backup.slot.clinic.clone() };
             batch.changes.push(Change::Nudge { clinic, at: now });

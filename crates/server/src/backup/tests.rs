@@ -324,6 +324,23 @@ async fn a_target_that_moves_is_filled_anew_and_one_that_left_policy_is_forgotte
     assert_eq!((shown.len(), &shown[0].target[..], &shown[0].state[..]), (1, "offsite", "due"));
 }
 
+/// Keys that were changed after a copy had been read back: it is whole, and of no use to anybody.
+#[tokio::test]
+async fn a_copy_that_nobody_whom_policy_names_now_can_open_counts_as_none() {
+    let (scene, _) = Scene::with_file().await;
+    scene.carry().await;
+    assert_eq!(scene.state().await, state("verified", None));
+    let moved = scene.folder.path().join("moved");
+    fs::create_dir(&moved).unwrap();
+    for place in [&scene.nas(), &moved] {
+        scene.world.apply(&[&documents(&[("nas", place, OTHER)])]).await.unwrap();
+        scene.world.settle().await;
+        scene.carry().await;
+        let now = (scene.state().await, scene.verdict().await);
+        assert_eq!(now, (state("failing", Some("not-sealed")), "not-backed-up".into()), "{}", place.display());
+    }
+}
+
 #[tokio::test]
 async fn what_nobody_there_could_open_is_not_carried_there_and_said() {
     let (scene, _) = Scene::with_file().await;

@@ -6,7 +6,7 @@ use tegata_core::name::{ClinicName, TenantName};
 use tegata_core::policy::{BackupTarget, Tenant};
 use tegata_core::time::Timestamp;
 
-use super::{is_same, opens, terms};
+use super::{is_meant, is_same, opens, terms};
 use crate::audit::Ledger;
 use crate::store::backup::{Backed, BackupRow, CopyRow};
 use crate::turn::TurnError;
@@ -28,9 +28,9 @@ fn of(policy: &Tenant, backed: &Backed, now: Timestamp) -> Vec<Backup> {
     let targets = named.filter_map(|name| policy.targets.get(name));
     let copies = targets.filter_map(|target| match backed.copies.iter().find(|copy| copy.target == target.name) {
         Some(copy) if copy.is_gone => None,
-        Some(copy) => Some(copied(copy, now)),
+        Some(copy) if is_meant(copy, target) => Some(copied(copy, now)),
         None if now > backed.backup.not_after.after(terms(target).retention) => None,
-        None => Some(absent(&backed.backup, target)),
+        _ => Some(absent(&backed.backup, target)),
     });
     copies.collect()
 }

@@ -10,7 +10,8 @@ use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TargetName, Tena
 use tegata_core::policy::Tenant;
 use tegata_core::time::{DAY, Timestamp};
 
-use crate::store::backup::{Backed, Kind};
+use crate::backup;
+use crate::store::backup::{Backed, CopyRow, Kind};
 use crate::store::{CertificateRow, DeviceRow, OrderRow, OrderState, Snapshot, Store, StoreError};
 
 /// How many of a slot's issuances the circuit breaker is told of.
@@ -27,13 +28,14 @@ pub(crate) struct Scene {
 /// Reads one clinic as it is now.
 pub(crate) async fn read(store: &dyn Store, policy: &Arc<Tenant>, clinic: &ClinicId, now: Timestamp) -> Result<Scene, StoreError> {
     let desired = desire(policy, &clinic.clinic);
-    let (snapshot, observed) = observe(store, clinic, &[&desired], now).await?;
+    let (snapshot, observed) = observe(store, policy, clinic, &[&desired], now).await?;
     Ok(Scene { policy: policy.clone(), desired, snapshot, observed })
 }
 
 /// Reads what is on record about one clinic, as far as any of these wishes could need it.
 pub(crate) async fn observe(
     store: &dyn Store,
+    policy: &Tenant,
     clinic: &ClinicId,
     wishes: &[&Desired],
     now: Timestamp,
@@ -45,7 +47,7 @@ pub(crate) async fn observe(
             snapshot.devices.insert(guest, row);
         }
     }
-    let observed = observed(&snapshot, now, since);
+    let observed = observed(policy, &snapshot, now, since);
     Ok((snapshot, observed))
 }
 
@@ -81,14 +83,14 @@ fn strangers(snapshot: &Snapshot, wishes: &[&Desired]) -> BTreeSet<DeviceId> {
 }
 
 /// Puts rows into the words of the plan.
-fn observed(snapshot: &Snapshot, now: Timestamp, since: Timestamp) -> Observed {
+fn observed(policy: &Tenant, snapshot: &Snapshot, now: Timestamp, since: Timestamp) -> Observed {
     let mut observed = Observed { devices: devices(snapshot), ..Observed::default() };
     for row in &snapshot.certificates {
         let slot = observed.slots.entry(row.slot.clone()).or_default();
         slot.issued_at.push(row.issued_at);
         if row.retired_at.is_none() {
             slot.retiring.extend(row.retiring_at.map(|_| row.serial));
-            slot.certificates.push(held(row, snapshot, now));
+            slot.certificates.push(held(row, policy, snapshot, now));
         }
         if let Some(account) = &row.account {
             count(observed.accounts.entry(account.clone()).or_default(), row, now, since);
@@ -136,7 +138,7 @@ fn device(row: &DeviceRow) -> ObservedDevice {
     }
 }
 
-fn held(row: &CertificateRow, snapshot: &Snapshot, now: Timestamp) -> Held {
+fn held(row: &CertificateRow, policy: &Tenant, snapshot: &Snapshot, now: Timestamp) -> Held {
     let progress = match (row.proven_at, row.installed_at) {
         (Some(_), _) => Progress::Proven,
         (None, Some(_)) => Progress::Installed,
@@ -152,15 +154,16 @@ fn held(row: &CertificateRow, snapshot: &Snapshot, now: Timestamp) -> Held {
         progress,
         revoked: row.revoked_at.is_some(),
         confirmed: snapshot.confirmations.get(&row.serial).into_iter().flatten().filter_map(|name| name.parse().ok()).collect(),
-        backed_up: backed_up(row, snapshot, now),
+        backed_up: backed_up(row, policy, snapshot, now),
     }
 }
 
 /// The targets in which the file of a certificate lies and can be relied on; nothing if there is no file.
-fn backed_up(row: &CertificateRow, snapshot: &Snapshot, now: Timestamp) -> Option<BTreeSet<TargetName>> {
+fn backed_up(row: &CertificateRow, policy: &Tenant, snapshot: &Snapshot, now: Timestamp) -> Option<BTreeSet<TargetName>> {
     let is_its = |backed: &&Backed| backed.backup.order == row.order && backed.backup.kind == Kind::File;
     let newest = snapshot.backups.iter().rfind(is_its)?;
-    let whole = newest.copies.iter().filter(|copy| !copy.is_gone && copy.copy().is_whole(now));
+    let is_meant = |copy: &CopyRow| policy.targets.get(&copy.target).is_some_and(|target| backup::is_meant(copy, target));
+    let whole = newest.copies.iter().filter(|copy| !copy.is_gone && copy.copy().is_whole(now) && is_meant(copy));
     Some(whole.map(|copy| copy.target.clone()).collect())
 }
 

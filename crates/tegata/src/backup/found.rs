@@ -41,7 +41,8 @@ fn gather(folder: &Path, depth: u32, paths: &mut Vec<PathBuf>) -> io::Result<()>
         let entry = entry?;
         let (path, kind) = (entry.path(), entry.file_type()?);
         if kind.is_dir() && depth > 0 {
-            gather(&path, depth - 1, paths)?;
+            // Such as lost+found: what cannot be looked into is not ours.
+            let _ = gather(&path, depth - 1, paths);
         } else if kind.is_file() && path.extension().is_some_and(|ending| ending == "json") {
             paths.push(path);
         }

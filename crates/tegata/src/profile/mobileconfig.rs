@@ -131,6 +131,7 @@ mod tests {
             crl_urls: vec![],
             is_self_issued,
             is_for_clients: false,
+            is_authority: true,
         }
     }
 

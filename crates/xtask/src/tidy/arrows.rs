@@ -15,7 +15,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// Outside crates that only these packages may name outside their tests.
-const FENCES: [(&str, &[&str]); 13] = [
+const FENCES: [(&str, &[&str]); 16] = [
     ("rcgen", &["tegata-pki"]),
     ("p12-keystore", &["tegata-pki"]),
     ("age", &["tegata-pki", "tegata-api"]),
@@ -25,6 +25,9 @@ const FENCES: [(&str, &[&str]); 13] = [
     ("axum", &["tegata-server"]),
     ("libloading", &["tegata-agent"]),
     ("rustix", &["tegata-agent", "tegata"]),
+    ("ssh2", &["tegata-server"]),
+    ("windows-registry", &["tegata-agent"]),
+    ("windows-service", &["tegata-agent"]),
     ("windows-sys", &["tegata-agent"]),
     ("clap", &["tegata", "tegata-agent", "xtask"]),
     ("indicatif", &["tegata"]),

@@ -10,7 +10,10 @@ pub(super) fn command<'a>(keys: impl Iterator<Item = &'a Path>) -> String {
 }
 
 fn command_for<'a>(user: &str, keys: impl Iterator<Item = &'a Path>) -> String {
-    let user = user.replace('\'', "''");
+    // PowerShell ends a text at each of these, and takes two for one.
+    let doubled =
+        |letter: char| if "'\u{2018}\u{2019}\u{201a}\u{201b}".contains(letter) { format!("{letter}{letter}") } else { letter.to_string() };
+    let user: String = user.chars().map(doubled).collect();
     let keys: Vec<String> =
         keys.map(|key| format!("\"Registry::{}\"", key.display().to_string().replace("HKEY_CURRENT_USER", "HKEY_USERS\\$s"))).collect();
     format!(
@@ -28,10 +31,10 @@ mod tests {
     #[test]
     fn the_lists_are_opened_to_the_user_and_not_to_the_administrator_who_runs_it() {
         let keys = [r"HKEY_LOCAL_MACHINE\SOFTWARE\Policies\Google\Chrome\A", r"HKEY_CURRENT_USER\SOFTWARE\Policies\Microsoft\Edge\A"];
-        let command = command_for(r"CLINIC\d'arc", keys.iter().map(Path::new));
+        let command = command_for("CLINIC\\d'arc\u{2019}s", keys.iter().map(Path::new));
         assert_eq!(
             command,
-            "$u=[Security.Principal.NTAccount]'CLINIC\\d''arc'; $s=$u.Translate([Security.Principal.SecurityIdentifier]).Value; foreach ($k in \
+            "$u=[Security.Principal.NTAccount]'CLINIC\\d''arc\u{2019}\u{2019}s'; $s=$u.Translate([Security.Principal.SecurityIdentifier]).Value; foreach ($k in \
              \"Registry::HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Google\\Chrome\\A\",\
              \"Registry::HKEY_USERS\\$s\\SOFTWARE\\Policies\\Microsoft\\Edge\\A\") { \
              if (!(Test-Path $k)) { [void](New-Item -Force $k) }; $a=Get-Acl $k; \

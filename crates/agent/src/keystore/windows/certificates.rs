@@ -2,11 +2,11 @@
 
 use std::ptr::{null, null_mut};
 
-use windows_sys::Win32::Foundation::GetLastError;
+use windows_sys::Win32::Foundation::{CRYPT_E_NOT_FOUND, ERROR_NO_MORE_FILES, ERROR_SUCCESS, GetLastError, SetLastError};
 use windows_sys::Win32::Security::Cryptography::{
     CERT_CONTEXT, CERT_FRIENDLY_NAME_PROP_ID, CERT_KEY_PROV_INFO_PROP_ID, CERT_STORE_ADD_NEW, CERT_STORE_ADD_USE_EXISTING,
     CERT_STORE_CTRL_COMMIT, CERT_STORE_PROV_SYSTEM_W, CERT_SYSTEM_STORE_CURRENT_USER, CRYPT_ACQUIRE_COMPARE_KEY_FLAG,
-    CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG, CRYPT_ACQUIRE_SILENT_FLAG, CRYPT_INTEGER_BLOB, CRYPT_KEY_PROV_INFO,
+    CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG, CRYPT_ACQUIRE_SILENT_FLAG, CRYPT_INTEGER_BLOB, CRYPT_KEY_PROV_INFO, CRYPT_MACHINE_KEYSET,
     CertAddCertificateContextToStore, CertCloseStore, CertControlStore, CertCreateCertificateContext, CertDeleteCertificateFromStore,
     CertDuplicateCertificateContext, CertEnumCertificatesInStore, CertFreeCertificateContext, CertGetCertificateContextProperty,
     CertOpenStore, CertSetCertificateContextProperty, CryptAcquireCertificatePrivateKey, HCERTSTORE, NCryptFreeObject, X509_ASN_ENCODING,
@@ -30,6 +30,19 @@ pub struct KeyPlace {
     pub spec: u32,
 }
 
+impl KeyPlace {
+    /// True if both are in one container of the same owner, whichever of its keys they mean and however the provider is spelt: a container
+    /// goes as a whole.
+    pub fn is_in_one_with(&self, other: &Self) -> bool {
+        self.is_of_computer() == other.is_of_computer() && self.container.eq_ignore_ascii_case(&other.container)
+    }
+
+    /// True if the key is the computer's: certificates that this user does not see may use it.
+    pub fn is_of_computer(&self) -> bool {
+        self.flags & CRYPT_MACHINE_KEYSET != 0
+    }
+}
+
 /// An open store.
 pub struct Store(HCERTSTORE);
 
@@ -46,6 +59,19 @@ fn last(what: &'static str) -> Refused {
     Refused::new(what, unsafe { GetLastError() }.cast_signed())
 }
 
+/// Asks for something that may not be there. That it cannot be looked for is not the same.
+#[allow(unsafe_code)]
+fn if_there<T>(what: &'static str, ask: impl FnOnce() -> Option<T>) -> Result<Option<T>, Refused> {
+    // SAFETY: sets a number that Windows keeps for this thread: not every function that finds nothing says so there.
+    unsafe { SetLastError(ERROR_SUCCESS) };
+    let Some(found) = ask() else {
+        let problem = last(what);
+        let is_absent = [ERROR_SUCCESS.cast_signed(), ERROR_NO_MORE_FILES.cast_signed(), CRYPT_E_NOT_FOUND].contains(&problem.code);
+        return if is_absent { Ok(None) } else { Err(problem) };
+    };
+    Ok(Some(found))
+}
+
 #[allow(unsafe_code)]
 impl Store {
     /// Opens a store of this user: `MY` is where programs look for their certificates, `CA` holds intermediates.
@@ -57,18 +83,18 @@ impl Store {
     }
 
     /// Everything in it.
-    pub fn entries(&self) -> Vec<Entry> {
+    pub fn entries(&self) -> Result<Vec<Entry>, Refused> {
         let (mut entries, mut at) = (Vec::new(), null_mut());
-        loop {
-            // SAFETY: each certificate is released by the call that is given it; what is kept is a reference of its own.
-            unsafe {
-                at = CertEnumCertificatesInStore(self.0, at);
-                if at.is_null() {
-                    return entries;
-                }
-                entries.push(Entry(CertDuplicateCertificateContext(at)));
-            }
+        // SAFETY: each certificate is released by the call that is given it; what is kept is a reference of its own.
+        while let Some(next) = if_there("list the certificates", || unsafe {
+            let next = CertEnumCertificatesInStore(self.0, at);
+            (!next.is_null()).then_some(next)
+        })? {
+            // SAFETY: the certificate is open.
+            entries.push(Entry(unsafe { CertDuplicateCertificateContext(next) }));
+            at = next;
         }
+        Ok(entries)
     }
 
     /// Puts in a certificate that is not there yet, whole: with its key and its name, or not at all.
@@ -118,24 +144,27 @@ impl Entry {
     }
 
     /// Where its key is; `None` if it has none.
-    pub fn key_place(&self) -> Option<KeyPlace> {
+    pub fn key_place(&self) -> Result<Option<KeyPlace>, Refused> {
+        const WHAT: &str = "see where the key of a certificate is";
         let mut size = 0;
-        // SAFETY: only the size is asked for.
-        if unsafe { CertGetCertificateContextProperty(self.0, CERT_KEY_PROV_INFO_PROP_ID, null_mut(), &raw mut size) } == 0 {
-            return None;
+        let there = if_there(WHAT, || {
+            // SAFETY: only the size is asked for.
+            let told = unsafe { CertGetCertificateContextProperty(self.0, CERT_KEY_PROV_INFO_PROP_ID, null_mut(), &raw mut size) };
+            (told != 0).then_some(())
+        })?;
+        if there.is_none() {
+            return Ok(None);
         }
         // Of eight bytes each, so that it is aligned for what is read from it.
         let mut buffer = vec![0_u64; (size as usize).div_ceil(8).max(size_of::<CRYPT_KEY_PROV_INFO>().div_ceil(8))];
         let to = buffer.as_mut_ptr();
         // SAFETY: the buffer is at least as large as is said.
-        if unsafe { CertGetCertificateContextProperty(self.0, CERT_KEY_PROV_INFO_PROP_ID, to.cast(), &raw mut size) } == 0 {
-            return None;
-        }
+        done(WHAT, unsafe { CertGetCertificateContextProperty(self.0, CERT_KEY_PROV_INFO_PROP_ID, to.cast(), &raw mut size) })?;
         // SAFETY: the property is this structure, with its texts, which end with a zero, in the same buffer.
         unsafe {
             let info = to.cast::<CRYPT_KEY_PROV_INFO>().read();
             let (container, provider) = (text(info.pwszContainerName), text(info.pwszProvName));
-            Some(KeyPlace { container, provider, kind: info.dwProvType, flags: info.dwFlags, spec: info.dwKeySpec })
+            Ok(Some(KeyPlace { container, provider, kind: info.dwProvType, flags: info.dwFlags, spec: info.dwKeySpec }))
         }
     }
 
@@ -196,5 +225,25 @@ impl Drop for Entry {
     fn drop(&mut self) {
         // SAFETY: the reference is ours, and not used any more.
         unsafe { CertFreeCertificateContext(self.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_shared_whichever_of_its_keys_is_meant_and_however_the_provider_is_spelt() {
+        let place = |container: &str, flags, spec| KeyPlace {
+            container: container.into(),
+            provider: format!("Provider {spec}"),
+            kind: 1,
+            flags,
+            spec,
+        };
+        let own = place("Container", 0, 1);
+        assert!(own.is_in_one_with(&place("CONTAINER", 0x40, 2)));
+        assert!(!own.is_in_one_with(&place("Other", 0, 1)));
+        assert!(!own.is_in_one_with(&place("Container", CRYPT_MACHINE_KEYSET, 1)), "the computer's are others");
     }
 }

@@ -3,7 +3,7 @@
 use std::ptr::{null, null_mut};
 
 use tegata_core::policy::KeyAlgorithm;
-use windows_sys::Win32::Foundation::{NTE_BAD_KEYSET, NTE_NO_MORE_ITEMS, NTE_NOT_FOUND};
+use windows_sys::Win32::Foundation::{NTE_NO_MORE_ITEMS, NTE_NOT_FOUND};
 use windows_sys::Win32::Security::Cryptography::{
     BCRYPT_ECCPUBLIC_BLOB, BCRYPT_ECDSA_P256_ALGORITHM, BCRYPT_ECDSA_P384_ALGORITHM, BCRYPT_PAD_PKCS1, BCRYPT_PAD_PSS,
     BCRYPT_PKCS1_PADDING_INFO, BCRYPT_PRIVATE_KEY_BLOB, BCRYPT_PSS_PADDING_INFO, BCRYPT_RSA_ALGORITHM, BCRYPT_RSAPUBLIC_BLOB,
@@ -82,8 +82,8 @@ impl Provider {
         let name = wide(name);
         // SAFETY: the name ends with a zero and outlives the call; the handle is released when dropped.
         match unsafe { NCryptOpenKey(self.0, &raw mut handle, name.as_ptr(), 0, flags | NCRYPT_SILENT_FLAG) } {
-            NTE_BAD_KEYSET => Ok(None),
-            status => done("open a key", status).map(|()| Some(CngKey(handle))),
+            0 => Ok(Some(CngKey(handle))),
+            status => Some(Refused::new("open a key", status)).filter(|problem| !problem.is_absence()).map_or(Ok(None), Err),
         }
     }
 

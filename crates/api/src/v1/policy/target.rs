@@ -9,13 +9,13 @@ use super::{AgeRecipient, Span};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackupTargetSpec {
-    /// A folder on the server's machine or a mounted share.
+    /// A folder on the server's machine, or below a mounted share: one that is not there while nothing is mounted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<Directory>,
     /// A server reached by SFTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sftp: Option<Sftp>,
-    /// An S3-compatible bucket.
+    /// An S3-compatible bucket. Nothing is carried there yet: what is to lie there counts as missing, and installer files stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3>,
     /// Who can open the backups: at least one age key. Nobody else can, not even the server.

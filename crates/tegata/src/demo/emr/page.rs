@@ -86,6 +86,7 @@ mod tests {
             public_key: Vec::new(),
             is_self_issued: false,
             is_for_clients: true,
+            is_authority: false,
             crl_urls: Vec::new(),
         };
         let page = chart(&site, &certificate);
