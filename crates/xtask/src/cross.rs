@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::{run, workspace};
 
-mod macos;
+pub mod macos;
 pub mod windows;
 
 /// For which platform.

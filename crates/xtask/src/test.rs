@@ -11,7 +11,7 @@ use crate::{cross, generate, run, tidy, tools, workspace};
 /// How thoroughly.
 #[derive(Args)]
 pub struct Options {
-    /// Leaves the lints out.
+    /// Leaves out the lints, and whether the agent for macOS links.
     #[arg(long)]
     fast: bool,
     /// Passed on to `cargo test`, such as the name of a test.
@@ -30,6 +30,9 @@ pub fn run(options: &Options) -> Result<()> {
     step("build", || cargo(&["build", "--workspace", "--quiet"]))?;
     step("generated files", generate::check)?;
     step("Windows agent", cross::windows::build_for_tests)?;
+    if !options.fast {
+        step("macOS agent", || cross::macos::build().map(drop))?;
+    }
     let mut ran = 0;
     step("tests", || tests(run::cargo(&["test", "--workspace", "--no-fail-fast", "--quiet"]).args(&options.arguments), &mut ran))?;
     step("tests of the Windows agent", || tests(cross::windows::tests()?.args(&options.arguments), &mut ran))?;

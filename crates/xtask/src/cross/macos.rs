@@ -46,7 +46,8 @@ fn tools() -> Result<PathBuf> {
     let venv = folder()?.join("zig");
     let bin = venv.join("bin");
     if !bin.join("cargo-zigbuild").is_file() {
-        run::check(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+        run::check(Command::new("python3").args(["-m", "venv"]).arg(&venv))
+            .context("on Debian and Ubuntu: apt-get install python3-venv")?;
         run::check(Command::new(bin.join("pip")).args(["install", "--quiet", "--disable-pip-version-check"]).args(TOOLS))?;
     }
     Ok(bin)
