@@ -1,0 +1,10 @@
+//! A log that its readers need not trust: a Merkle tree over entries (RFC 6962), kept in tiles, its root signed as a checkpoint
+//! (C2SP: tlog-tiles, tlog-checkpoint, signed-note, tlog-cosignature).
+//!
+//! All that a verifier has to believe is in here, and small on purpose: no IO, no clock, no dice, no JSON.
+
+pub mod checkpoint;
+pub mod merkle;
+pub mod note;
+pub mod proof;
+pub mod tile;
