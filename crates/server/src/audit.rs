@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tegata_core::name::TenantName;
 use tegata_core::policy::Tenant;
 use tegata_core::time::Timestamp;
+use tokio::sync::Notify;
 
 use crate::policy::{Policies, PolicyError};
 use crate::store::backup::CopyRow;
@@ -44,18 +45,19 @@ impl<T> Recorded<T> {
 pub struct Ledger {
     store: Arc<dyn Store>,
     policies: Policies,
+    appended: Arc<Notify>,
 }
 
 impl Ledger {
     /// Writes to `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, policies: Policies::default() }
+        Self { store, policies: Policies::default(), appended: Arc::default() }
     }
 
     /// Commits a batch that announces `what`; gives the proof once it is durable.
     pub async fn record<T>(&self, what: T, batch: Batch) -> Result<Recorded<T>, StoreError> {
         debug_assert!(!batch.records.is_empty(), "a proof needs a record");
-        self.store.commit(batch).await?;
+        self.note(batch).await?;
         Ok(Recorded(what))
     }
 
@@ -77,7 +79,17 @@ impl Ledger {
 
     /// Commits changes that need no proof: what was heard, seen or asked.
     pub async fn note(&self, batch: Batch) -> Result<(), StoreError> {
-        self.store.commit(batch).await
+        let has_records = !batch.records.is_empty();
+        self.store.commit(batch).await?;
+        if has_records {
+            self.appended.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits until there are new records; returns at once if there were since the last wait. For one waiter.
+    pub async fn appended(&self) {
+        self.appended.notified().await;
     }
 
     /// A tenant's policy as it is in force now. Parsed once for each revision of its documents.

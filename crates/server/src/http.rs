@@ -1,10 +1,11 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`agent`] answers devices, [`people`], [`vendor`], [`offline`], [`backup`] and [`notices`] answer bearer tokens, [`public`] and [`revocation`] answer anyone,
+//! [`agent`] answers devices, [`people`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`] and [`notices`] answer bearer tokens, [`public`] and [`revocation`] answer anyone,
 //! [`portal`] answers browsers. How the server says no is made in [`refuse`] alone.
 
 pub mod agent;
 pub mod backup;
+pub mod log;
 pub mod notices;
 pub mod offline;
 pub mod people;
@@ -38,6 +39,7 @@ use crate::issuers::authorities::Authorities;
 use crate::issuers::ocsp::Responders;
 use crate::issuers::order::Issuance;
 use crate::issuers::revocation::Lists;
+use crate::log::keys::LogKeys;
 use crate::mail::Mailer;
 use crate::notify::keys::WebhookKeys;
 use crate::portal::Desk;
@@ -78,6 +80,8 @@ pub struct App {
     pub mailer: Option<Mailer>,
     /// Makes the keys of webhooks.
     pub webhook_keys: Arc<WebhookKeys>,
+    /// Sign checkpoints.
+    pub log_keys: Arc<LogKeys>,
     /// Serves staff whose PC has no agent.
     pub desk: Desk,
     /// How the server gets into backup targets.
@@ -140,7 +144,8 @@ impl Route {
 
 /// Every route that there is.
 pub fn routes() -> Vec<Route> {
-    let people = [people::routes(), vendor::routes(), offline::routes(), backup::routes(), notices::routes()].into_iter().flatten();
+    let people =
+        [people::routes(), log::routes(), vendor::routes(), offline::routes(), backup::routes(), notices::routes()].into_iter().flatten();
     let anyone = [public::routes(), revocation::routes(), portal::routes()].into_iter().flatten();
     agent::routes().into_iter().chain(people).chain(anyone).collect()
 }
@@ -163,7 +168,7 @@ fn assemble(app: App, routes: Vec<Route>) -> Router {
         .fallback(|| async { Refusal::not_found() })
         .method_not_allowed_fallback(|| async { Refusal::wrong_method() })
         .layer(CatchPanicLayer::custom(refuse::panicked))
-        .layer(from_fn(log))
+        .layer(from_fn(log_request))
         .with_state(app)
 }
 
@@ -183,7 +188,7 @@ struct Body<T>(T);
 /// One line for each request. Paths hold names and numbers only; headers, queries and bodies are never logged.
 ///
 /// Devices ask all the time and what they do is in the audit log: their requests are told at `debug`, unless they are refused.
-async fn log(request: Request, next: Next) -> Response {
+async fn log_request(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let device = request.extensions().get::<Peer>().and_then(Peer::key);
     let start = Instant::now();

@@ -11,6 +11,7 @@ pub mod enroll;
 pub mod fleet;
 pub mod http;
 pub mod issuers;
+pub mod log;
 pub mod mail;
 mod manifest;
 pub mod notify;

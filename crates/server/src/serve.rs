@@ -31,6 +31,8 @@ use crate::issuers::order::Issuance;
 use crate::issuers::publication::Publication;
 use crate::issuers::revocation::Lists;
 use crate::issuers::signer::Signer;
+use crate::log::keys::LogKeys;
+use crate::log::sequencer::Sequencer;
 use crate::mail::{MailError, MailSettings, Mailer};
 use crate::notify::keys::WebhookKeys;
 use crate::notify::post::Post;
@@ -158,7 +160,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     };
     let seal = folder.seal()?;
     let (code_key, portal_key) = (CodeKey::of(&seal), PortalKey::of(&seal));
-    let webhook_keys = Arc::new(WebhookKeys::of(&seal));
+    let (webhook_keys, log_keys) = (Arc::new(WebhookKeys::of(&seal)), Arc::new(LogKeys::of(&seal)));
     folder.keep_database_private()?;
     let ledger = Ledger::new(Arc::new(Sqlite::open(&folder.database()).await?));
     let authorities = Arc::new(Authorities::new(ledger.clone(), clock.clone(), seal));
@@ -169,8 +171,16 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let backup_access = TargetAccess { key: config.backup_key.clone(), patience: crate::backup::PATIENCE };
     // Whatever fails from here on ends what was begun.
     let unless_started = running.stopping.clone().drop_guard();
-    let base =
-        Base { ledger: ledger.clone(), bells: Bells::default(), clock, running: running.clone(), mailer, webhook_keys, backup_access };
+    let base = Base {
+        ledger: ledger.clone(),
+        bells: Bells::default(),
+        clock,
+        running: running.clone(),
+        mailer,
+        webhook_keys,
+        log_keys,
+        backup_access,
+    };
     let certificate = base.certificate(server.clone(), certificate_names(&config, address)).await?;
     let tls = tls::config(&devices, certificate.clone())?;
     let published_at = plain.as_ref().map_or(access.server.clone(), |(_, address)| host_and_port("http", &config, *address));
@@ -182,6 +192,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     base.take_turns();
     base.send_post();
     base.carry_backups();
+    base.grow_logs();
     base.watch_policies(config.policies);
     if let Some((listener, _)) = plain {
         base.open_plain_door(listener, app.clone());
@@ -237,6 +248,7 @@ struct Base {
     running: Running,
     mailer: Option<Mailer>,
     webhook_keys: Arc<WebhookKeys>,
+    log_keys: Arc<LogKeys>,
     backup_access: TargetAccess,
 }
 
@@ -302,6 +314,7 @@ impl Base {
             stopping,
             mailer: self.mailer.clone(),
             webhook_keys: self.webhook_keys.clone(),
+            log_keys: self.log_keys.clone(),
             desk,
             backup_access: self.backup_access.clone(),
         }
@@ -322,6 +335,12 @@ impl Base {
         let (ledger, bells, clock, access) = (self.ledger.clone(), self.bells.clone(), self.clock.clone(), self.backup_access.clone());
         let carrier = Carrier { ledger, bells, clock, access, busy: Default::default() };
         self.running.tasks.spawn(carrier.run(self.running.stopping.clone()));
+    }
+
+    fn grow_logs(&self) {
+        let (ledger, clock, keys) = (self.ledger.clone(), self.clock.clone(), self.log_keys.clone());
+        let sequencer = Sequencer { ledger, clock, keys };
+        self.running.tasks.spawn(sequencer.run(self.running.stopping.clone()));
     }
 
     fn watch_policies(&self, policies: Option<(TenantName, PathBuf)>) {

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod log;
 pub mod notices;
 pub mod portal;
 pub mod revocation;
@@ -22,6 +23,8 @@ use tegata_core::name::{AccountName, BackupId, ClinicId, ClinicName, DeviceId, I
 use tegata_core::plan::Reason;
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
+use tegata_tlog::merkle::Hash;
+use tegata_tlog::tile::Tile;
 
 pub use self::audit::{AuditQuery, Part};
 use self::backup::{Backed, BackupChange, BackupRow, CopyRow};
@@ -201,6 +204,8 @@ pub enum Change {
     Portal(portal::PortalChange),
     /// What happens to backups.
     Backup(BackupChange),
+    /// Keeps a tree that has grown. Guard: it covered as many records before.
+    GrowLog(log::Grown),
 }
 
 /// A policy document as it is kept: parsed, canonical, without comments.
@@ -584,6 +589,14 @@ pub trait Store: portal::PortalQueries + Send + Sync + 'static {
 
     /// The records that are asked for, oldest first.
     async fn records(&self, tenant: &TenantName, query: &AuditQuery) -> Result<Vec<Record>, StoreError>;
+    /// Tenants that have records which their log does not cover yet.
+    async fn logs_behind(&self) -> Result<Vec<TenantName>, StoreError>;
+    /// The newest checkpoint of a tenant's log, if there is one.
+    async fn log_head(&self, tenant: &TenantName) -> Result<Option<log::HeadRow>, StoreError>;
+    /// The hashes of a tile, as many as there are.
+    async fn log_tile(&self, tenant: &TenantName, tile: Tile) -> Result<Vec<Hash>, StoreError>;
+    /// The exact bytes of the records after `after`, oldest first, at most `limit`.
+    async fn log_entries(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<String>, StoreError>;
     /// Records after `after`, oldest first, at most `limit`.
     async fn audit(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
         self.records(tenant, &AuditQuery { part: Part::After(after), limit, object: None }).await

@@ -4,7 +4,9 @@
 //! All that a verifier has to believe is in here, and small on purpose: no IO, no clock, no dice, no JSON.
 
 pub mod checkpoint;
+pub mod entry;
 pub mod merkle;
 pub mod note;
 pub mod proof;
 pub mod tile;
+pub mod verify;

@@ -80,7 +80,7 @@ pub(crate) fn cover(begin: u64, end: u64) -> Vec<Place> {
 }
 
 /// What hashes of subtrees that follow each other, each smaller than the one before, come together to.
-pub(crate) fn fold(hashes: impl DoubleEndedIterator<Item = Hash>) -> Option<Hash> {
+pub fn fold(hashes: impl DoubleEndedIterator<Item = Hash>) -> Option<Hash> {
     hashes.rev().reduce(|right, left| node(left, right))
 }
 

@@ -111,6 +111,7 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
 
         Change::Portal(change) => super::portal::apply(db, change).await,
         Change::Backup(change) => super::backups::apply(db, change).await,
+        Change::GrowLog(grown) => super::log::grow(db, grown).await,
     }
 }
 

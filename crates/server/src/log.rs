@@ -1,0 +1,47 @@
+//! The log that nobody has to trust the server about: the records of each tenant as the entries of a tree, and its root signed.
+//!
+//! Records are there first, in the transaction of the act. The tree follows within seconds, from the very bytes that are kept: whatever is
+//! changed in the database later does not fit the checkpoints that agents, witnesses and auditors hold. The checkpoints of all
+//! tenants are records of the installation's own log in turn.
+
+pub mod keys;
+pub mod sequencer;
+#[cfg(test)]
+mod tests;
+
+use tegata_core::name::TenantName;
+use tegata_tlog::entry;
+use tegata_tlog::merkle::{Hash, Place, fold, peaks};
+use tegata_tlog::tile::{Resource, Tile, WIDTH, subtree};
+
+use crate::audit::Ledger;
+use crate::store::StoreError;
+
+/// What is asked for of a tenant's tree, as bytes; nothing if it is not there, or not that much of it yet.
+///
+/// # Errors
+/// The database failed.
+pub async fn read(ledger: &Ledger, tenant: &TenantName, asked: Resource) -> Result<Option<Vec<u8>>, StoreError> {
+    let size = ledger.store().log_head(tenant).await?.map_or(0, |head| head.size);
+    if asked.width > asked.tile.width(size) {
+        return Ok(None);
+    }
+    let width = usize::try_from(asked.width).unwrap_or(usize::MAX);
+    if !asked.is_entries {
+        let hashes = ledger.store().log_tile(tenant, asked.tile).await?;
+        return Ok(hashes.get(..width).map(|hashes| hashes.iter().flat_map(|hash| hash.0).collect()));
+    }
+    let limit = u32::try_from(width).unwrap_or(u32::MAX);
+    let records = ledger.store().log_entries(tenant, asked.tile.index * WIDTH, limit).await?;
+    Ok((records.len() == width).then(|| entry::bundle(records.iter().map(|record| entry::of(record)))))
+}
+
+/// The root of a tree of `size` entries, from tiles alone; none if one of them lacks something.
+fn root(size: u64, tile: impl Fn(Tile) -> Option<Vec<Hash>>) -> Option<Hash> {
+    let peak = |place: Place| {
+        let (of, range) = Tile::of(place);
+        subtree(&tile(of)?, range)
+    };
+    let hashes = peaks(size).into_iter().map(peak).collect::<Option<Vec<_>>>()?;
+    fold(hashes.into_iter())
+}
