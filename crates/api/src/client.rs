@@ -150,6 +150,14 @@ impl Client {
         self.understood(&answer)
     }
 
+    /// Asks for what stands at `path`, as it is.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+        Ok(self.send(self.request(Method::GET, path), ANSWER_PATIENCE).await?.body)
+    }
+
     /// As [`get`](Self::get), but waits up to `patience` and gives `None` for 204.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tegata_api::v1::audit::{Record, Stage};
+use tegata_api::v1::audit::Record;
 use tegata_api::v1::device::{Facts, FileHash, Manifest, Report};
 use tegata_core::fleet::Template;
 use tegata_core::name::{AccountName, BackupId, ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
@@ -26,7 +26,7 @@ use tegata_core::time::Timestamp;
 use tegata_tlog::merkle::Hash;
 use tegata_tlog::tile::Tile;
 
-pub use self::audit::{AuditQuery, Part};
+pub use self::audit::{AuditQuery, NewRecord, Part};
 use self::backup::{Backed, BackupChange, BackupRow, CopyRow};
 use self::notices::{DeliveryRow, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow};
 pub use self::vendor::{ApplicationRow, Bundle, Closed, TakenIn};
@@ -74,25 +74,6 @@ impl Batch {
         };
         self.records.len() + self.changes.iter().map(rows).sum::<usize>()
     }
-}
-
-/// An audit record before it has its place in the log.
-#[derive(Debug, Clone)]
-pub struct NewRecord {
-    /// Whose log.
-    pub tenant: TenantName,
-    /// When.
-    pub at: Timestamp,
-    /// *intended*, *done* or *seen*.
-    pub stage: Stage,
-    /// Who.
-    pub actor: String,
-    /// What.
-    pub action: &'static str,
-    /// To what.
-    pub object: String,
-    /// The particulars. Never a secret.
-    pub details: serde_json::Value,
 }
 
 /// Everything that can change. Guards are named where there are any; one that fails refuses the whole batch.

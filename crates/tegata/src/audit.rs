@@ -1,5 +1,10 @@
 //! `tegata audit`: what was intended, what was done, and what a device has seen.
 
+mod export;
+mod memory;
+mod source;
+mod verify;
+
 use clap::{Args, Subcommand};
 use tegata_api::hint::visible;
 use tegata_api::v1::audit::{Record, Stage};
@@ -37,12 +42,18 @@ enum What {
         #[arg(long, value_name = "NAME")]
         object: Option<String>,
     },
+    Verify(verify::Verify),
+    Export(export::Export),
 }
 
 impl Audit {
-    /// Lists them.
+    /// Lists, verifies or exports.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let What::List { after, limit, last, object } = self.what;
+        let (after, limit, last, object) = match self.what {
+            What::List { after, limit, last, object } => (after, limit, last, object),
+            What::Verify(verify) => return verify.run(global).await,
+            What::Export(export) => return export.run(global).await,
+        };
         let session = Session::open(global)?;
         let records: Vec<Record> = session.get(&format!("audit?{}", asked(after, limit, last, object.as_deref()))).await?;
         let whole = after == 0 && object.is_none();

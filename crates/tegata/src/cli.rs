@@ -33,6 +33,7 @@ Exit codes, the same for every command:
    6  there is no such thing, or none that you may see or change
    7  refused, because an account may not have so many certificates
    8  a vendor's file cannot be opened, or is not what policy expects
+   9  an audit log is not what was signed, or not what was seen before
   10  there are changes (only `plan --exit-code`)
   11  nothing was done yet: it was only shown what would be (say it again with --yes)";
 

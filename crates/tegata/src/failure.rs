@@ -12,6 +12,8 @@ use tegata_api::v1::problem::{Code, Problem};
 use tegata_core::name::{ClinicName, DeviceId, SlotId, TenantName};
 use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::SealError;
+use tegata_tlog::note::NoteError;
+use tegata_tlog::verify::Fault;
 
 use crate::language::is_japanese;
 use tegata_pki::sealed::SealedError;
@@ -40,6 +42,8 @@ pub enum Exit {
     OverQuota = 7,
     /// A vendor's file cannot be opened, or is not what policy expects.
     Bundle = 8,
+    /// An audit log is not what was signed, or not what was seen before.
+    Unbelievable = 9,
     /// There are changes.
     Changes = 10,
     /// It was only shown what would be done.
@@ -202,6 +206,15 @@ pub enum Failure {
     /// A backup cannot be got back.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// An audit log is not what was signed, or not what was seen before.
+    #[error("the log cannot be believed")]
+    Log(#[from] Fault),
+    /// What should be the key of a log is none.
+    #[error("the key of the log cannot be read")]
+    LogKey(#[source] NoteError),
+    /// The server's answer about its log is cut off.
+    #[error("an answer of the server is cut off; try again")]
+    LogCutOff,
     /// A span of time was named for a list that has none.
     #[error("--within is only for `tegata get expiring`")]
     Timeless,
@@ -251,6 +264,7 @@ impl Failure {
             Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) | Self::Timeless => Exit::Usage,
             Self::NoSuch { .. } | Self::Restore(RestoreError::NotThere { .. }) => Exit::Denied,
             Self::Bundle { .. } => Exit::Bundle,
+            Self::Log(_) => Exit::Unbelievable,
             Self::NotPin { .. } | Self::NoPassword => Exit::Usage,
             _ => Exit::Error,
         }
@@ -315,6 +329,7 @@ impl Failure {
             Self::NoPassword => Some("run it on a terminal, or say --password-file FILE (`-` is standard input)".into()),
             Self::TakesNoPin { .. } => Some("if the vendor asks for one, write pin: { digits: 4, tries: 3 } into the profile".into()),
             Self::Restore(error) => Some(error.hint().into()),
+            Self::Log(_) => Some("keep what you have, and ask the operator whether the state was restored from a backup".into()),
             Self::Nameless(_) => Some("narrow them with --clinic".into()),
             Self::NotSealed { .. } => {
                 Some("make a key with age-keygen, write its public half into a BackupTarget, and name that under backup".into())

@@ -61,6 +61,11 @@ impl Session {
         Ok(self.client.get(&self.path(path)).await?)
     }
 
+    /// Asks for something of the tenant that is no JSON.
+    pub async fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        Ok(self.client.get_bytes(&self.path(path)).await?)
+    }
+
     /// Sends something, and gives the answer.
     pub async fn post<Body: Serialize + Sync, Answer: DeserializeOwned>(&self, path: &str, body: &Body) -> Result<Answer, Failure> {
         Ok(self.client.post(&self.path(path), body).await?)

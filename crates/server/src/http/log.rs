@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
+use tegata_tlog::merkle::Frontier;
 use tegata_tlog::tile::{Resource, WIDTH};
 
 use crate::audit::Ledger;
@@ -25,9 +26,10 @@ pub fn routes() -> Vec<Route> {
 }
 
 /// The newest checkpoint, a signed note.
-async fn checkpoint(caller: Caller, State(ledger): State<Ledger>) -> Result<impl IntoResponse, Refusal> {
-    let head = ledger.store().log_head(caller.tenant()).await?.ok_or_else(Refusal::not_found)?;
-    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], head.note))
+async fn checkpoint(caller: Caller, State(ledger): State<Ledger>, State(keys): State<Arc<LogKeys>>) -> Result<impl IntoResponse, Refusal> {
+    let head = ledger.store().log_head(caller.tenant()).await?;
+    let note = head.map_or_else(|| keys.signed(caller.tenant(), 0, Frontier::default().root()), |head| head.note);
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], note))
 }
 
 /// The key that checkpoints are checked with, as signed notes write it.

@@ -3,7 +3,9 @@
 use data_encoding::HEXLOWER;
 use tegata_core::name::TenantName;
 use tegata_pki::key::{Seal, hmac_sha256};
-use tegata_tlog::note::{Kind, SignerKey};
+use tegata_tlog::checkpoint::Checkpoint;
+use tegata_tlog::merkle::Hash;
+use tegata_tlog::note::{Kind, Note, SignerKey};
 use zeroize::Zeroizing;
 
 /// What all keys of logs are derived from.
@@ -23,6 +25,14 @@ impl LogKeys {
     /// What a tenant's log is called, wherever the server is reached: it is the same log after a move.
     pub fn origin(&self, tenant: &TenantName) -> String {
         format!("tegata/{}/{tenant}", self.installation)
+    }
+
+    /// A checkpoint of a tenant's log, signed.
+    pub fn signed(&self, tenant: &TenantName, size: u64, root: Hash) -> String {
+        let checkpoint = Checkpoint { origin: self.origin(tenant), size, root };
+        let mut note = Note::new(checkpoint.to_string()).expect("a checkpoint is lines of plain text");
+        self.signer(tenant).sign(&mut note, 0);
+        note.to_string()
     }
 
     /// The key of a tenant's log.

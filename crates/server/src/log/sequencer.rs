@@ -132,11 +132,8 @@ impl Sequencer {
     }
 
     async fn sign(&self, tenant: &TenantName, from: u64, tiles: Vec<(Tile, Vec<Hash>)>, (size, root): (u64, Hash)) -> Result<(), LogError> {
-        let (at, signer) = (self.clock.now(), self.keys.signer(tenant));
-        let checkpoint = Checkpoint { origin: self.keys.origin(tenant), size, root };
-        let mut note = Note::new(checkpoint.to_string()).expect("a checkpoint is lines of plain text");
-        signer.sign(&mut note, 0);
-        let grown = Grown { tenant: tenant.clone(), from, tiles, head: HeadRow { size, note: note.to_string(), at } };
+        let head = HeadRow { size, note: self.keys.signed(tenant, size, root), at: self.clock.now() };
+        let grown = Grown { tenant: tenant.clone(), from, tiles, head };
         let told = self.record("log.checkpoint", tenant.to_string(), json!({ "size": size, "root": root.to_string() }));
         let records = if tenant.as_str() == INSTANCE { vec![] } else { vec![told] };
         Ok(self.ledger.note(Batch { records, changes: vec![Change::GrowLog(grown)] }).await?)

@@ -3,13 +3,14 @@
 use super::{Finding, Tree};
 
 /// Each package, and those of the workspace that it may name. Nothing here may ever point back.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("tegata-core", &[]),
+    ("tegata-tlog", &[]),
     ("tegata-pki", &["tegata-core"]),
     ("tegata-api", &["tegata-core"]),
-    ("tegata-server", &["tegata-core", "tegata-pki", "tegata-api"]),
+    ("tegata-server", &["tegata-core", "tegata-pki", "tegata-api", "tegata-tlog"]),
     ("tegata-agent", &["tegata-core", "tegata-pki", "tegata-api"]),
-    ("tegata", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server"]),
+    ("tegata", &["tegata-core", "tegata-pki", "tegata-api", "tegata-tlog", "tegata-server"]),
     ("xtask", &[]),
     ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server"]),
 ];

@@ -50,7 +50,11 @@ fn filled(route: &Route, names: &Names) -> String {
     // Every clinic has this account and this profile.
     let path = route.path.replace("{account}", "staff").replace("{profile}", "karte");
     let filled = path.replace("{tenant}", names.tenant).replace("{clinic}", names.clinic).replace("{device}", names.device);
-    filled.replace("{serial}", names.serial).replace("{order}", names.order).replace("{file}", "portal.pem")
+    filled
+        .replace("{serial}", names.serial)
+        .replace("{order}", names.order)
+        .replace("{file}", "portal.pem")
+        .replace("{*path}", "entries/000.p/1")
 }
 
 fn of(audience: Audience) -> impl Iterator<Item = Route> {
@@ -101,6 +105,7 @@ async fn f4_a_person_of_the_tenant_is_served_on_every_route_that_only_reads() {
     let world = World::start().await;
     let staff = world.person("aozora-staff", "aozora").await;
     let names = Names { tenant: "aozora", clinic: "sakura", device: "pc-1", ..RANDOM };
+    world.log_covers_something("aozora").await;
     for route in of(Audience::Person).filter(|route| !is_post(route)) {
         assert_eq!(ask(&staff, false, &filled(&route, &names), &()).await, None, "{}", route.path);
     }

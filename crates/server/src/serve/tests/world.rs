@@ -146,6 +146,17 @@ impl World {
         all.into_iter().filter(|record| record.action == action).collect()
     }
 
+    /// Waits until a tenant's tree has begun.
+    pub async fn log_covers_something(&self, tenant: &str) {
+        let path = format!("/v1/tenants/{tenant}/log/tile/entries/000.p/1");
+        let covered = async {
+            while self.admin().get_bytes(&path).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, covered).await.expect("the tree begins");
+    }
+
     /// How many certificates a tenant's log says were issued.
     pub async fn issued(&self, tenant: &str) -> usize {
         self.records(tenant, "certificate.issue").await.iter().filter(|record| record.stage == Stage::Done).count()
@@ -321,7 +332,7 @@ pub fn code_of<T>(result: Result<T, ClientError>) -> Code {
 
 /// Sends a body to a path and gives the problem, or nothing if there was none.
 pub async fn ask(client: &Client, is_post: bool, path: &str, body: &(impl Serialize + Sync)) -> Option<Problem> {
-    let result = if is_post { client.tell(path, body).await } else { client.get::<serde_json::Value>(path).await.map(drop) };
+    let result = if is_post { client.tell(path, body).await } else { client.get_bytes(path).await.map(drop) };
     match result {
         Ok(()) => None,
         Err(ClientError::Refused(problem)) => Some(*problem),
