@@ -30,6 +30,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "curl", packages: &["curl"], purpose: "renews at the portal as any client could" },
     Tool { program: "chromium", packages: &["chromium", "fonts-vlgothic"], purpose: "a real browser that must not ask for a certificate" },
     Tool { program: "x86_64-w64-mingw32-gcc", packages: &["gcc-mingw-w64-x86-64"], purpose: "links the agent for Windows" },
+    Tool { program: "go", packages: &["golang-go"], purpose: "verifies the log by other hands: Go's own checksum database" },
     Tool { program: "python3", packages: &["python3", "python3-venv"], purpose: "brings zig from PyPI, which links the agent for macOS" },
     Tool { program: "wine", packages: &["wine", "wine64"], purpose: "runs the agent for Windows" },
 ];
@@ -100,7 +101,7 @@ mod tests {
         let advice = advice(&absent);
         assert!(advice.contains("certutil") && advice.contains("chromium"), "{advice}");
         assert!(!advice.contains("openssl"), "{advice}");
-        let packages = "age chromium curl fonts-vlgothic gcc-mingw-w64-x86-64 gnutls-bin libnss3-tools make nginx-light openssh-client openssh-server \
+        let packages = "age chromium curl fonts-vlgothic gcc-mingw-w64-x86-64 gnutls-bin golang-go libnss3-tools make nginx-light openssh-client openssh-server \
              perl python3 python3-aiosmtpd python3-venv wine wine64";
         assert!(advice.ends_with(&format!("sudo apt-get install {packages}")), "each package once: {advice}");
     }
