@@ -1,6 +1,7 @@
 //! End to end: the real binaries, real processes, a real browser.
 
 mod application;
+mod audit;
 mod backup;
 mod bad_input;
 mod browser;

@@ -1,7 +1,9 @@
 //! `tegata audit`: what was intended, what was done, and what a device has seen.
 
 mod export;
+mod key;
 mod memory;
+mod prove;
 mod source;
 mod verify;
 
@@ -44,15 +46,19 @@ enum What {
     },
     Verify(verify::Verify),
     Export(export::Export),
+    Prove(prove::Prove),
+    Key(key::Key),
 }
 
 impl Audit {
-    /// Lists, verifies or exports.
+    /// Does what was asked.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let (after, limit, last, object) = match self.what {
             What::List { after, limit, last, object } => (after, limit, last, object),
             What::Verify(verify) => return verify.run(global).await,
             What::Export(export) => return export.run(global).await,
+            What::Prove(prove) => return prove.run(global).await,
+            What::Key(key) => return key.run(global).await,
         };
         let session = Session::open(global)?;
         let records: Vec<Record> = session.get(&format!("audit?{}", asked(after, limit, last, object.as_deref()))).await?;

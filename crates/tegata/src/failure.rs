@@ -212,6 +212,14 @@ pub enum Failure {
     /// What should be the key of a log is none.
     #[error("the key of the log cannot be read")]
     LogKey(#[source] NoteError),
+    /// A record is not there, or not in the tree yet.
+    #[error("record {sequence} is not among the {size} that the log's checkpoint covers")]
+    NotCovered {
+        /// Its number.
+        sequence: u64,
+        /// How many are covered.
+        size: u64,
+    },
     /// The server's answer about its log is cut off.
     #[error("an answer of the server is cut off; try again")]
     LogCutOff,
@@ -262,7 +270,7 @@ impl Failure {
             Self::LockOut { .. } => Exit::LockOut,
             Self::OverQuota { .. } => Exit::OverQuota,
             Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) | Self::Timeless => Exit::Usage,
-            Self::NoSuch { .. } | Self::Restore(RestoreError::NotThere { .. }) => Exit::Denied,
+            Self::NoSuch { .. } | Self::NotCovered { .. } | Self::Restore(RestoreError::NotThere { .. }) => Exit::Denied,
             Self::Bundle { .. } => Exit::Bundle,
             Self::Log(_) => Exit::Unbelievable,
             Self::NotPin { .. } | Self::NoPassword => Exit::Usage,
@@ -329,6 +337,9 @@ impl Failure {
             Self::NoPassword => Some("run it on a terminal, or say --password-file FILE (`-` is standard input)".into()),
             Self::TakesNoPin { .. } => Some("if the vendor asks for one, write pin: { digits: 4, tries: 3 } into the profile".into()),
             Self::Restore(error) => Some(error.hint().into()),
+            Self::NotCovered { .. } => {
+                Some("a new record is covered after a second or two; `tegata audit list --last 1` says which is the newest".into())
+            }
             Self::Log(_) => Some("keep what you have, and ask the operator whether the state was restored from a backup".into()),
             Self::Nameless(_) => Some("narrow them with --clinic".into()),
             Self::NotSealed { .. } => {

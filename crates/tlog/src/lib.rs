@@ -8,5 +8,6 @@ pub mod entry;
 pub mod merkle;
 pub mod note;
 pub mod proof;
+pub mod ticket;
 pub mod tile;
 pub mod verify;

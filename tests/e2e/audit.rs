@@ -1,0 +1,74 @@
+//! The audit log as an auditor has it: verified on the server, taken away, believed in an empty folder, and remembered.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, ensure};
+use tegata_tests::World;
+use tegata_tests::policy::{Clinic, names};
+use tegata_tests::process::{binary, run_well, wait_for};
+use tegata_tests::world::PATIENCE;
+
+#[test]
+fn a_log_is_believed_without_the_server_and_an_older_state_of_it_is_not() -> Result<()> {
+    let mut world = World::start()?;
+    world.apply(&clinic(1))?;
+    let (folder, memory) = (world.path("auditor"), world.path("memory"));
+    wait_for(PATIENCE, "everything to be covered", || {
+        let newest = world.audit()?.last().map_or(0, |record| record.sequence);
+        Ok((records(&verify(&world, &memory)?)? == newest).then_some(()))
+    })?;
+    world.cli_well(["audit", "export", "--out", &text(&folder)])?;
+    world.cli_well(["audit", "prove", "1", "--out", &text(&folder.join("first"))])?;
+    let key = world.cli_well(["audit", "key"])?;
+    let alone = |arguments: &[&str]| -> Result<Output> {
+        let mut verifier = Command::new(binary("tegata-verify"));
+        Ok(verifier.arg(key.trim()).args(arguments).env_clear().current_dir(&folder).output()?)
+    };
+    let whole = alone(&["."])?;
+    ensure!(whole.status.success(), "{whole:?}");
+    let one = alone(&["first.proof", "first.json"])?;
+    ensure!(one.status.success() && said(&one).starts_with("this is record 1 of"), "{one:?}");
+
+    // An older state, as after a restore that nobody was told of.
+    let (state, older) = (world.path("server"), world.path("older"));
+    world.server().stop(PATIENCE)?;
+    run_well(Path::new("/bin/cp"), ["-a", &text(&state), &text(&older)])?;
+    world.start_server()?;
+    world.apply(&clinic(2))?;
+    wait_for(PATIENCE, "more to be seen than before", || {
+        let seen = verify(&world, &memory)?;
+        ensure!(seen.status.success(), "{seen:?}");
+        Ok((records(&seen)? > records(&whole)?).then_some(()))
+    })?;
+    world.server().stop(PATIENCE)?;
+    std::fs::remove_dir_all(&state)?;
+    std::fs::rename(&older, &state)?;
+    world.start_server()?;
+    let rolled_back = verify(&world, &memory)?;
+    ensure!(rolled_back.status.code() == Some(9), "{rolled_back:?}");
+    Ok(())
+}
+
+fn clinic(devices: usize) -> String {
+    Clinic { devices: &names("pc", devices), profiles: &names("karte", 1) }.to_yaml()
+}
+
+fn verify(world: &World, memory: &Path) -> Result<Output> {
+    world.cli(["audit", "verify", "--memory", &text(memory)])
+}
+
+/// How many were found to hold.
+fn records(output: &Output) -> Result<u64> {
+    let said = said(output);
+    let before = said.split(" records").next().and_then(|before| before.split_whitespace().last());
+    before.and_then(|number| number.parse().ok()).with_context(|| format!("{output:?}"))
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
