@@ -1,6 +1,7 @@
 //! `tegata audit prove`: that one record is in the log, for somebody who has nothing but the log's key.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
@@ -59,9 +60,9 @@ impl Prove {
 async fn hashes(session: &Session, parts: Vec<Part>, size: u64) -> Result<Vec<Hash>, Failure> {
     let mut tiles: HashMap<Tile, Vec<Hash>> = HashMap::new();
     for (tile, _) in parts.iter().flatten().map(|place| Tile::of(*place)) {
-        if !tiles.contains_key(&tile) {
+        if let Entry::Vacant(place) = tiles.entry(tile) {
             let bytes = session.get_bytes(&format!("log/tile/{}", Resource::hashes(tile, size))).await?;
-            tiles.insert(tile, bytes.as_chunks::<32>().0.iter().map(|hash| Hash(*hash)).collect());
+            place.insert(bytes.as_chunks::<32>().0.iter().map(|hash| Hash(*hash)).collect());
         }
     }
     let hash = |place: Place| {
