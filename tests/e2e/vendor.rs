@@ -108,11 +108,20 @@ impl Vendor {
     }
 
     pub fn file(&self, name: &str, subject: &str, password: &str) -> Result<PathBuf> {
+        self.file_as(name, subject, password, &[])
+    }
+
+    /// As installers of vendors still make them: 3DES and SHA-1, where otherwise there is PBES2 with AES-256.
+    pub fn old_file(&self, name: &str, subject: &str, password: &str) -> Result<PathBuf> {
+        self.file_as(name, subject, password, &["-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES", "-macalg", "sha1"])
+    }
+
+    fn file_as(&self, name: &str, subject: &str, password: &str, how: &[&str]) -> Result<PathBuf> {
         self.openssl("req -newkey rsa:2048 -nodes -keyout client.key -out client.csr -subj", &[subject])?;
         self.openssl("x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1095 -out client.pem", &[])?;
         let file = self.folder.join(name);
         let (out, pass) = (file.display().to_string(), format!("pass:{password}"));
-        self.openssl("pkcs12 -export -inkey client.key -in client.pem -certfile ca.pem -out", &[&out, "-passout", &pass])?;
+        self.openssl("pkcs12 -export -inkey client.key -in client.pem -certfile ca.pem -out", &[&[&out, "-passout", &pass], how].concat())?;
         Ok(file)
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Wine 8 knows no junctions and no `FileDispositionInfoEx`; of an access list it keeps what permission bits can say.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Seek};
@@ -16,6 +17,12 @@ use tempfile::TempDir;
 use crate::process::{Process, find, run_well};
 use crate::world::PATIENCE;
 
+mod agent;
+mod store;
+
+pub use agent::Agent;
+pub use store::Held;
+
 /// Where `cargo xtask cross windows` puts what it builds.
 const AGENT: &str = "cross/x86_64-pc-windows-gnu/debug/tegata-agent.exe";
 /// The first start of a prefix takes 12 s on an idle machine.
@@ -28,6 +35,8 @@ BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
 __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE bytes, SIZE_T count) { return SystemFunction036(bytes, (ULONG)count); }
 ";
 
+/// What every PC has to have for itself.
+const REGISTRY: [&str; 3] = ["system.reg", "user.reg", "userdef.reg"];
 const LIBRARIES: &str = "drive_c/windows/system32";
 /// Wine keeps no named keys.
 const KEY_STORAGE: &str = include_str!("../../crates/agent/tests/keystores/stand-in/ncrypt.c");
@@ -49,13 +58,17 @@ pub struct Pc {
 }
 
 impl Pc {
-    /// A fresh one: a copy of the prefix that is made once, by hard links. Takes a moment.
+    /// A fresh one: a copy of the prefix that is made once, by hard links but for the registry, which Wine writes in place. Takes a moment.
     pub fn new() -> Result<Self> {
         let template = template()?;
         let pcs = template.with_file_name("pcs");
         fs::create_dir_all(&pcs)?;
         let prefix = tempfile::tempdir_in(pcs)?;
         run_well(Path::new("cp"), [OsStr::new("-alT"), template.as_os_str(), prefix.path().as_os_str()])?;
+        for name in REGISTRY {
+            fs::remove_file(prefix.path().join(name))?;
+            fs::copy(template.join(name), prefix.path().join(name))?;
+        }
         let temporary = temporary(&prefix.path().join("drive_c/users").join(user()).join("Temp"))?;
         Ok(Self { prefix, _temporary: temporary })
     }
@@ -83,6 +96,20 @@ impl Pc {
     /// Runs a program to its end and gives what it printed, whatever its exit code.
     pub fn run<A: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = A>) -> Result<Output> {
         output(self.command(program).args(arguments), PATIENCE)
+    }
+
+    /// Runs Wine's `reg` and gives what it printed; nothing if what was asked about is not there.
+    pub fn registry(&self, arguments: &[&str]) -> Result<String> {
+        let said = self.run(Path::new("reg"), arguments)?;
+        ensure!(said.status.success() || arguments.first() == Some(&"query"), "reg {arguments:?}: {said:?}");
+        Ok(String::from_utf8_lossy(&said.stdout).into_owned())
+    }
+
+    /// The texts of a registry key, by name; none if it is not there.
+    pub fn texts(&self, key: &str) -> Result<BTreeMap<String, String>> {
+        let told = self.registry(&["query", key])?;
+        let values = told.lines().filter_map(|line| line.trim().split_once("REG_SZ"));
+        Ok(values.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect())
     }
 }
 
