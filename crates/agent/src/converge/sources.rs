@@ -52,18 +52,24 @@ impl Device {
     }
 
     /// An order that is answered names its certificate from then on, wherever it came from. What is here already is not asked for again.
+    /// What others have put here is noted before it is installed: with a key that asks people each time, or with the plug pulled after the
+    /// server had agreed that a found one is ours.
     async fn fetch_bundle(&mut self, slot: &Slot, entry: &mut Entry, fingerprint: Sha256) -> Result<(), StepError> {
         self.stage_made(slot, entry, fingerprint)?;
         if self.staged_pair(slot, entry).await.is_ok_and(|pair| pair.fingerprint() == Some(fingerprint)) {
             entry.fingerprint = Some(fingerprint);
-            // The plug may have been pulled between the server's agreement and the note that a found one is ours.
-            let found = self.look_for(fingerprint).await;
-            return found.map_or(Ok(()), |(_, places)| self.adopt(slot, fingerprint, places));
-        }
-        if let Ok((pair, places)) = self.look_for(fingerprint).await {
+        } else if let Ok((pair, _)) = self.look_for(fingerprint).await {
             self.stage(entry, &pair)?;
-            return self.adopt(slot, fingerprint, places);
+        } else {
+            self.fetch_sealed(entry, fingerprint).await?;
         }
+        match self.places_of(slot, fingerprint).await? {
+            none if none.is_empty() => Ok(()),
+            places => self.adopt(slot, fingerprint, places),
+        }
+    }
+
+    async fn fetch_sealed(&mut self, entry: &mut Entry, fingerprint: Sha256) -> Result<(), StepError> {
         let sent = self.server.bundle(entry.order).await.map_err(StepError::Server)?;
         let sealed = BASE64.decode(sent.sealed.as_bytes()).map_err(|_| StepError::Bundle(BundleFault::Unreadable))?;
         let content = bundle::unseal(&sealed, &self.bundle_key).map_err(StepError::Sealed)?;
@@ -239,6 +245,20 @@ impl Device {
             None if places.is_empty() => Err(StepError::NowhereFound(fingerprint)),
             None => Err(KeystoreError::KeyStays(fingerprint).into()),
         }
+    }
+
+    /// Which stores have a certificate, whether or not its key can be used. One that cannot say counts only if the slot is for it.
+    async fn places_of(&self, slot: &Slot, fingerprint: Sha256) -> Result<Vec<String>, StepError> {
+        let mut places = Vec::new();
+        for (word, store) in self.keystores.named() {
+            let is_for_it = || slot.stores.iter().any(|wanted| self.keystores.of(wanted).is_ok_and(|wanted| wanted.name() == store.name()));
+            match store.list().await {
+                Ok(list) => places.extend(list.contains(&fingerprint).then(|| word.to_owned())),
+                Err(problem) if is_for_it() => return Err(problem.into()),
+                Err(_) => {}
+            }
+        }
+        Ok(places)
     }
 
     /// From now on the certificate is ours, and so is its removal one day.

@@ -56,6 +56,9 @@ pub enum StepError {
     /// What was staged is not there any more.
     #[error("what was prepared for this order is gone from the agent's folder; starting over with a new key")]
     NothingStaged,
+    /// The profile has named another store since the order's key was made in one that it never leaves.
+    #[error("the key of this order stays in one store, and the profile names several now; starting over with a new key")]
+    KeyOfOneStore,
     /// A store is in the way.
     #[error(transparent)]
     Keystore(#[from] KeystoreError),
@@ -116,7 +119,7 @@ impl StepError {
     /// What the second brain is told.
     pub(super) fn event(&self) -> Event {
         match self {
-            Self::OtherKey | Self::NothingStaged => Event::Mismatch,
+            Self::OtherKey | Self::NothingStaged | Self::KeyOfOneStore => Event::Mismatch,
             Self::CannotSign | Self::Keystore(KeystoreError::Absent(..)) => Event::Vanished,
             Self::Server(ClientError::Refused(problem)) if problem.code == Code::OrderClosed => Event::Withdrawn,
             _ => Event::Failed,
@@ -342,7 +345,7 @@ impl Device {
         }
         for store in &slot.stores {
             if let Some(key) = self.keystores.of(store)?.made_key(entry.order).await? {
-                return Ok(Some(key));
+                return if slot.stores.len() == 1 { Ok(Some(key)) } else { Err(StepError::KeyOfOneStore) };
             }
         }
         Ok(None)

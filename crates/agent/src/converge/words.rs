@@ -50,6 +50,7 @@ fn japanese(problem: &StepError) -> String {
         StepError::NoCertificate(_) => "サーバーの返事を証明書として読み取れません。自動でもう一度試します。",
         StepError::OtherKey => "届いた証明書がこの端末の鍵のものではありません。新しい鍵でやり直します。",
         StepError::NothingStaged => "準備した証明書がエージェントのフォルダーにありません。はじめからやり直します。",
+        StepError::KeyOfOneStore => "この証明書の鍵は1か所の保管場所だけのものですが、設定では複数になりました。新しい鍵でやり直します。",
         StepError::CannotSign => "保管場所にある鍵が証明書と合いません。入れ直します。",
         StepError::NoStore => "証明書の保管場所が設定されていません。プロファイルのinstall.storesを確かめてください。",
         StepError::Receipt(_) => "作業の記録を書き込めません。ディスクの空き容量を確かめてください。",

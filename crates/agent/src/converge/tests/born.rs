@@ -82,8 +82,13 @@ impl Keystore for Vault {
         let fingerprint = pair.fingerprint().unwrap();
         if !self.certificates.borrow().contains_key(&fingerprint) {
             let public_key = pair.key.public_key()?;
-            let key = self.keys.borrow().values().find(|key| key.public_key == public_key).cloned();
-            let key = key.ok_or(KeystoreError::Absent(fingerprint, "vault"))?;
+            let key = match &pair.key {
+                Key::Pkcs8(bytes) => Arc::new(Born { key: PrivateKey::from_pkcs8(bytes)?, public_key }),
+                Key::Stored(_) => {
+                    let born = self.keys.borrow().values().find(|key| key.public_key == public_key).cloned();
+                    born.ok_or(KeystoreError::Absent(fingerprint, "vault"))?
+                }
+            };
             self.certificates.borrow_mut().insert(fingerprint, (pair.chain.clone(), key));
         }
         crash::point();
@@ -161,7 +166,30 @@ async fn a_certificate_that_several_stores_are_to_have_brings_its_key_along() {
     let pc = Pc::default();
     pc.pass(vec![slot(Some(order(1)), &[])]).await;
     assert!(pc.orders_with_keys().is_empty(), "a key that stays in one store would be of no use to the other");
-    assert_eq!(held(&pc.world).await.len(), 0, "this vault takes no key from outside");
+    assert_eq!((stage(&pc.world), pc.held()), (Stage::Settled, held(&pc.world).await.into_iter().collect()));
+}
+
+/// Whether the certificate has come already or not.
+#[tokio::test]
+async fn an_order_whose_profile_gains_another_store_starts_over_with_a_key_for_both() {
+    for has_certificate in [false, true] {
+        let pc = Pc::default();
+        pc.world.site.refuses.set(403);
+        pc.world.server.down_for(Duration::from_secs(if has_certificate { 0 } else { 3_600 }));
+        pc.pass(vec![in_browser(Some(order(1)), &[])]).await;
+        assert_eq!(stage(&pc.world), if has_certificate { Stage::Installed } else { Stage::Keyed });
+        pc.world.server.down_for(Duration::ZERO);
+        pc.world.site.refuses.set(0);
+        for _ in 0..3 {
+            pc.pass(vec![slot(Some(order(1)), &[])]).await;
+        }
+        // The server hands out one certificate for an order. Where it has, it orders anew and closes this one.
+        let (last, replaces): (u8, Vec<Sha256>) = if has_certificate { (2, pc.held()) } else { (1, vec![]) };
+        pc.pass(vec![slot(Some(order(last)), &replaces)]).await;
+        assert_eq!((stage(&pc.world), trouble(&pc.world).as_str()), (Stage::Settled, ""), "{has_certificate}");
+        assert_eq!((pc.held(), pc.orders_with_keys()), (held(&pc.world).await.into_iter().collect(), vec![]));
+        assert_eq!(pc.held(), [pc.world.server.issued(order(last)).unwrap()]);
+    }
 }
 
 #[tokio::test]

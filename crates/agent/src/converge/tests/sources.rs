@@ -1,6 +1,7 @@
 //! Vendors' certificates led through a PC: brought, found and renewed, as it should go, as it can fail, and with the plug pulled.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use data_encoding::BASE64;
 use tegata_api::v1::bundle::BundleFault;
@@ -266,6 +267,60 @@ async fn an_adoption_that_was_taken_back_is_undone_where_it_was_put() {
     pass(&world, &wanted).await;
     let stores = world.parts().keystores;
     assert!(stores.file.holds(fingerprint).await.unwrap() && !stores.monsiaj.holds(fingerprint).await.unwrap());
+}
+
+/// A person's own certificate, installed so that its key asks each time: what replaces it there can be used, and is still theirs.
+#[tokio::test]
+async fn a_certificate_whose_key_asks_people_is_noted_as_theirs_when_its_file_is_brought() {
+    let (world, (pair, content)) = (World::new(), file());
+    let fingerprint = pair.fingerprint().unwrap();
+    bring(&world, 1, &content, &own(&world));
+    let mut wanted = brought(1, fingerprint, &[]);
+    wanted.slots[0].stores = vec!["browser".into()];
+    world.site.refuses.set(403);
+    let protected = Rc::new(Protected { file: world.parts().keystores.file, asks: Cell::new(Some(fingerprint)) });
+    let parts = || {
+        let mut parts = world.parts();
+        parts.keystores.browser = Rc::clone(&protected) as _;
+        parts
+    };
+    parts().converge(&wanted, &mut Retries::default()).await;
+    assert_eq!((stage(&world), parts().inventory.item(fingerprint).unwrap().adopted.clone()), (Stage::Installed, vec!["browser".into()]));
+    let mut entry = parts().journal.entry(&SLOT.parse().unwrap()).unwrap().clone();
+    entry.stage = Stage::Abandoned;
+    parts().journal.save(&entry).unwrap();
+    parts().converge(&wanted, &mut Retries::default()).await;
+    assert!(protected.holds(fingerprint).await.unwrap() && parts().inventory.item(fingerprint).is_none());
+}
+
+/// A store with a certificate whose key does nothing before somebody has agreed, until it is installed again.
+struct Protected {
+    file: Rc<dyn Keystore>,
+    asks: Cell<Option<Sha256>>,
+}
+
+#[async_trait::async_trait(?Send)]
+impl Keystore for Protected {
+    fn name(&self) -> &'static str {
+        "protected"
+    }
+
+    async fn install(&self, slot: &SlotId, pair: &Pair, label: &str) -> Result<(), KeystoreError> {
+        self.asks.set(None);
+        self.file.install(slot, pair, label).await
+    }
+
+    async fn list(&self) -> Result<BTreeSet<Sha256>, KeystoreError> {
+        Ok(self.file.list().await?.into_iter().chain(self.asks.get()).collect())
+    }
+
+    async fn open(&self, fingerprint: Sha256) -> Result<Pair, KeystoreError> {
+        if self.asks.get() == Some(fingerprint) { Err(KeystoreError::AsksPeople(fingerprint)) } else { self.file.open(fingerprint).await }
+    }
+
+    async fn remove(&self, fingerprint: Sha256) -> Result<bool, KeystoreError> {
+        self.file.remove(fingerprint).await
+    }
 }
 
 // monsiaj is a program for Linux; the paths in its settings are written as there.
