@@ -91,10 +91,27 @@ pub enum BundlePhrase {
     AgentRuns,
 }
 
-/// The language of the surroundings (POSIX: `LC_ALL`, then `LC_MESSAGES`, then `LANG`).
+/// The language of the surroundings (POSIX: `LC_ALL`, then `LC_MESSAGES`, then `LANG`); where they say nothing, as for most programs on
+/// Windows and macOS, the one that the user has chosen in the system.
 pub fn language() -> Language {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    language_of(["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).as_deref())
+    language_amid(|name| std::env::var(name).ok(), chosen)
+}
+
+fn language_amid(variable: impl Fn(&str) -> Option<String>, chosen: impl Fn() -> Option<String>) -> Language {
+    let set = |name| variable(name).filter(|value| !value.is_empty());
+    language_of(["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).or_else(chosen).as_deref())
+}
+
+/// What the user reads first, of the languages in the settings.
+fn chosen() -> Option<String> {
+    #[cfg(any(windows, target_os = "macos"))]
+    {
+        sys_locale::get_locale()
+    }
+    #[cfg(not(any(windows, target_os = "macos")))]
+    {
+        None
+    }
 }
 
 fn language_of(locale: Option<&str>) -> Language {
@@ -262,6 +279,18 @@ mod tests {
         ] {
             assert_eq!(language_of(locale), language, "{locale:?}");
         }
+    }
+
+    #[test]
+    fn what_the_user_has_chosen_counts_where_nothing_else_is_said() {
+        let amid = |set: Option<&str>, chosen: Option<&str>| {
+            language_amid(|name| set.filter(|_| name == "LANG").map(Into::into), || chosen.map(Into::into))
+        };
+        assert_eq!(amid(None, Some("ja-JP")), Language::Japanese);
+        assert_eq!(amid(Some(""), Some("ja-JP")), Language::Japanese);
+        assert_eq!(amid(Some("en_US.UTF-8"), Some("ja-JP")), Language::English);
+        assert_eq!(amid(None, Some("de-DE")), Language::English);
+        assert_eq!(chosen().is_some(), cfg!(any(windows, target_os = "macos")));
     }
 
     #[test]
