@@ -248,6 +248,8 @@ enum Output {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    #[cfg(windows)]
+    crate::windows::libraries::only_from_windows();
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Enroll(arguments) => run_enroll(*arguments),

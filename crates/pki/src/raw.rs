@@ -37,6 +37,15 @@ pub fn algorithm(public_key: &[u8]) -> Result<KeyAlgorithm, KeyError> {
     kind(public_key).map_err(KeyError::because)
 }
 
+/// The key in a public key (SubjectPublicKeyInfo, DER): a point, or RSA's two numbers. What checks signatures elsewhere takes no more.
+///
+/// # Errors
+/// It cannot be read.
+pub fn bits(public_key: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let info = SubjectPublicKeyInfo::<AnyRef<'_>, BitStringRef<'_>>::from_der(public_key).map_err(KeyError::because)?;
+    Ok(info.subject_public_key.raw_bytes().to_vec())
+}
+
 /// Takes a private key apart.
 ///
 /// # Errors
@@ -48,8 +57,7 @@ pub fn numbers(key: &PrivateKey) -> Result<Numbers, KeyError> {
     match algorithm(&public_key)? {
         KeyAlgorithm::Rsa2048 => rsa(&inner).map_err(KeyError::because),
         curve => {
-            let info = SubjectPublicKeyInfo::<AnyRef<'_>, BitStringRef<'_>>::from_der(&public_key).map_err(KeyError::because)?;
-            let point = info.subject_public_key.raw_bytes().get(1..).unwrap_or_default().to_vec();
+            let point = bits(&public_key)?.get(1..).unwrap_or_default().to_vec();
             let secret = ec_secret(&inner, point.len() / 2).map_err(KeyError::because)?;
             Ok(Numbers::Ec(curve, point, secret))
         }

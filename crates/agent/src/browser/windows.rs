@@ -11,13 +11,12 @@ use super::running::{Running, Witnesses};
 use super::{Browser, BrowserError};
 use crate::disk::{self, DiskError};
 use crate::state::State;
+use crate::windows::processes::{self, Process};
 
 mod opening;
 mod policies;
-mod processes;
 
 use policies::{Policies, Root};
-use processes::Process;
 
 /// Where browsers keep their users' data, below the home folder.
 pub(crate) const USER_DATA: [&str; 3] =

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use rustls::sign::{Signer, SigningKey};
 use rustls::{Error, SignatureAlgorithm, SignatureScheme};
-use tegata_pki::csr;
 use tegata_pki::key::{KeyError, PrivateKey, Signing};
+use tegata_pki::{csr, raw};
 use zeroize::Zeroizing;
 
 /// A private key.
@@ -53,6 +53,14 @@ impl Key {
             Self::Stored(key) => Ok(Arc::new(InStore(Arc::clone(key)))),
         }
     }
+}
+
+/// True if whoever is shown this signature in a handshake would believe it. `public_key` is a SubjectPublicKeyInfo, DER.
+pub fn is_believed(scheme: SignatureScheme, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let Ok(bits) = raw::bits(public_key) else { return false };
+    let known = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.mapping;
+    let mut ways = known.iter().filter(|(of, _)| *of == scheme).flat_map(|(_, ways)| *ways);
+    ways.any(|way| way.verify_signature(&bits, message, signature).is_ok())
 }
 
 impl From<Zeroizing<Vec<u8>>> for Key {
@@ -113,5 +121,28 @@ impl Signer for InHandshake {
 
     fn scheme(&self) -> SignatureScheme {
         self.scheme
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tegata_core::policy::KeyAlgorithm;
+
+    use super::*;
+
+    #[test]
+    fn only_the_keys_own_signature_is_believed_and_only_for_what_it_is() {
+        for (algorithm, scheme) in [
+            (KeyAlgorithm::EcdsaP256, SignatureScheme::ECDSA_NISTP256_SHA256),
+            (KeyAlgorithm::EcdsaP384, SignatureScheme::ECDSA_NISTP384_SHA384),
+            (KeyAlgorithm::Rsa2048, SignatureScheme::RSA_PKCS1_SHA256),
+        ] {
+            let [own, other] = [0, 1].map(|_| PrivateKey::generate(algorithm).unwrap());
+            let signature = own.sign(b"tegata").unwrap();
+            assert!(is_believed(scheme, &own.public_key(), b"tegata", &signature), "{algorithm:?}");
+            assert!(!is_believed(scheme, &other.public_key(), b"tegata", &signature));
+            assert!(!is_believed(scheme, &own.public_key(), b"another", &signature));
+            assert!(!is_believed(SignatureScheme::RSA_PSS_SHA256, &own.public_key(), b"tegata", &signature));
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! name says so, and only then are they tidied away. A certificate is found by its fingerprint, never by a name.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use tegata_core::policy::KeyAlgorithm;
 use tegata_pki::certificate;
 use tegata_pki::key::{KeyError, PrivateKey, sha256};
 use windows_sys::Win32::Foundation::{NTE_BAD_KEYSET, NTE_KEYSET_NOT_DEF, NTE_NO_KEY, NTE_SILENT_CONTEXT};
+use windows_sys::core::BOOL;
 
 use self::certificates::{Entry, KeyPlace, Store};
 use self::cng::{CngKey, PLATFORM, Provider, SOFTWARE};
@@ -46,9 +48,16 @@ impl Refused {
     pub const ASKS_PEOPLE: Self = Self { what: "use the key without asking", code: NTE_SILENT_CONTEXT };
     /// The key is none that Tegata knows.
     pub const UNKNOWN_KIND: Self = Self { what: "use a key of this kind", code: 0 };
+    /// What the key signs, nobody believes.
+    pub const WRONG_SIGNATURE: Self = Self { what: "make a signature that the certificate's key confirms", code: 0 };
 
     fn new(what: &'static str, code: i32) -> Self {
         Self { what, code }
+    }
+
+    /// The number is the one that Windows keeps for this thread.
+    fn last(what: &'static str) -> Self {
+        Self::new(what, io::Error::last_os_error().raw_os_error().unwrap_or_default())
     }
 
     /// True if somebody would have had to agree.
@@ -66,6 +75,11 @@ impl From<Refused> for KeystoreError {
     fn from(refused: Refused) -> Self {
         Self::System(refused.to_string())
     }
+}
+
+/// What a function that says no more than "no" meant by it.
+fn done(what: &'static str, succeeded: BOOL) -> Result<(), Refused> {
+    if succeeded == 0 { Err(Refused::last(what)) } else { Ok(()) }
 }
 
 /// The store of the user that the process runs as.
@@ -279,25 +293,4 @@ fn chain_of(own: Vec<u8>) -> Result<Vec<Vec<u8>>, KeystoreError> {
         chain.push(next.der().to_vec());
     }
     Ok(chain)
-}
-
-/// A text as Windows takes it: UTF-16 with a zero at the end.
-fn wide(text: &str) -> Vec<u16> {
-    text.encode_utf16().filter(|unit| *unit != 0).chain([0]).collect()
-}
-
-/// A text as Windows gives it.
-///
-/// # Safety
-/// It ends with a zero, or the pointer is null.
-#[allow(unsafe_code)]
-unsafe fn text(from: *const u16) -> String {
-    if from.is_null() {
-        return String::new();
-    }
-    // SAFETY: the text goes on until its zero.
-    unsafe {
-        let length = (0..).take_while(|index| *from.add(*index) != 0).count();
-        String::from_utf16_lossy(std::slice::from_raw_parts(from, length))
-    }
 }

@@ -24,7 +24,7 @@ pub(super) struct EventLog(HANDLE);
 impl EventLog {
     /// Opens it. Where that fails nothing is written: the service is there for certificates.
     pub(super) fn open(source: &str) -> Self {
-        let source = wide(source.as_ref());
+        let source = wide(source);
         // SAFETY: `source` ends with a zero.
         Self(unsafe { RegisterEventSourceW(null(), source.as_ptr()) })
     }
@@ -35,7 +35,7 @@ impl EventLog {
             Level::Warning => EVENTLOG_WARNING_TYPE,
             Level::Error => EVENTLOG_ERROR_TYPE,
         };
-        let text = wide(text.as_ref());
+        let text = wide(text);
         // SAFETY: a source that could not be opened is refused; there is one text, and it ends with a zero.
         unsafe { ReportEventW(self.0, kind, 0, level as u32, null_mut(), 1, 0, &text.as_ptr(), null()) };
     }

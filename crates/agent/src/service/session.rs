@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, c_void};
+use std::ffi::c_void;
 use std::io;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::path::Path;
@@ -102,8 +102,8 @@ impl Helper {
     /// Starts `program`, by exactly this path, on the user's desktop and without a window.
     pub(super) fn start(program: &Path, arguments: &[&str], token: &Token, job: &Job) -> io::Result<Self> {
         let environment = Environment::of(token)?;
-        let mut line = wide(OsStr::new(&format!("\"{}\" {}", program.display(), arguments.join(" "))));
-        let (program, mut desktop) = (wide(program.as_os_str()), wide(OsStr::new(r"winsta0\default")));
+        let mut line = wide(format!("\"{}\" {}", program.display(), arguments.join(" ")));
+        let (program, mut desktop) = (wide(program), wide(r"winsta0\default"));
         let startup = STARTUPINFOW { cb: size_of::<STARTUPINFOW>() as u32, lpDesktop: desktop.as_mut_ptr(), ..STARTUPINFOW::default() };
         let flags = CREATE_SUSPENDED | CREATE_UNICODE_ENVIRONMENT | CREATE_NO_WINDOW | BELOW_NORMAL_PRIORITY_CLASS;
         let mut made = PROCESS_INFORMATION::default();

@@ -18,7 +18,7 @@ use windows_sys::Win32::Security::{
 use windows_sys::Win32::Storage::FileSystem::CreateDirectoryW;
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
-use super::{check, narrow, wide};
+use super::{check, text, wide};
 
 /// The user that this process runs as.
 pub(crate) fn user() -> io::Result<String> {
@@ -92,7 +92,7 @@ pub(crate) fn make_folder(path: &Path, list: &str) -> io::Result<()> {
     let length = u32::try_from(size_of::<SECURITY_ATTRIBUTES>()).unwrap_or_default();
     let attributes = SECURITY_ATTRIBUTES { nLength: length, lpSecurityDescriptor: descriptor.0, bInheritHandle: 0 };
     // SAFETY: the path ends with a zero, and the descriptor outlives the call.
-    check(unsafe { CreateDirectoryW(wide(path.as_os_str()).as_ptr(), &raw const attributes) })
+    check(unsafe { CreateDirectoryW(wide(path).as_ptr(), &raw const attributes) })
 }
 
 fn of_token(what: TOKEN_INFORMATION_CLASS) -> io::Result<String> {
@@ -113,12 +113,12 @@ fn of_token(what: TOKEN_INFORMATION_CLASS) -> io::Result<String> {
 /// # Safety
 /// `account` points to a whole number of an account.
 unsafe fn written(account: PSID) -> io::Result<String> {
-    let mut text = null_mut();
+    let mut number = null_mut();
     // SAFETY: as the caller promises; the text is written, and freed below.
-    check(unsafe { ConvertSidToStringSidW(account, &raw mut text) })?;
-    let text = Local(text.cast());
+    check(unsafe { ConvertSidToStringSidW(account, &raw mut number) })?;
+    let number = Local(number.cast());
     // SAFETY: it ends with a zero, as Windows' texts do.
-    Ok(String::from_utf16_lossy(&unsafe { narrow(text.0.cast()) }))
+    Ok(unsafe { text(number.0.cast()) })
 }
 
 fn refuse(status: u32) -> io::Result<()> {
@@ -132,30 +132,30 @@ impl Local {
     /// The descriptor that these words mean.
     fn read(list: &str) -> io::Result<Self> {
         let mut descriptor = null_mut();
-        let text = wide(list.as_ref());
+        let list = wide(list);
         // SAFETY: the text ends with a zero; the descriptor is written.
         check(unsafe {
-            ConvertStringSecurityDescriptorToSecurityDescriptorW(text.as_ptr(), SDDL_REVISION_1, &raw mut descriptor, null_mut())
+            ConvertStringSecurityDescriptorToSecurityDescriptorW(list.as_ptr(), SDDL_REVISION_1, &raw mut descriptor, null_mut())
         })?;
         Ok(Self(descriptor))
     }
 
     /// The access list of the descriptor, in words.
     fn told(&self) -> io::Result<String> {
-        let mut text = null_mut();
+        let mut words = null_mut();
         // SAFETY: the descriptor is a whole one; the text is written, and freed below.
         check(unsafe {
             ConvertSecurityDescriptorToStringSecurityDescriptorW(
                 self.0,
                 SDDL_REVISION_1,
                 DACL_SECURITY_INFORMATION,
-                &raw mut text,
+                &raw mut words,
                 null_mut(),
             )
         })?;
-        let text = Self(text.cast());
+        let words = Self(words.cast());
         // SAFETY: it ends with a zero, as Windows' texts do.
-        Ok(String::from_utf16_lossy(&unsafe { narrow(text.0.cast()) }))
+        Ok(unsafe { text(words.0.cast()) })
     }
 }
 

@@ -201,9 +201,14 @@ fn succeeded(status: NTSTATUS) -> io::Result<()> {
     Err(io::Error::from_raw_os_error(unsafe { RtlNtStatusToDosError(status) }.cast_signed()))
 }
 
+/// True if both name the same file.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
 /// Has a file or an empty folder removed when Windows starts the next time.
 pub(crate) fn remove_at_restart(path: &Path) -> io::Result<()> {
-    let path = wide(path.as_os_str());
+    let path = wide(path);
     // SAFETY: the path ends with a zero; without a new name the file is removed.
     check(unsafe { MoveFileExW(path.as_ptr(), null(), MOVEFILE_DELAY_UNTIL_REBOOT) })
 }

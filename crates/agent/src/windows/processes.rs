@@ -1,25 +1,37 @@
-//! Which processes run, and since when. The only place of the browsers that calls Windows by itself; every function around it is safe.
-#![allow(unsafe_code)]
+//! Which processes run, since when and of which program, and the end of those of ours.
 
-use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, HANDLE, INVALID_HANDLE_VALUE, STILL_ACTIVE};
+use std::ffi::OsString;
+use std::io;
+use std::os::windows::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, HANDLE, INVALID_HANDLE_VALUE, STILL_ACTIVE, WAIT_OBJECT_0};
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
 };
 use windows_sys::Win32::System::RemoteDesktop::ProcessIdToSessionId;
-use windows_sys::Win32::System::Threading::{GetExitCodeProcess, GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION};
+use windows_sys::Win32::System::Threading::{
+    GetExitCodeProcess, GetProcessTimes, OpenProcess, PROCESS_ACCESS_RIGHTS, PROCESS_NAME_WIN32, PROCESS_QUERY_LIMITED_INFORMATION,
+    PROCESS_SYNCHRONIZE, PROCESS_TERMINATE, QueryFullProcessImageNameW, TerminateProcess, WaitForSingleObject,
+};
+
+use super::{check, file};
 
 /// The session of services, which shows no windows (Microsoft, "Session 0 isolation").
-pub(super) const SERVICES: u32 = 0;
+pub(crate) const SERVICES: u32 = 0;
+
+/// How long a process that is ended may take to be gone, in milliseconds.
+const END_PATIENCE: u32 = 10_000;
 
 /// A process that runs.
 #[derive(Debug, Clone)]
-pub(super) struct Process {
-    pub(super) id: u32,
+pub(crate) struct Process {
+    pub(crate) id: u32,
     /// Who started it. That process may have ended, and its number may be another's.
-    pub(super) parent: u32,
+    pub(crate) parent: u32,
     /// The file name of its program.
-    pub(super) image: String,
-    pub(super) session: Option<u32>,
+    pub(crate) image: String,
+    pub(crate) session: Option<u32>,
 }
 
 /// A handle that is closed when it is dropped.
@@ -33,7 +45,7 @@ impl Drop for Owned {
 }
 
 /// All processes of this PC; none if Windows does not say.
-pub(super) fn all() -> Vec<Process> {
+pub(crate) fn all() -> Vec<Process> {
     // SAFETY: takes no pointer; what it gives is checked before it is used.
     let handle = unsafe { CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0) };
     if handle == INVALID_HANDLE_VALUE {
@@ -55,13 +67,8 @@ pub(super) fn all() -> Vec<Process> {
 }
 
 /// When the process of this number started, in tenths of a microsecond since 1601; `None` if there is none.
-pub(super) fn started(process: u32) -> Option<u64> {
-    // SAFETY: takes no pointer; what it gives is checked before it is used.
-    let handle = unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, process) };
-    if handle.is_null() {
-        return None;
-    }
-    let opened = Owned(handle);
+pub(crate) fn started(process: u32) -> Option<u64> {
+    let opened = open(process, PROCESS_QUERY_LIMITED_INFORMATION)?;
     let mut code = 0;
     // SAFETY: the process is open, and the number lives as long as the call. A process that has ended stays while somebody has it open.
     let is_told = unsafe { GetExitCodeProcess(opened.0, &raw mut code) };
@@ -74,8 +81,43 @@ pub(super) fn started(process: u32) -> Option<u64> {
     (is_told != 0).then(|| u64::from(created.dwHighDateTime) << 32 | u64::from(created.dwLowDateTime))
 }
 
+/// Ends every process of this program but the one that asks, and waits until each is gone. Those of other users are not ours to end.
+pub(crate) fn end_all(program: &Path) -> io::Result<()> {
+    let name = program.file_name().unwrap_or_default();
+    let others = all().into_iter().filter(|process| process.id != std::process::id() && name.eq_ignore_ascii_case(&process.image));
+    for other in others {
+        let Some(opened) = open(other.id, PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_TERMINATE | PROCESS_SYNCHRONIZE) else { continue };
+        if file::is_same(&image(&opened)?, program) {
+            end(&opened)?;
+        }
+    }
+    Ok(())
+}
+
+fn end(process: &Owned) -> io::Result<()> {
+    // SAFETY: the process is open with the right to end it, and with that to wait for it.
+    let (ended, waited) = unsafe { (TerminateProcess(process.0, 1), WaitForSingleObject(process.0, END_PATIENCE)) };
+    if waited == WAIT_OBJECT_0 { Ok(()) } else { check(ended).and(Err(io::ErrorKind::TimedOut.into())) }
+}
+
+/// The program of a process.
+fn image(process: &Owned) -> io::Result<PathBuf> {
+    let mut path = vec![0_u16; 32_768];
+    let mut length = u32::try_from(path.len()).unwrap_or_default();
+    // SAFETY: the process is open, and the buffer has as much room as is said.
+    check(unsafe { QueryFullProcessImageNameW(process.0, PROCESS_NAME_WIN32, path.as_mut_ptr(), &raw mut length) })?;
+    Ok(OsString::from_wide(&path[..length as usize]).into())
+}
+
+/// Opens a process; `None` if it has ended, or is not ours to look at in this way.
+fn open(process: u32, rights: PROCESS_ACCESS_RIGHTS) -> Option<Owned> {
+    // SAFETY: takes no pointer; what it gives is checked before it is used.
+    let handle = unsafe { OpenProcess(rights, 0, process) };
+    (!handle.is_null()).then_some(Owned(handle))
+}
+
 /// The session that this process runs in.
-pub(super) fn own_session() -> Option<u32> {
+pub(crate) fn own_session() -> Option<u32> {
     session(std::process::id())
 }
 

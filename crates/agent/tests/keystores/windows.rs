@@ -153,7 +153,7 @@ async fn the_tpm_has_the_key_if_it_signs() {
     if !system::has("ncrypt.dll", b"tegata_stand_in\0") {
         return;
     }
-    for (state, in_tpm) in [("works", true), ("broken", false), ("none", false)] {
+    for (state, in_tpm) in [("works", true), ("broken", false), ("lies", false), ("none", false)] {
         set_tpm(state);
         let order = order();
         let key = Windows.make_key(order, KeyAlgorithm::EcdsaP256).await.unwrap().unwrap();

@@ -2,21 +2,14 @@
 
 use std::ptr::null;
 
-use windows_sys::Win32::Foundation::GetLastError;
 use windows_sys::Win32::Security::Cryptography::{
     AT_KEYEXCHANGE, AT_SIGNATURE, CALG_SHA_256, CRYPT_DELETEKEYSET, CRYPT_MACHINE_KEYSET, CRYPT_SILENT, CryptAcquireContextW,
     CryptCreateHash, CryptDestroyHash, CryptHashData, CryptReleaseContext, CryptSignHashW, MS_ENH_RSA_AES_PROV_W, PROV_RSA_AES,
 };
-use windows_sys::core::BOOL;
 
 use super::certificates::KeyPlace;
-use super::{Refused, wide};
-
-fn done(what: &'static str, result: BOOL) -> Result<(), Refused> {
-    // SAFETY: reads a number that Windows keeps for this thread.
-    #[allow(unsafe_code)]
-    if result != 0 { Ok(()) } else { Err(Refused::new(what, unsafe { GetLastError() }.cast_signed())) }
-}
+use super::{Refused, done};
+use crate::windows::wide;
 
 struct Context(usize);
 struct Hash(usize);

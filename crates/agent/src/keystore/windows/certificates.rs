@@ -2,7 +2,7 @@
 
 use std::ptr::{null, null_mut};
 
-use windows_sys::Win32::Foundation::{CRYPT_E_NOT_FOUND, ERROR_NO_MORE_FILES, ERROR_SUCCESS, GetLastError, SetLastError};
+use windows_sys::Win32::Foundation::{CRYPT_E_NOT_FOUND, ERROR_NO_MORE_FILES, ERROR_SUCCESS, SetLastError};
 use windows_sys::Win32::Security::Cryptography::{
     CERT_CONTEXT, CERT_FRIENDLY_NAME_PROP_ID, CERT_KEY_PROV_INFO_PROP_ID, CERT_STORE_ADD_NEW, CERT_STORE_ADD_USE_EXISTING,
     CERT_STORE_CTRL_COMMIT, CERT_STORE_PROV_SYSTEM_W, CERT_SYSTEM_STORE_CURRENT_USER, CRYPT_ACQUIRE_COMPARE_KEY_FLAG,
@@ -11,9 +11,9 @@ use windows_sys::Win32::Security::Cryptography::{
     CertDuplicateCertificateContext, CertEnumCertificatesInStore, CertFreeCertificateContext, CertGetCertificateContextProperty,
     CertOpenStore, CertSetCertificateContextProperty, CryptAcquireCertificatePrivateKey, HCERTSTORE, NCryptFreeObject, X509_ASN_ENCODING,
 };
-use windows_sys::core::BOOL;
 
-use super::{Refused, text, wide};
+use super::{Refused, done};
+use crate::windows::{text, wide};
 
 /// Where a certificate's key is (`CRYPT_KEY_PROV_INFO`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,23 +49,13 @@ pub struct Store(HCERTSTORE);
 /// A certificate in a store, or on its way into one.
 pub struct Entry(*mut CERT_CONTEXT);
 
-fn done(what: &'static str, result: BOOL) -> Result<(), Refused> {
-    if result != 0 { Ok(()) } else { Err(last(what)) }
-}
-
-fn last(what: &'static str) -> Refused {
-    // SAFETY: reads a number that Windows keeps for this thread.
-    #[allow(unsafe_code)]
-    Refused::new(what, unsafe { GetLastError() }.cast_signed())
-}
-
 /// Asks for something that may not be there. That it cannot be looked for is not the same.
 #[allow(unsafe_code)]
 fn if_there<T>(what: &'static str, ask: impl FnOnce() -> Option<T>) -> Result<Option<T>, Refused> {
     // SAFETY: sets a number that Windows keeps for this thread: not every function that finds nothing says so there.
     unsafe { SetLastError(ERROR_SUCCESS) };
     let Some(found) = ask() else {
-        let problem = last(what);
+        let problem = Refused::last(what);
         let is_absent = [ERROR_SUCCESS.cast_signed(), ERROR_NO_MORE_FILES.cast_signed(), CRYPT_E_NOT_FOUND].contains(&problem.code);
         return if is_absent { Ok(None) } else { Err(problem) };
     };
@@ -79,7 +69,7 @@ impl Store {
         let name = wide(name);
         // SAFETY: the name ends with a zero and outlives the call; the handle is released when dropped.
         let handle = unsafe { CertOpenStore(CERT_STORE_PROV_SYSTEM_W, 0, 0, CERT_SYSTEM_STORE_CURRENT_USER, name.as_ptr().cast()) };
-        if handle.is_null() { Err(last("open the certificate store")) } else { Ok(Self(handle)) }
+        if handle.is_null() { Err(Refused::last("open the certificate store")) } else { Ok(Self(handle)) }
     }
 
     /// Everything in it.
@@ -134,7 +124,7 @@ impl Entry {
         let size = u32::try_from(der.len()).expect("certificates are small");
         // SAFETY: the bytes outlive the call, which copies them.
         let context = unsafe { CertCreateCertificateContext(X509_ASN_ENCODING, der.as_ptr(), size) };
-        if context.is_null() { Err(last("read a certificate")) } else { Ok(Self(context)) }
+        if context.is_null() { Err(Refused::last("read a certificate")) } else { Ok(Self(context)) }
     }
 
     /// Its bytes.

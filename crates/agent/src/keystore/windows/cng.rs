@@ -15,7 +15,8 @@ use windows_sys::Win32::Security::Cryptography::{
 };
 use windows_sys::core::{HRESULT, PCWSTR};
 
-use super::{Refused, text, wide};
+use super::Refused;
+use crate::windows::{text, wide};
 
 /// The provider that keeps keys in files which only the user can use.
 pub const SOFTWARE: &str = "Microsoft Software Key Storage Provider";
@@ -43,7 +44,7 @@ pub struct Provider(NCRYPT_PROV_HANDLE);
 #[derive(Debug)]
 pub struct CngKey(NCRYPT_KEY_HANDLE);
 
-fn done(what: &'static str, status: HRESULT) -> Result<(), Refused> {
+fn succeeded(what: &'static str, status: HRESULT) -> Result<(), Refused> {
     if status == 0 { Ok(()) } else { Err(Refused::new(what, status)) }
 }
 
@@ -54,7 +55,7 @@ impl Provider {
         let mut handle = 0;
         let name = wide(name);
         // SAFETY: the name ends with a zero and outlives the call; the handle is released when dropped.
-        done("open the key storage", unsafe { NCryptOpenStorageProvider(&raw mut handle, name.as_ptr(), 0) })?;
+        succeeded("open the key storage", unsafe { NCryptOpenStorageProvider(&raw mut handle, name.as_ptr(), 0) })?;
         Ok(Self(handle))
     }
 
@@ -64,7 +65,7 @@ impl Provider {
         let mut key = CngKey(0);
         // SAFETY: both names end with a zero and outlive the call; the handle is released when dropped.
         let made = unsafe { NCryptCreatePersistedKey(self.0, &raw mut key.0, id, name.as_ptr(), 0, NCRYPT_OVERWRITE_KEY_FLAG) };
-        done("make a key", made)?;
+        succeeded("make a key", made)?;
         match numbers {
             Some(numbers) => key.set(BCRYPT_PRIVATE_KEY_BLOB, numbers)?,
             None if algorithm == KeyAlgorithm::Rsa2048 => key.set(NCRYPT_LENGTH_PROPERTY, &RSA_BITS.to_le_bytes())?,
@@ -72,7 +73,7 @@ impl Provider {
         }
         key.set(NCRYPT_EXPORT_POLICY_PROPERTY, &0_u32.to_le_bytes())?;
         // SAFETY: the handle is open.
-        done("keep a key", unsafe { NCryptFinalizeKey(key.0, NCRYPT_SILENT_FLAG) })?;
+        succeeded("keep a key", unsafe { NCryptFinalizeKey(key.0, NCRYPT_SILENT_FLAG) })?;
         Ok(key)
     }
 
@@ -121,7 +122,7 @@ fn id_of(algorithm: KeyAlgorithm) -> PCWSTR {
 impl CngKey {
     fn set(&self, property: PCWSTR, value: &[u8]) -> Result<(), Refused> {
         // SAFETY: the value outlives the call, and its length is its own.
-        done("set up a key", unsafe { NCryptSetProperty(self.0, property, value.as_ptr(), length(value), NCRYPT_SILENT_FLAG) })
+        succeeded("set up a key", unsafe { NCryptSetProperty(self.0, property, value.as_ptr(), length(value), NCRYPT_SILENT_FLAG) })
     }
 
     /// True if it was made to ask people before it does anything.
@@ -135,7 +136,7 @@ impl CngKey {
         if status == NTE_NOT_FOUND || used == 0 {
             return Ok(false);
         }
-        done("look at a key", status)?;
+        succeeded("look at a key", status)?;
         // SAFETY: the property is this structure, with its texts behind it, in a buffer that is larger.
         let flags = unsafe { policy.as_ptr().cast::<NCRYPT_UI_POLICY>().read().dwFlags };
         Ok(flags & (NCRYPT_UI_PROTECT_KEY_FLAG | NCRYPT_UI_FORCE_HIGH_PROTECTION_FLAG) != 0)
@@ -148,7 +149,10 @@ impl CngKey {
         // SAFETY: the buffer is as large as is said, and has a zero at its end whatever is written.
         let id = unsafe {
             let to = id.as_mut_ptr().cast();
-            done("look at a key", NCryptGetProperty(self.0, NCRYPT_ALGORITHM_PROPERTY, to, size - 2, &raw mut used, NCRYPT_SILENT_FLAG))?;
+            succeeded(
+                "look at a key",
+                NCryptGetProperty(self.0, NCRYPT_ALGORITHM_PROPERTY, to, size - 2, &raw mut used, NCRYPT_SILENT_FLAG),
+            )?;
             text(id.as_ptr())
         };
         match id.as_str() {
@@ -174,7 +178,7 @@ impl CngKey {
             let (from, to) = (digest.as_ptr(), signature.as_mut_ptr());
             NCryptSignHash(self.0, padding, from, length(digest), to, length(&signature), &raw mut used, flags | NCRYPT_SILENT_FLAG)
         };
-        done("sign", status)?;
+        succeeded("sign", status)?;
         signature.truncate(used as usize);
         Ok(signature)
     }
@@ -196,7 +200,7 @@ impl CngKey {
             let to = blob.as_mut_ptr();
             NCryptExportKey(self.0, 0, kind, null(), to, length(&blob), &raw mut used, NCRYPT_SILENT_FLAG)
         };
-        done("read a key", status)?;
+        succeeded("read a key", status)?;
         blob.truncate(used as usize);
         Ok(blob)
     }
@@ -204,7 +208,7 @@ impl CngKey {
     /// Deletes it for good.
     pub fn delete(mut self) -> Result<(), Refused> {
         // SAFETY: the handle is open; if the key goes, so does the handle.
-        done("delete a key", unsafe { NCryptDeleteKey(self.0, NCRYPT_SILENT_FLAG) })?;
+        succeeded("delete a key", unsafe { NCryptDeleteKey(self.0, NCRYPT_SILENT_FLAG) })?;
         self.0 = 0;
         Ok(())
     }

@@ -15,6 +15,10 @@ use super::certificates::KeyPlace;
 use super::cng::{CngKey, Padding};
 use super::{Refused, capi};
 use crate::keystore::StoredKey;
+use crate::keystore::key::is_believed;
+
+/// What keys sign to show that they do.
+const TRIAL: &[u8] = b"tegata";
 
 impl From<Refused> for KeyError {
     fn from(refused: Refused) -> Self {
@@ -31,10 +35,10 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Tries what the key can do: it signs once with everything that may work, and asks nobody.
+    /// Tries what the key can do: it signs once with everything that may work, and asks nobody. What sites would not believe does not count.
     ///
     /// # Errors
-    /// It does not sign, or would have to ask.
+    /// It does not sign so that anybody believes it, or would have to ask.
     pub fn tried(key: CngKey, public_key: Vec<u8>) -> Result<Self, Refused> {
         let likely: &[SignatureScheme] = match raw::algorithm(&public_key) {
             Ok(KeyAlgorithm::EcdsaP256) => &[SignatureScheme::ECDSA_NISTP256_SHA256],
@@ -48,8 +52,9 @@ impl Stored {
         }
         let (mut schemes, mut problem) = (Vec::new(), Refused::UNKNOWN_KIND);
         for scheme in likely {
-            match sign(&key, *scheme, b"tegata") {
-                Ok(_) => schemes.push(*scheme),
+            match sign(&key, *scheme, TRIAL) {
+                Ok(signature) if is_right(*scheme, &public_key, &signature) => schemes.push(*scheme),
+                Ok(_) => problem = Refused::WRONG_SIGNATURE,
                 Err(refused) => problem = refused,
             }
         }
@@ -72,6 +77,19 @@ fn sign(key: &CngKey, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>
     }
 }
 
+/// A signature as TLS and certificate requests have it: of ECDSA, Windows gives bare numbers.
+fn written(scheme: SignatureScheme, signature: &[u8]) -> Result<Vec<u8>, KeyError> {
+    match scheme {
+        SignatureScheme::ECDSA_NISTP256_SHA256 | SignatureScheme::ECDSA_NISTP384_SHA384 => raw::ecdsa_signature(signature),
+        _ => Ok(signature.to_vec()),
+    }
+}
+
+/// True if the trial came out as the certificate's key would have made it.
+fn is_right(scheme: SignatureScheme, public_key: &[u8], signature: &[u8]) -> bool {
+    written(scheme, signature).is_ok_and(|signature| is_believed(scheme, public_key, TRIAL, &signature))
+}
+
 impl StoredKey for Stored {
     fn public_key(&self) -> &[u8] {
         &self.public_key
@@ -82,11 +100,7 @@ impl StoredKey for Stored {
     }
 
     fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let signature = sign(&self.key.lock().unwrap_or_else(PoisonError::into_inner), scheme, message)?;
-        match scheme {
-            SignatureScheme::ECDSA_NISTP256_SHA256 | SignatureScheme::ECDSA_NISTP384_SHA384 => raw::ecdsa_signature(&signature),
-            _ => Ok(signature),
-        }
+        written(scheme, &sign(&self.key.lock().unwrap_or_else(PoisonError::into_inner), scheme, message)?)
     }
 }
 
@@ -100,7 +114,9 @@ pub struct Older {
 impl Older {
     /// Signs once to know that it does, and asks nobody.
     pub fn tried(place: KeyPlace, public_key: Vec<u8>) -> Result<Self, Refused> {
-        capi::sign(&place, b"tegata").map(|_| Self { place, public_key })
+        let signature = capi::sign(&place, TRIAL)?;
+        let is_right = is_right(SignatureScheme::RSA_PKCS1_SHA256, &public_key, &signature);
+        if is_right { Ok(Self { place, public_key }) } else { Err(Refused::WRONG_SIGNATURE) }
     }
 }
 

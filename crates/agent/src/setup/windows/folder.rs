@@ -118,10 +118,17 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_made_is_there() {
+    fn into_a_folder_that_is_made_only_its_owner_the_system_and_administrators_can_write() {
         let above = tempfile::tempdir().unwrap();
         let path = above.path().join("Tegata");
         make_protected(&path).unwrap();
-        assert!(path.is_dir());
+        let Err(Foreign::Access(kept)) = look(&path).unwrap() else { return };
+        // Wine makes permission bits of the list, and a list of those again: the user's own rights are in it, and an administrator's are not.
+        let own = access::user().unwrap();
+        assert!(kept.starts_with(&format!("O:{own}D:")), "{kept}");
+        for entry in kept.split('(').skip(1) {
+            let parts: Vec<&str> = entry.trim_end_matches(')').split(';').collect();
+            assert!(["SY", "BA", &own].contains(&parts[5]) || parts[2] == "0x1200a9", "{kept}");
+        }
     }
 }

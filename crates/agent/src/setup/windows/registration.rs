@@ -10,7 +10,7 @@ use windows_service::service::{
     ServiceInfo, ServiceStartType, ServiceState, ServiceType,
 };
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
-use windows_sys::Win32::Foundation::{ERROR_SERVICE_DOES_NOT_EXIST, ERROR_SERVICE_NOT_ACTIVE};
+use windows_sys::Win32::Foundation::{ERROR_SERVICE_ALREADY_RUNNING, ERROR_SERVICE_DOES_NOT_EXIST, ERROR_SERVICE_NOT_ACTIVE};
 
 use crate::setup::{SetupError, refused};
 
@@ -47,13 +47,21 @@ impl Services {
         service.update_failure_actions(recovery()).map_err(failed("have the service started again after failures"))
     }
 
-    pub(super) fn start(&self) -> Result<(), SetupError> {
+    /// Makes a change while the service is stopped. It runs afterwards, if there is one, whatever has become of the change.
+    pub(super) fn while_stopped(&self, change: impl FnOnce() -> Result<(), SetupError>) -> Result<(), SetupError> {
+        between(|| self.stop(), change, || self.start())
+    }
+
+    fn start(&self) -> Result<(), SetupError> {
         let Some(service) = self.find(ServiceAccess::START)? else { return Ok(()) };
-        service.start::<&str>(&[]).map_err(failed("start the service"))
+        match service.start::<&str>(&[]) {
+            Err(problem) if is_code(&problem, ERROR_SERVICE_ALREADY_RUNNING) => Ok(()),
+            started => started.map_err(failed("start the service")),
+        }
     }
 
     /// Ends the service if it runs, and waits until it has ended.
-    pub(super) fn stop(&self) -> Result<(), SetupError> {
+    fn stop(&self) -> Result<(), SetupError> {
         let Some(service) = self.find(ServiceAccess::STOP | ServiceAccess::QUERY_STATUS)? else { return Ok(()) };
         match service.stop() {
             Err(problem) if is_code(&problem, ERROR_SERVICE_NOT_ACTIVE) => Ok(()),
@@ -75,6 +83,16 @@ impl Services {
             found => found.map(Some).map_err(failed("open the service")),
         }
     }
+}
+
+fn between<E>(
+    stop: impl FnOnce() -> Result<(), E>,
+    change: impl FnOnce() -> Result<(), E>,
+    start: impl FnOnce() -> Result<(), E>,
+) -> Result<(), E> {
+    let changed = stop().and_then(|()| change());
+    let started = start();
+    changed.and(started)
 }
 
 fn description(program: &Path) -> ServiceInfo {
@@ -124,4 +142,30 @@ fn failed(operation: &'static str) -> impl FnOnce(windows_service::Error) -> Set
 
 fn is_code(problem: &windows_service::Error, code: u32) -> bool {
     matches!(problem, windows_service::Error::Winapi(source) if source.raw_os_error() == i32::try_from(code).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn the_service_is_started_again_whatever_went_wrong_and_the_first_problem_is_told() {
+        for (failing, told, steps) in [
+            (&[][..], Ok(()), "stop change start"),
+            (&["stop"], Err("stop"), "stop start"),
+            (&["change"], Err("change"), "stop change start"),
+            (&["change", "start"], Err("change"), "stop change start"),
+            (&["start"], Err("start"), "stop change start"),
+        ] {
+            let done = RefCell::new(Vec::new());
+            let step = |name| {
+                done.borrow_mut().push(name);
+                if failing.contains(&name) { Err(name) } else { Ok(()) }
+            };
+            let outcome = between(|| step("stop"), || step("change"), || step("start"));
+            assert_eq!((outcome, done.take().join(" ").as_str()), (told, steps));
+        }
+    }
 }

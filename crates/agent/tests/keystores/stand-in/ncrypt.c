@@ -3,7 +3,8 @@
  * bcrypt.dll does the arithmetic. It shows that the agent makes the right calls and survives every refusal; how Windows itself behaves,
  * `tegata-agent selftest` shows on the PC.
  *
- * %APPDATA%\ksp\tpm says what the TPM does: "works", "broken" (makes keys that do not sign), anything else or nothing: there is none.
+ * %APPDATA%\ksp\tpm says what the TPM does: "works", "broken" (makes keys that do not sign), "lies" (signs, but wrongly), anything else or
+ * nothing: there is none.
  * %APPDATA%\ksp\asked is made when a key would have asked somebody.
  *
  *   x86_64-w64-mingw32-gcc -O1 -Wall -shared ncrypt.c -o ncrypt.dll -lbcrypt
@@ -78,7 +79,7 @@ __declspec(dllexport) int tegata_stand_in(void) { return 1; }
 
 EXPORT NCryptOpenStorageProvider(Handle *to, const WCHAR *name, DWORD flags) {
     BOOL is_platform = name && wcsstr(name, L"Platform") != NULL;
-    if (is_platform && !tpm('w') && !tpm('b')) return NTE_DEVICE_NOT_READY;
+    if (is_platform && !tpm('w') && !tpm('b') && !tpm('l')) return NTE_DEVICE_NOT_READY;
     struct Object *provider = allocate(sizeof *provider);
     provider->kind = PROVIDER;
     wcscpy(provider->store, is_platform ? L"p" : L"s");
@@ -190,6 +191,7 @@ EXPORT NCryptSignHash(Handle handle, void *padding, BYTE *hash, DWORD hash_size,
     if (key->store[0] == 'p' && tpm('b')) return TPM_E_FAIL;
     if ((status = use(key, &algorithm, &arithmetic))) return status;
     status = BCryptSignHash(arithmetic, padding, hash, hash_size, to, size, used, flags & ~SILENT);
+    if (!status && to && key->store[0] == 'p' && tpm('l')) to[*used - 1] ^= 1;
     BCryptDestroyKey(arithmetic);
     BCryptCloseAlgorithmProvider(algorithm, 0);
     return status;
