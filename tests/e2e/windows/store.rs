@@ -93,7 +93,7 @@ impl Theirs {
 
     fn is_alone(&self, pc: &Pc) -> Result<bool> {
         let is_only_theirs = |list: &&str| pc.texts(list).is_ok_and(|rules| rules.len() == 1);
-        Ok(pc.certificates()?.len() == 1 && RULES.iter().all(|list| is_only_theirs(&list)))
+        Ok(pc.certificates()?.len() == 1 && RULES.iter().all(is_only_theirs))
     }
 }
 
