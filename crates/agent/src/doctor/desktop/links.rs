@@ -27,7 +27,7 @@ pub(super) fn shortcuts(home: &Home, path: &Path) -> (Vec<Shortcut>, bool) {
             is_whole = false;
             continue;
         };
-        for name in names.iter().filter(|name| Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case(os::ENDING))) {
+        for name in names.iter().filter(|name| opens_something(Path::new(name))) {
             match home.read(&place.join(name), SIZE_MAX) {
                 Ok(bytes) => found.extend(bytes.and_then(|bytes| os::shortcut(&Path::new(name).file_stem()?.to_string_lossy(), &bytes))),
                 Err(_) => is_whole = false,
@@ -35,6 +35,17 @@ pub(super) fn shortcuts(home: &Home, path: &Path) -> (Vec<Shortcut>, bool) {
         }
     }
     (found, is_whole)
+}
+
+fn opens_something(name: &Path) -> bool {
+    name.extension().is_some_and(|ending| os::ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
+/// The page that a program is given among these words, perhaps as a window of its own (Chromium's `--app`).
+#[cfg(any(not(target_os = "macos"), test))]
+pub(super) fn page_in<'a>(words: &[&'a str]) -> Option<&'a str> {
+    let is_page = |word: &&str| word.starts_with("https://") || word.starts_with("http://");
+    words.iter().map(|word| word.strip_prefix("--app=").unwrap_or(word)).find(is_page)
 }
 
 impl Shortcut {

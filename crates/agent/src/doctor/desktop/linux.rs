@@ -5,7 +5,7 @@ use std::path::Path;
 use reqwest::Url;
 
 use super::SIZE_MAX;
-use super::links::Shortcut;
+use super::links::{Shortcut, page_in};
 use crate::home::Home;
 
 /// Where the user says it (freedesktop.org, Association between MIME types and applications, "File name and location").
@@ -14,7 +14,7 @@ const USERS: [&str; 2] = [".config/mimeapps.list", ".local/share/applications/mi
 const SYSTEMS: [&str; 2] = ["/etc/xdg/mimeapps.list", "/usr/share/applications/mimeapps.list"];
 
 /// How files end that open a page.
-pub(super) const ENDING: &str = "desktop";
+pub(super) const ENDINGS: [&str; 1] = ["desktop"];
 
 /// Reads one (freedesktop.org, Desktop Entry Specification).
 pub(super) fn shortcut(_stem: &str, bytes: &[u8]) -> Option<Shortcut> {
@@ -23,9 +23,7 @@ pub(super) fn shortcut(_stem: &str, bytes: &[u8]) -> Option<Shortcut> {
     let entries: Vec<(&str, &str)> = group.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once('=')).collect();
     let value = |key: &str| entries.iter().find(|(name, _)| name.trim() == key).map(|(_, value)| value.trim());
     let words: Vec<&str> = value("Exec").unwrap_or_default().split_whitespace().map(|word| word.trim_matches('"')).collect();
-    let is_page = |word: &&str| word.starts_with("https://") || word.starts_with("http://");
-    let linked =
-        value("URL").into_iter().chain(words.iter().filter_map(|word| word.strip_prefix("--app=").or(Some(word)))).find(is_page)?;
+    let linked = page_in(&value("URL").into_iter().chain(words.iter().copied()).collect::<Vec<_>>())?;
     let program = words.first().and_then(|word| Path::new(word).file_name()?.to_str()).filter(|program| *program != "xdg-open");
     Some(Shortcut::new(value("Name").unwrap_or_default(), Url::parse(linked).ok()?, program))
 }

@@ -12,7 +12,7 @@ use crate::home::Home;
 
 /// How files end that open a page.
 #[cfg(target_os = "macos")]
-pub(super) const ENDING: &str = "webloc";
+pub(super) const ENDINGS: [&str; 1] = ["webloc"];
 
 /// What the user has chosen.
 const CHOICES: &str = "Library/Preferences/com.apple.LaunchServices/com.apple.launchservices.secure.plist";

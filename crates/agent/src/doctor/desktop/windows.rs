@@ -1,21 +1,31 @@
-//! What Windows keeps: `.url` files on the desktop, and which program the user has chosen for links. Shortcuts to programs (`.lnk`) are not
-//! read: nothing in them says for certain which page they open.
+//! What Windows keeps: `.url` and `.lnk` files on the desktop, and which program the user has chosen for links.
 
 use reqwest::Url;
 
-use super::links::Shortcut;
+use super::links::{Shortcut, page_in};
+use super::lnk;
 
 /// How files end that open a page.
 #[cfg(windows)]
-pub(super) const ENDING: &str = "url";
+pub(super) const ENDINGS: [&str; 2] = ["url", "lnk"];
 
 /// What the user has chosen for `https` (Microsoft, "Default Programs").
 #[cfg(windows)]
 const CHOICE: &str = r"Software\Microsoft\Windows\Shell\Associations\UrlAssociations\https\UserChoice";
 
-/// Reads one: `URL=` in the group `[InternetShortcut]`. The file's own name is the one that is shown. Which program opens it is left to
-/// Windows.
+/// Reads one. The file's own name is the one that is shown.
 pub(super) fn shortcut(stem: &str, bytes: &[u8]) -> Option<Shortcut> {
+    lnk::read(bytes).map_or_else(|| to_page(stem, bytes), |link| to_program(stem, &link))
+}
+
+/// A program that is given a page.
+fn to_program(stem: &str, link: &lnk::Link) -> Option<Shortcut> {
+    let words: Vec<&str> = link.arguments.split_whitespace().map(|word| word.trim_matches('"')).collect();
+    Some(Shortcut::new(stem, Url::parse(page_in(&words)?).ok()?, Some(&link.program)))
+}
+
+/// `URL=` in the group `[InternetShortcut]`. Which program opens it is left to Windows.
+fn to_page(stem: &str, bytes: &[u8]) -> Option<Shortcut> {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
     let mut group =
@@ -46,6 +56,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_shortcut_to_a_program_leads_to_the_page_that_it_is_given() {
+        let read = |target: &str, arguments: &str| {
+            let shortcut = shortcut("カルテ", &lnk::tests::written(target, arguments))?;
+            Some((shortcut.url.to_string(), shortcut.program?))
+        };
+        for arguments in ["https://karte.test/d", "--kiosk \"https://karte.test/d\"", "\"--app=https://karte.test/d\" --new-window"] {
+            assert_eq!(read(r"C:\Chrome\chrome.exe", arguments), Some(("https://karte.test/d".into(), "chrome.exe".into())), "{arguments}");
+        }
+        assert_eq!(read(r"C:\iexplore.exe", "http://karte.test"), Some(("http://karte.test/".into(), "iexplore.exe".into())));
+        assert_eq!(read(r"C:\Chrome\chrome.exe", "--profile-directory=Default"), None);
+        assert_eq!(read(r"C:\notepad.exe", r"C:\https.txt"), None);
+    }
+
     /// Everything at once: what a user of Windows has, and what is said of it.
     #[cfg(windows)]
     #[test]
@@ -65,6 +89,8 @@ mod tests {
         write(&format!("{profile}/Bookmarks"), r#"{"roots":{"bookmark_bar":{"name":"カルテ","url":"https://karte.test/d/signin"}}}"#);
         write(&format!("{profile}/Preferences"), "{}");
         write("Desktop/旧カルテ.url", "[InternetShortcut]\r\nURL=http://karte.test/patient/1\r\n");
+        let started = home.path().join("Desktop/カルテ (IE).lnk");
+        fs::write(started, lnk::tests::written(r"C:\Program Files\Internet Explorer\iexplore.exe", "https://karte.test/d")).unwrap();
         let facts = || super::super::facts(home.path(), &BTreeSet::from(["https://karte.test".to_owned()]));
         let choose = |program: &str| windows_registry::CURRENT_USER.create(CHOICE).unwrap().set_string("ProgId", program).unwrap();
         choose("FirefoxURL-308046B0AF4A39CB");
@@ -72,6 +98,7 @@ mod tests {
         choose("ChromeHTML");
         let differs = Difference::SchemeOrPort;
         let expected = [
+            Fact::OpensWith { program: "iexplore.exe".into(), is_supported: false },
             Fact::OpensWith { program: "ChromeHTML".into(), is_supported: true },
             Fact::Link { name: "旧カルテ".into(), leads_to: "http://karte.test".into(), differs },
             Fact::Fine(Cause::WrongAddress),
