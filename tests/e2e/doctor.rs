@@ -48,9 +48,15 @@ fn the_doctor_names_what_was_broken_and_nothing_when_nothing_is() -> Result<()> 
     let well = told(&agent)?;
     ensure!(well == json!({ "exitCode": 0, "findings": [], "unchecked": [] }), "{well:#}");
 
+    // What staff have it look at, the server is told.
+    names(&agent, "wrong-browser", 17, |agent| prefer(agent, "firefox-esr.desktop"))?;
+    wait_for(PATIENCE, "the server to be told the cause", || {
+        let devices: Value = world.ask(["get", "devices"])?;
+        Ok((devices[0]["diagnosis"]["findings"] == json!([{ "cause": "wrong-browser", "certainty": "likely" }])).then_some(()))
+    })?;
+
     // Nobody heals anything from here on.
     agent.kill();
-    names(&agent, "wrong-browser", 17, |agent| prefer(agent, "firefox-esr.desktop"))?;
     prefer(&agent, "google-chrome.desktop")?;
 
     let serial = slot(&world)?.serial.context("a ready slot has a serial")?;

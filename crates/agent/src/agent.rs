@@ -5,6 +5,8 @@ use std::rc::Rc;
 
 use tegata_api::client::ClientError;
 use tegata_api::v1::device::{Facts, FoundCertificate, InstallerSeen, Manifest, Note, Report};
+use tegata_api::v1::diagnosis::Diagnosis;
+use tegata_core::diagnosis::diagnose;
 use tegata_core::name::DeviceId;
 use tegata_core::time::Timestamp;
 use tokio::time::{Duration, Instant, sleep_until};
@@ -13,8 +15,10 @@ use crate::backoff::Backoff;
 use crate::browser;
 use crate::bundle_key;
 use crate::chance;
+use crate::checkup::{self, Checkup};
 use crate::converge::{Device, Retries};
 use crate::disk::{self, DiskError};
+use crate::doctor::Doctor;
 use crate::facts;
 use crate::found::Finder;
 use crate::identity::{Identity, IdentityError};
@@ -87,6 +91,7 @@ pub struct Agent {
     facts: Facts,
     seen: Seen,
     finder: Finder,
+    checkup: Checkup,
     telling: Telling,
     look_at: Instant,
 }
@@ -156,6 +161,7 @@ impl Agent {
             retries: Retries::resume(&device.journal),
             seen: Seen::default(),
             finder: Finder::default(),
+            checkup: Checkup::open(&device.state)?,
             look_at: now,
             settings,
             identity,
@@ -175,6 +181,7 @@ impl Agent {
     pub async fn work(&mut self) {
         let looks = Instant::now() >= self.look_at;
         self.pass(looks).await;
+        self.check_up().await;
         self.tell(looks).await;
     }
 
@@ -211,6 +218,23 @@ impl Agent {
         self.seen.holds_old = self.device.browser.holds_old().unwrap_or(self.seen.holds_old);
     }
 
+    /// Has the doctor look if it is time for that, and hears what people at the PC had it look at.
+    async fn check_up(&mut self) {
+        self.checkup.refresh();
+        let (now, in_trouble) = (Timestamp::from_unix(crate::wall_clock()), checkup::in_trouble(&self.device.journal));
+        let has_charts = self.link.manifest().is_some_and(|manifest| !manifest.slots.is_empty());
+        if !has_charts || !self.checkup.is_due(&in_trouble, now.unix()) {
+            return;
+        }
+        let Device { state, keystores, prober, browser, .. } = &self.device;
+        let doctor = Doctor { state, settings: &self.settings, keystores, prober: &**prober, browser: &**browser };
+        let made = match doctor.examine(now).await {
+            Ok(facts) => self.checkup.made(Diagnosis::of(&diagnose(&facts), now.unix()), in_trouble),
+            Err(problem) => Err(problem),
+        };
+        complain("the doctor cannot look, or what it found cannot be kept", made);
+    }
+
     /// Waits for the server, for a retry, or for the hour, whichever comes first.
     async fn wait(&mut self) {
         let wake_at = self.wake_at();
@@ -218,7 +242,7 @@ impl Agent {
             tokio::select! {
                 heard = self.link.hear(&*self.device.server) => match heard {
                     // Browsers are looked at here: to drop a held request for it would cost a handshake each time.
-                    Heard::Nothing if self.has_browser_changed() => return,
+                    Heard::Nothing if self.has_browser_changed() || self.checkup.has_news() => return,
                     Heard::Nothing => {}
                     heard => break heard,
                 },
@@ -321,6 +345,7 @@ impl Agent {
             installers: self.seen.installers.clone(),
             found: self.seen.found.clone(),
             notes: notes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect(),
+            diagnosis: self.checkup.last().cloned(),
         }
     }
 

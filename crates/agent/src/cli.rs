@@ -69,8 +69,8 @@ enum Command {
     Switch(SwitchArguments),
     /// Says why a chart does not open: tries everything at once, names the first cause and what to do. Changes nothing.
     ///
-    /// Also works without the server; what needs it then "could not be checked", which is never the same as fine. The exit code is that of
-    /// the first cause, even if it is only possible.
+    /// Also works without the server; what needs it then "could not be checked", which is never the same as fine. The agent tells the
+    /// server which causes were found, and nothing of what was seen: `tegata describe device` shows them.
     #[command(after_help = doctor::HELP)]
     Doctor(StatusArguments),
     /// Works with files that somebody carries, on a PC that cannot reach its server.

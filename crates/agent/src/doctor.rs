@@ -27,15 +27,20 @@ mod list;
 mod look;
 mod told;
 
-pub use told::{Told, cause_word, exit_code};
+pub use told::{Told, exit_code};
 
 /// Who looks, and with what.
-pub struct Doctor {
-    state: State,
-    settings: Settings,
-    keystores: Keystores,
-    prober: Box<dyn Prober>,
-    browser: Box<dyn Browser>,
+pub struct Doctor<'a> {
+    /// The agent's own folder.
+    pub state: &'a State,
+    /// What `enroll` was told.
+    pub settings: &'a Settings,
+    /// The stores.
+    pub keystores: &'a Keystores,
+    /// Makes handshakes.
+    pub prober: &'a dyn Prober,
+    /// The browsers.
+    pub browser: &'a dyn Browser,
 }
 
 /// A slot, and what the agent's own files say of it.
@@ -46,18 +51,26 @@ struct Chart {
     installed: BTreeSet<Sha256>,
 }
 
-impl Doctor {
-    /// For the PC whose agent works in this folder.
-    pub fn of(state: &State, settings: Settings) -> Result<Self, KeystoreError> {
-        Ok(Self {
-            keystores: keystore::available(state, &settings.home, settings.keystore)?,
-            prober: Box::new(probe::Online::new(state, &settings.resolve)),
-            browser: browser::of_this_pc(state, &settings),
-            state: state.clone(),
-            settings,
-        })
-    }
+/// Looks at everything of the PC whose agent works in this folder, with its real stores and browsers.
+pub async fn examine(state: &State, settings: &Settings, now: Timestamp) -> Result<Vec<Fact>, ExamineError> {
+    let keystores = keystore::available(state, &settings.home, settings.keystore)?;
+    let (prober, browser) = (probe::Online::new(state, &settings.resolve), browser::of_this_pc(state, settings));
+    let doctor = Doctor { state, settings, keystores: &keystores, prober: &prober, browser: &*browser };
+    Ok(doctor.examine(now).await?)
+}
 
+/// Why the doctor could not look.
+#[derive(Debug, thiserror::Error)]
+pub enum ExamineError {
+    /// A keystore is not there.
+    #[error(transparent)]
+    Keystore(#[from] KeystoreError),
+    /// The agent's files cannot be read.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl Doctor<'_> {
     /// Looks at everything. `now` is what the clock of this PC says.
     pub async fn examine(&self, now: Timestamp) -> Result<Vec<Fact>, DiskError> {
         let charts = self.charts()?;
@@ -71,8 +84,8 @@ impl Doctor {
     }
 
     fn charts(&self) -> Result<Vec<Chart>, DiskError> {
-        let Some(manifest) = Manifest::kept(&self.state)? else { return Ok(Vec::new()) };
-        let (journal, inventory) = (Journal::open(&self.state)?, Inventory::open(&self.state)?);
+        let Some(manifest) = Manifest::kept(self.state)? else { return Ok(Vec::new()) };
+        let (journal, inventory) = (Journal::open(self.state)?, Inventory::open(self.state)?);
         let chart = |slot: Slot| Chart { entry: journal.entry(&slot.id).cloned(), installed: inventory.of_slot(&slot.id).collect(), slot };
         Ok(manifest.slots.into_iter().map(chart).collect())
     }
@@ -88,7 +101,7 @@ impl Doctor {
     }
 
     fn clinics(&self) -> Vec<Fact> {
-        let Ok(told) = Clinics::read(&self.state, &self.settings) else { return Vec::new() };
+        let Ok(told) = Clinics::read(self.state, self.settings) else { return Vec::new() };
         let shared = told.sites.into_iter().filter(|site| site.clinics.len() > 1);
         let fact = |site: crate::switch::Shown| Fact::Shared {
             shown: match site.clinic {

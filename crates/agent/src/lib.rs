@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod browser;
 pub mod bundle_key;
 pub mod chance;
+pub(crate) mod checkup;
 pub mod cli;
 pub mod command;
 pub mod converge;

@@ -181,6 +181,11 @@ impl State {
         self.root.join("carried.json")
     }
 
+    /// What the doctor found last.
+    pub fn diagnosis(&self) -> PathBuf {
+        self.root.join("doctor.json")
+    }
+
     /// Held by the one process that works in this folder.
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")

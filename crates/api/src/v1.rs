@@ -6,6 +6,7 @@ pub mod audit;
 pub mod backup;
 pub mod bundle;
 pub mod device;
+pub mod diagnosis;
 pub mod fleet;
 pub mod notice;
 pub mod offline;

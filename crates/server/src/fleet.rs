@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
+use tegata_api::v1::diagnosis::Diagnosis;
 use tegata_api::v1::fleet::{Action, Certificate, Clinic, Device, DeviceDetail, DocumentInForce, Generation, Slot};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TenantName};
 use tegata_core::plan::{Plan, Reason, plan};
@@ -200,7 +201,14 @@ fn glance(policy: &Tenant, device: &DeviceId, row: Option<&DeviceRow>, slots: &[
         ready: ready(slots),
         slots: count(slots.len()),
         installers: count(row.map_or(0, |row| row.report.installers.len())),
+        diagnosis: row.and_then(diagnosis),
     }
+}
+
+/// A clock that is wrong must not make a diagnosis look old.
+fn diagnosis(row: &DeviceRow) -> Option<Diagnosis> {
+    let made = row.report.diagnosis.clone()?;
+    Some(Diagnosis { at: made.at.saturating_sub(row.clock_offset), ..made })
 }
 
 fn document(row: DocumentRow) -> DocumentInForce {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::{FOUND_MAX, FoundCertificate, Report};
+use tegata_api::v1::diagnosis::Diagnosis;
+use tegata_core::diagnosis::Cause;
 use tegata_core::name::{ClinicId, Sha256, is_deceptive};
 use tegata_core::plan::{CLOCK_TOLERANCE_SECONDS, SILENT_AFTER};
 use tegata_core::time::Timestamp;
@@ -25,6 +27,7 @@ const FOUND_TEXT_MAX: usize = 160;
 /// Keeps a report, and has the clinics looked at that it could change something for.
 pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, mut report: Report, now: Timestamp) -> Result<(), TurnError> {
     keep_few(&mut report.found);
+    keep_each_once(report.diagnosis.as_mut());
     let clock_offset = report.clock.saturating_sub(now.unix());
     let lost = misplaced(ledger, device, &report).await?;
     let matters = was_silent(device, now)
@@ -111,6 +114,13 @@ fn keep_few(found: &mut Vec<FoundCertificate>) {
             *text = text.chars().filter(|c| !is_deceptive(*c)).take(FOUND_TEXT_MAX).collect();
         }
     }
+}
+
+/// An honest doctor names each cause once.
+fn keep_each_once(diagnosis: Option<&mut Diagnosis>) {
+    let Some(Diagnosis { findings, unchecked, .. }) = diagnosis else { return };
+    findings.truncate(Cause::ALL.len());
+    unchecked.truncate(Cause::ALL.len());
 }
 
 /// What is told of them.

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use tegata_api::hint::visible;
 use tegata_api::v1::account::{AccountDetail, SlotDetail};
 use tegata_api::v1::device::Note;
+use tegata_api::v1::diagnosis::{Cause, Diagnosis, Finding};
 use tegata_api::v1::fleet::{DeviceDetail, Generation};
 use tegata_core::name::{AccountName, ClinicName, DeviceId, SlotId};
 
@@ -94,6 +95,9 @@ fn told(detail: &DeviceDetail, look: &Look) -> String {
             detail.installers_seen.iter().map(|seen| format!("{}  ({} bytes)\n", visible(&seen.path), seen.file.size)).collect(),
         );
     }
+    if let Some(diagnosis) = &detail.device.diagnosis {
+        section("Why a chart does not open there, as its doctor found", found(diagnosis));
+    }
     if !detail.notes.is_empty() {
         section("To know", detail.notes.iter().map(|note| format!("{}\n", sentence(*note))).collect());
     }
@@ -114,6 +118,7 @@ fn facts(detail: &DeviceDetail, look: &Look) -> String {
         ("agent", known.map_or("–".into(), |facts| format!("{}, keystores: {}", facts.agent_version, facts.keystores.join(", ")))),
         ("last seen", device.last_seen.map_or("never".into(), |at| moment::with_distance(at, look.now, &look.zone))),
         ("clock", device.clock_offset.map_or("–".into(), clock)),
+        ("doctor", device.diagnosis.as_ref().map_or("never looked".into(), |made| examined(made, look))),
         ("manifest", format!("generation {newest}, accepted {accepted}")),
     ];
     lines.map(|(name, value)| format!("{name:<10} {}", visible(&value))).join("\n")
@@ -124,6 +129,38 @@ fn clock(offset: i64) -> String {
         0 => "right".into(),
         1.. => format!("{offset} s fast"),
         _ => format!("{} s slow", offset.unsigned_abs()),
+    }
+}
+
+fn examined(made: &Diagnosis, look: &Look) -> String {
+    format!("{}, {}", made.glance(), moment::with_distance(made.at, look.now, &look.zone))
+}
+
+/// The first cause first. What was not looked at is said, too: it is not fine.
+fn found(made: &Diagnosis) -> String {
+    let line = |it: &Finding| format!("{:<9} {:<15} {}\n", it.certainty.word(), it.cause.word(), meaning(it.cause));
+    let unchecked: Vec<&str> = made.unchecked.iter().map(|cause| cause.word()).collect();
+    let findings = if made.findings.is_empty() { "Nothing was found.\n".into() } else { made.findings.iter().map(line).collect() };
+    let rest = if unchecked.is_empty() { String::new() } else { format!("Could not be checked: {}.\n", unchecked.join(", ")) };
+    [findings, rest].concat()
+}
+
+fn meaning(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Clock => "The PC's clock is wrong.",
+        Cause::Revoked => "The certificate was revoked.",
+        Cause::AccountDeleted => "The account that it was issued under was deleted.",
+        Cause::OutOfDate => "The certificate is not valid today.",
+        Cause::Missing => "The certificate is not on the PC.",
+        Cause::KeyUnusable => "The certificate's key cannot be used.",
+        Cause::ChainMissing => "The chart asks for another issuer than the certificate shows; an intermediate may be missing.",
+        Cause::WrongBrowser => "Links, or a shortcut, open the chart in another browser than Chrome, Chromium or Edge.",
+        Cause::WrongAddress => "A bookmark or shortcut leads to another address than the chart's.",
+        Cause::OtherClinic => "Several clinics use the site, and another one's certificate may be in use.",
+        Cause::Quota => "The account may have no certificate left to give.",
+        Cause::Extension => "An extension of the browser may be in the way.",
+        Cause::Intercepted => "Something on the way, such as security software, opens the connection.",
+        Cause::OldDecision => "The browser remembers an earlier choice: restart it.",
     }
 }
 
@@ -146,6 +183,7 @@ fn sentence(note: Note) -> &'static str {
 mod tests {
     use expect_test::expect;
     use tegata_api::v1::device::{Facts, FileHash, InstallerSeen, SlotReport};
+    use tegata_api::v1::diagnosis::Certainty;
     use tegata_api::v1::fleet::Device;
 
     use super::*;
@@ -163,6 +201,7 @@ mod tests {
             ready: 0,
             slots: 1,
             installers: 1,
+            diagnosis: None,
         };
         let facts = Facts {
             hostname: "UKETSUKE-1".into(),
@@ -218,6 +257,25 @@ mod tests {
     }
 
     #[test]
+    fn what_its_doctor_found_is_told_with_how_sure_it_is_and_what_was_not_checked() {
+        let finding = |cause, certainty| Finding { cause, certainty };
+        let findings = vec![finding(Cause::Intercepted, Certainty::Certain), finding(Cause::Extension, Certainty::Possible)];
+        let diagnosis = Diagnosis { at: test_look().now.unix() - 600, findings, unchecked: vec![Cause::Clock, Cause::Revoked] };
+        let detail = uketsuke();
+        let detail = DeviceDetail { device: Device { diagnosis: Some(diagnosis.clone()), ..detail.device }, notes: vec![], ..detail };
+        let told = told(&detail, &test_look());
+        assert!(told.contains("\ndoctor     intercepted, 2026-11-18 19:56 (10 min ago)\n"), "{told}");
+        expect![[r#"
+            certain   intercepted     Something on the way, such as security software, opens the connection.
+            possible  extension       An extension of the browser may be in the way.
+            Could not be checked: clock, revoked.
+        "#]]
+        .assert_eq(&found(&diagnosis));
+        assert!(told.ends_with(found(&diagnosis).trim_end()), "{told}");
+        assert_eq!(found(&Diagnosis { findings: vec![], unchecked: vec![], ..diagnosis }), "Nothing was found.\n");
+    }
+
+    #[test]
     fn a_device_is_told_from_its_name_to_what_a_person_should_know() {
         let (look, detail) = (test_look(), uketsuke());
         let read: DeviceDetail = serde_json::from_str(&serde_json::to_string(&detail).unwrap()).unwrap();
@@ -231,6 +289,7 @@ mod tests {
             agent      0.1.0, keystores: file
             last seen  2026-11-18 20:05 (60 s ago)
             clock      3 s slow
+            doctor     never looked
             manifest   generation 7, accepted 6
 
             Slots

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tegata_api::client::ClientError;
+use tegata_api::v1::diagnosis::Diagnosis;
 use tegata_api::v1::fleet::{Action, Certificate, Clinic, Device, DocumentInForce, Slot};
 use tegata_api::v1::problem::Code;
 use tegata_core::name::ClinicName;
@@ -188,7 +189,7 @@ pub fn clinics(clinics: &[Clinic], look: &Look) -> String {
 }
 
 fn devices(devices: &[Device], look: &Look) -> String {
-    let mut table = Table::new(look, ["NAME", "PLATFORM", "PLACE", "STATE", "READY", "INSTALLERS", "LAST SEEN"]);
+    let mut table = Table::new(look, ["NAME", "PLATFORM", "PLACE", "STATE", "READY", "INSTALLERS", "DOCTOR", "LAST SEEN"]);
     for device in devices {
         table.row([
             (*device.name).into(),
@@ -197,6 +198,7 @@ fn devices(devices: &[Device], look: &Look) -> String {
             Field::State(device.state.clone()),
             of(device.ready, device.slots),
             device.installers.to_string().into(),
+            device.diagnosis.as_ref().map(Diagnosis::glance).into(),
             moment(device.last_seen),
         ]);
     }

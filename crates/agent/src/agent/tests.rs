@@ -1,6 +1,7 @@
 //! The whole agent against a pretended server: what it does when, and that no clock can hurry it.
 
 use tegata_api::v1::device::{self as wire, Deed};
+use tegata_api::v1::diagnosis::{Cause, Certainty, Finding};
 use tegata_core::name::OrderId;
 
 use super::*;
@@ -204,4 +205,40 @@ fn only_one_agent_works_in_a_folder() {
     assert!(matches!(lock(&world.state), Err(RunError::Taken(_))));
     drop(held);
     lock(&world.state).unwrap();
+}
+
+/// The profile's page refuses the certificate of this order.
+fn order_that_is_refused(world: &World, number: u8) {
+    order(world, number);
+    world.site.refuses.set(403);
+    world.server.manifest.borrow_mut().slots[0].probe = Some("https://karte.test/".into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_fails_has_the_doctor_look_once_and_the_server_is_told_the_cause() {
+    let world = World::new();
+    order_that_is_refused(&world, 1);
+    run_for(agent(&world), Duration::from_secs(2 * 3_600)).await;
+    let reports = world.server.reports.borrow();
+    let told = reports.last().unwrap().diagnosis.clone().unwrap();
+    let finding = |certainty| Finding { cause: Cause::Revoked, certainty };
+    assert!(told.findings.contains(&finding(Certainty::Possible)), "{told:?}");
+    let moments: std::collections::BTreeSet<i64> = reports.iter().filter_map(|report| Some(report.diagnosis.as_ref()?.at)).collect();
+    assert_eq!(moments.len(), 1, "the clock on the wall has not moved on: it looks once, however often the probe is tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_staff_have_the_doctor_look_at_is_told_within_a_minute() {
+    let world = World::new();
+    let found = Diagnosis { at: 7, findings: vec![], unchecked: vec![Cause::Clock] };
+    let (state, kept) = (world.state.clone(), found.clone());
+    let staff = async {
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        checkup::keep(&state, &kept).unwrap();
+        std::future::pending::<()>().await;
+    };
+    let running = agent(&world);
+    let _ = tokio::time::timeout(Duration::from_secs(130), async { tokio::join!(running.run(), staff) }).await;
+    let told: Vec<_> = world.server.reports.borrow().iter().map(|report| report.diagnosis.clone()).collect();
+    assert_eq!(told, [None, Some(found)]);
 }

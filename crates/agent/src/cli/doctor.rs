@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use jiff::tz::TimeZone;
+use tegata_api::v1::diagnosis as wire;
 use tegata_core::diagnosis::diagnose;
 use tegata_core::time::Timestamp;
 
 use super::{StatusArguments, log, os, runtime, state_folder};
-use crate::doctor::{Doctor, Told};
+use crate::checkup;
+use crate::doctor::{self, Told};
 use crate::settings::Settings;
 use crate::state::State;
 use crate::words::{self, Phrase, say};
@@ -19,6 +21,8 @@ Exit codes:
    0  everything was checked, and nothing is wrong
    1  this PC is not enrolled, or the agent's files cannot be read
    3  nothing was found, but not everything could be checked
+   4  only possible causes were found, with which many such PCs work: read them
+ From 10 on, the first cause, if it is certain or likely; quota and extension are never more than possible yet:
   10  clock            the clock of this PC is wrong
   11  revoked          the certificate was revoked
   12  account-deleted  the account that the certificate was issued under was deleted
@@ -48,10 +52,14 @@ pub(super) fn run(arguments: &StatusArguments) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     os::check_owner(&settings.home)?;
-    let doctor = Doctor::of(&state, settings)?;
-    let facts = runtime()?.block_on(doctor.examine(Timestamp::from_unix(crate::wall_clock())))?;
-    let told = Told::of(&diagnose(&facts), language, &TimeZone::system());
+    let now = Timestamp::from_unix(crate::wall_clock());
+    let diagnosis = diagnose(&runtime()?.block_on(doctor::examine(&state, &settings, now))?);
+    let told = Told::of(&diagnosis, language, &TimeZone::system());
     arguments.telling.print(&told, Told::tell)?;
+    // The agent tells the server. Whoever stands at the PC has read it anyway.
+    if let Err(problem) = checkup::keep(&state, &wire::Diagnosis::of(&diagnosis, now.unix())) {
+        eprintln!("tegata-agent: {}", crate::told(&problem));
+    }
     Ok(ExitCode::from(told.exit_code))
 }
 
@@ -60,14 +68,14 @@ mod tests {
     use tegata_core::diagnosis::Cause;
 
     use super::*;
-    use crate::doctor::{cause_word, exit_code};
+    use crate::doctor::exit_code;
     use crate::words::{DoctorPhrase, Language};
 
     #[test]
     fn every_cause_has_the_exit_code_and_the_words_that_the_help_says() {
         let line = |cause: Cause| {
             let said = say(Language::English, &Phrase::Doctor(DoctorPhrase::Cause(cause)));
-            format!("  {:>2}  {:<16} {said}", exit_code(cause), cause_word(cause))
+            format!("  {:>2}  {:<16} {said}", exit_code(cause), wire::Cause::from(cause).word())
         };
         let of_causes: Vec<&str> = HELP.lines().filter(|line| line.starts_with("  1") || line.starts_with("  2")).collect();
         assert_eq!(of_causes, Cause::ALL.map(line));

@@ -23,7 +23,7 @@ enum Stored {
     Whole(Pair, Box<Certificate>),
 }
 
-impl Doctor {
+impl Doctor<'_> {
     /// Everything about one slot. What was not seen is said to be unchecked: another slot's certificate must not make it look fine.
     pub(super) async fn certificate(&self, chart: &Chart, now: Timestamp) -> Vec<Fact> {
         let slot = &chart.slot.id;

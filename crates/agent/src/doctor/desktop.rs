@@ -18,6 +18,8 @@ mod handler;
 mod links;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(any(windows, test))]
+mod lnk;
 #[cfg(any(target_os = "macos", all(test, target_os = "linux")))]
 mod macos;
 #[cfg(any(windows, test))]

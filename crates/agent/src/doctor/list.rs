@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LIST_MAX: usize = 8 << 20;
 
 /// Why it is revoked, or `Some(None)` if it is not. `None` if no list could be had, or none that says anything.
-pub(super) async fn says(doctor: &Doctor, pair: &Pair, own: &Certificate, now: Timestamp) -> Option<Option<Cause>> {
+pub(super) async fn says(doctor: &Doctor<'_>, pair: &Pair, own: &Certificate, now: Timestamp) -> Option<Option<Cause>> {
     let issuer = pair.chain.get(1)?;
     for url in &own.crl_urls {
         let Some(list) = fetch(doctor, url).await else { continue };
@@ -34,7 +34,7 @@ pub(super) async fn says(doctor: &Doctor, pair: &Pair, own: &Certificate, now: T
     None
 }
 
-async fn fetch(doctor: &Doctor, url: &str) -> Option<Vec<u8>> {
+async fn fetch(doctor: &Doctor<'_>, url: &str) -> Option<Vec<u8>> {
     let mut page = Url::parse(url).ok().filter(|page| matches!(page.scheme(), "http" | "https"))?;
     let client =
         reqwest::Client::builder().tls_backend_preconfigured(config(doctor)?).redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE);
@@ -55,8 +55,8 @@ async fn read(mut answer: Response) -> Option<Vec<u8>> {
 }
 
 /// Lists are signed, so it matters little who hands them over: the system's authorities, and those of Tegata's server.
-fn config(doctor: &Doctor) -> Option<ClientConfig> {
-    let mut roots = probe::roots(&doctor.state).ok()?;
+fn config(doctor: &Doctor<'_>) -> Option<ClientConfig> {
+    let mut roots = probe::roots(doctor.state).ok()?;
     let ours = disk::read_text(&doctor.state.authorities()).ok()?.unwrap_or_default();
     let ours = certificate::read_pem(&ours).unwrap_or_default();
     roots.add_parsable_certificates(ours.into_iter().map(|root| CertificateDer::from(root.der)));

@@ -39,14 +39,14 @@ pub(super) struct Seen {
 }
 
 /// Looks at an `https` address. Nothing is seen of who does not answer.
-pub(super) async fn at(doctor: &Doctor, address: &str, trust: Trust) -> Seen {
+pub(super) async fn at(doctor: &Doctor<'_>, address: &str, trust: Trust) -> Seen {
     let Some(eye) = eye(doctor, trust) else { return Seen::default() };
     let date = ask(doctor, address, &eye).await;
     let authority = eye.authority.lock().unwrap_or_else(PoisonError::into_inner).take();
     Seen { date, authority }
 }
 
-async fn ask(doctor: &Doctor, address: &str, eye: &Arc<Eye>) -> Option<Timestamp> {
+async fn ask(doctor: &Doctor<'_>, address: &str, eye: &Arc<Eye>) -> Option<Timestamp> {
     let mut page = Url::parse(address).ok().filter(|page| page.scheme() == "https")?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
@@ -68,9 +68,9 @@ fn moment(date: &str) -> Option<Timestamp> {
     Some(Timestamp::from_unix(read.timestamp().as_second()))
 }
 
-fn eye(doctor: &Doctor, trust: Trust) -> Option<Arc<Eye>> {
+fn eye(doctor: &Doctor<'_>, trust: Trust) -> Option<Arc<Eye>> {
     let roots = match trust {
-        Trust::Usual => probe::roots(&doctor.state).ok()?,
+        Trust::Usual => probe::roots(doctor.state).ok()?,
         Trust::Only(authorities) => {
             let mut roots = RootCertStore::empty();
             let read = certificate::read_pem(&authorities).ok()?;

@@ -160,8 +160,7 @@ impl Pc {
     }
 
     async fn facts(&self) -> Vec<Fact> {
-        let doctor = Doctor::of(&self.world.state, self.world.settings.clone()).unwrap();
-        doctor.examine(now()).await.unwrap()
+        examine(&self.world.state, &self.world.settings, now()).await.unwrap()
     }
 
     /// The first cause, and how sure it is.
@@ -466,7 +465,6 @@ fn files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>, std::time::SystemTi
 #[tokio::test]
 async fn a_pc_that_was_told_nothing_yet_has_nothing_that_is_fine_but_its_own_files() {
     let world = World::new();
-    let doctor = Doctor::of(&world.state, world.settings.clone()).unwrap();
-    let told = diagnose(&doctor.examine(now()).await.unwrap());
+    let told = diagnose(&examine(&world.state, &world.settings, now()).await.unwrap());
     assert!(told.findings.is_empty() && Cause::OF_CERTIFICATES.iter().all(|cause| told.unchecked.contains(cause)), "{told:?}");
 }

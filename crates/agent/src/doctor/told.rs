@@ -2,46 +2,21 @@
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use tegata_api::v1::diagnosis as wire;
 use tegata_core::diagnosis::{Cause, Certainty, Diagnosis, Finding};
 
 use crate::words::{DoctorPhrase, Language, Phrase, say};
 
 /// Nothing was found, but not everything could be checked.
 const NOT_ALL_CHECKED: u8 = 3;
+/// Nothing was found that explains it, but something that might.
+const ONLY_POSSIBLE: u8 = 4;
 /// The first cause's exit code. The others follow in their order, so that none ever changes its number.
 const FIRST_CAUSE: u8 = 10;
 
 /// The exit code of a cause.
 pub fn exit_code(cause: Cause) -> u8 {
     (FIRST_CAUSE..).zip(Cause::ALL).find(|(_, listed)| *listed == cause).map_or(1, |(code, _)| code)
-}
-
-/// The word for a cause, for programs.
-pub fn cause_word(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Clock => "clock",
-        Cause::Revoked => "revoked",
-        Cause::AccountDeleted => "account-deleted",
-        Cause::OutOfDate => "out-of-date",
-        Cause::Missing => "missing",
-        Cause::KeyUnusable => "key-unusable",
-        Cause::ChainMissing => "chain-missing",
-        Cause::WrongBrowser => "wrong-browser",
-        Cause::WrongAddress => "wrong-address",
-        Cause::OtherClinic => "other-clinic",
-        Cause::Quota => "quota",
-        Cause::Extension => "extension",
-        Cause::Intercepted => "intercepted",
-        Cause::OldDecision => "old-decision",
-    }
-}
-
-fn certainty_word(certainty: Certainty) -> &'static str {
-    match certainty {
-        Certainty::Certain => "certain",
-        Certainty::Likely => "likely",
-        Certainty::Possible => "possible",
-    }
 }
 
 /// A diagnosis in the words of one language.
@@ -79,13 +54,14 @@ impl Told {
     pub fn of(diagnosis: &Diagnosis, language: Language, zone: &TimeZone) -> Self {
         let say = |phrase| say(language, &Phrase::Doctor(phrase));
         let told = |finding: &Finding| ToldFinding {
-            cause: cause_word(finding.cause),
-            certainty: certainty_word(finding.certainty),
+            cause: wire::Cause::from(finding.cause).word(),
+            certainty: wire::Certainty::from(finding.certainty).word(),
             said: say(DoctorPhrase::Cause(finding.cause)),
             evidence: finding.evidence.iter().map(|fact| say(DoctorPhrase::Seen(fact.clone(), zone.clone()))).collect(),
             next: say(DoctorPhrase::Next(finding.cause, finding.evidence.first().cloned())),
         };
         let exit_code = match diagnosis.findings.first() {
+            Some(Finding { certainty: Certainty::Possible, .. }) => ONLY_POSSIBLE,
             Some(first) => self::exit_code(first.cause),
             None if diagnosis.unchecked.is_empty() => 0,
             None => NOT_ALL_CHECKED,
@@ -93,7 +69,7 @@ impl Told {
         Self {
             exit_code,
             findings: diagnosis.findings.iter().map(told).collect(),
-            unchecked: diagnosis.unchecked.iter().copied().map(cause_word).collect(),
+            unchecked: diagnosis.unchecked.iter().map(|cause| wire::Cause::from(*cause).word()).collect(),
             text: phrases(diagnosis, zone).into_iter().map(|phrase| say(phrase) + "\n").collect(),
         }
     }
@@ -130,6 +106,17 @@ mod tests {
     use tegata_core::time::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn only_what_explains_why_a_chart_does_not_open_ends_with_the_code_of_its_cause() {
+        let code = |facts: &[Fact]| Told::of(&diagnose(facts), Language::English, &TimeZone::UTC).exit_code;
+        assert_eq!(code(&[Fact::ClockAhead(28 * 60)]), exit_code(Cause::Clock));
+        assert_eq!(code(&[Fact::HoldsOld]), exit_code(Cause::OldDecision), "likely");
+        assert_eq!(code(&[Fact::Extension("x".into()), Fact::ClockAhead(61)]), ONLY_POSSIBLE);
+        assert_eq!(code(&[Fact::Extension("x".into()), Fact::HoldsOld]), exit_code(Cause::OldDecision));
+        assert_eq!(code(&[Fact::Fine(Cause::Clock)]), NOT_ALL_CHECKED);
+        assert_eq!(code(&Cause::ALL.map(Fact::Fine)), 0);
+    }
 
     #[test]
     fn staff_read_the_first_cause_what_was_seen_and_the_one_thing_to_do() {

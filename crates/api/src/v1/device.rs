@@ -17,6 +17,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::diagnosis::Diagnosis;
+
 /// How long the server holds a manifest request before it answers 204, in seconds.
 pub const HOLD_SECONDS: u64 = 50;
 
@@ -256,6 +258,9 @@ pub struct Report {
     pub found: Vec<FoundCertificate>,
     /// What a person should know, such as a browser that still holds an old decision.
     pub notes: Vec<Note>,
+    /// What the doctor found last, if it ever looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// So many found certificates are reported at most: those that live longest.

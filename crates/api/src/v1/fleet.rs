@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{ExpiresWhileClosed, Leaving, Short, Tight};
 use super::device::{Facts, InstallerSeen, Note, SlotReport};
+use super::diagnosis::Diagnosis;
 
 /// Policy files as written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -195,6 +196,9 @@ pub struct Device {
     pub slots: u32,
     /// Installer files that lie there.
     pub installers: u32,
+    /// What its doctor found last: why a chart does not open there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// A device in full.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use tegata_api::v1::device::{FileHash, InstallerSeen, SlotReport};
+use tegata_api::v1::diagnosis::{self as wire, Finding};
 use tegata_core::time::DAY;
 
 use super::*;
@@ -38,6 +39,19 @@ async fn only_what_planning_looks_at_wakes_a_clinic() {
     assert!(!is_nudged_by(&world, &pc, saying(&world, 0, &["ab"])).await, "and is still there");
     assert!(is_nudged_by(&world, &pc, saying(&world, 0, &["cd"])).await, "another one instead");
     assert_eq!(world.row(&pc).await.clock_offset, 0);
+}
+
+#[tokio::test]
+async fn a_diagnosis_is_kept_wakes_nobody_and_is_dated_by_the_servers_clock() {
+    let (world, pc) = quiet().await;
+    let finding = Finding { cause: wire::Cause::Intercepted, certainty: wire::Certainty::Certain };
+    let made = Diagnosis { at: world.now.unix() + 290, findings: vec![finding; 99], unchecked: vec![wire::Cause::Clock; 99] };
+    let said = Report { diagnosis: Some(made.clone()), ..saying(&world, 299, &[]) };
+    assert!(!is_nudged_by(&world, &pc, said).await);
+    let devices = crate::fleet::devices(&world.ledger, &crate::pretend::tenant(), None, world.now).await.unwrap();
+    let told = devices[0].diagnosis.clone().unwrap();
+    assert_eq!((told.at, told.glance()), (world.now.unix() - 9, "intercepted".into()));
+    assert_eq!((told.findings.len(), told.unchecked.len()), (14, 14), "no more than there are causes");
 }
 
 #[tokio::test]
