@@ -156,7 +156,7 @@ impl Agent {
         Ok(Self {
             link: Link::open(&device.state, name)?,
             installer_limit: Limit::open(&device.state.installer_removals())?,
-            facts: facts::gather(device.keystores.names(), device.bundle_key.recipient()),
+            facts: facts::gather(&settings.home, device.keystores.names(), device.bundle_key.recipient()),
             telling: Telling { last: None, due: true, backoff: Backoff::default(), at: now },
             retries: Retries::resume(&device.journal),
             seen: Seen::default(),
@@ -209,6 +209,7 @@ impl Agent {
             }
         }
         if looks {
+            self.facts = facts::gather(&self.settings.home, self.device.keystores.names(), self.device.bundle_key.recipient());
             self.seen.found = self.finder.look(&self.device.keystores, &self.device.inventory).await;
             complain("installer files cannot be swept", self.sweep());
             complain("what monsiaj keeps is not backed up yet", self.back_up().await);

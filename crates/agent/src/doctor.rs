@@ -27,6 +27,7 @@ mod list;
 mod look;
 mod told;
 
+pub(crate) use desktop::default_browser;
 pub use told::{Told, exit_code};
 
 /// Who looks, and with what.

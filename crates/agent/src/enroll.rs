@@ -124,7 +124,7 @@ pub async fn enroll(state: &State, asked: Enrolment) -> Result<Settings, EnrollE
         secret: asked.code.secret.to_string(),
         device: asked.device.as_ref().map(DeviceId::to_string),
         csr: csr::create(&key)?,
-        facts: facts::gather(keystores.names(), bundle_key::of(state)?.recipient()),
+        facts: facts::gather(&asked.home, keystores.names(), bundle_key::of(state)?.recipient()),
     };
     let enrolled: Enrolled = Client::pinned(&asked.server, authority)?.post("/v1/enroll", &request).await?;
     identity::chain_for(&key, &enrolled.identity)?;

@@ -1,9 +1,17 @@
 //! What the PC says about itself. Believed by nobody, shown to people.
 
+use std::path::Path;
+
 use tegata_api::v1::device::Facts;
 
-/// Gathers them. `keystores` are the names of those that can be used, `recipient` is to whom vendors' files are sealed.
-pub fn gather(keystores: Vec<String>, recipient: String) -> Facts {
+use crate::doctor;
+
+mod browsers;
+mod clock;
+
+/// Gathers them for the user of this home. `keystores` are the names of those that can be used, `recipient` is to whom vendors' files are
+/// sealed.
+pub fn gather(home: &Path, keystores: Vec<String>, recipient: String) -> Facts {
     Facts {
         hostname: hostname(),
         platform: std::env::consts::OS.into(),
@@ -11,6 +19,9 @@ pub fn gather(keystores: Vec<String>, recipient: String) -> Facts {
         agent_version: env!("CARGO_PKG_VERSION").into(),
         keystores,
         recipient,
+        browsers: browsers::seen(home),
+        default_browser: doctor::default_browser(home),
+        time_sync: clock::sync(),
     }
 }
 
@@ -74,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_pc_knows_its_name_and_system() {
-        let facts = super::gather(vec!["file".into()], "age1x".into());
+        let facts = super::gather(std::path::Path::new("/nowhere"), vec!["file".into()], "age1x".into());
         assert!(!facts.hostname.is_empty() && !facts.os_version.is_empty());
         assert_eq!((facts.keystores.as_slice(), facts.recipient.as_str()), (["file".to_owned()].as_slice(), "age1x"));
     }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use clap::{Args, Subcommand};
 use tegata_api::hint::visible;
 use tegata_api::v1::account::{AccountDetail, SlotDetail};
-use tegata_api::v1::device::Note;
-use tegata_api::v1::diagnosis::{Cause, Diagnosis, Finding};
+use tegata_api::v1::device::{BrowserSeen, Facts, Note, TimeSync};
+use tegata_api::v1::diagnosis::{Cause, Certainty, Diagnosis, Finding};
 use tegata_api::v1::fleet::{DeviceDetail, Generation};
 use tegata_core::name::{AccountName, ClinicName, DeviceId, SlotId};
 
@@ -117,18 +117,48 @@ fn facts(detail: &DeviceDetail, look: &Look) -> String {
         ("host name", known.map_or("–".into(), |facts| facts.hostname.clone())),
         ("agent", known.map_or("–".into(), |facts| format!("{}, keystores: {}", facts.agent_version, facts.keystores.join(", ")))),
         ("last seen", device.last_seen.map_or("never".into(), |at| moment::with_distance(at, look.now, &look.zone))),
-        ("clock", device.clock_offset.map_or("–".into(), clock)),
+        ("clock", clock(device.clock_offset, known.and_then(|facts| facts.time_sync))),
+        ("browsers", known.map_or("–".into(), browsers)),
+        ("tls", intercepted(device.diagnosis.as_ref()).into()),
         ("doctor", device.diagnosis.as_ref().map_or("never looked".into(), |made| examined(made, look))),
         ("manifest", format!("generation {newest}, accepted {accepted}")),
     ];
     lines.map(|(name, value)| format!("{name:<10} {}", visible(&value))).join("\n")
 }
 
-fn clock(offset: i64) -> String {
-    match offset {
-        0 => "right".into(),
-        1.. => format!("{offset} s fast"),
-        _ => format!("{} s slow", offset.unsigned_abs()),
+fn clock(offset: Option<i64>, sync: Option<TimeSync>) -> String {
+    let offset = match offset {
+        None => return "–".into(),
+        Some(0) => "right".into(),
+        Some(fast @ 1..) => format!("{fast} s fast"),
+        Some(slow) => format!("{} s slow", slow.unsigned_abs()),
+    };
+    let sync = match sync {
+        Some(TimeSync::On) => "set automatically",
+        Some(TimeSync::Off) => "not set automatically",
+        None => "not known whether it is set automatically",
+    };
+    format!("{offset}, {sync}")
+}
+
+fn browsers(facts: &Facts) -> String {
+    let seen = |seen: &Vec<BrowserSeen>| match &seen[..] {
+        [] => "none was run".to_owned(),
+        seen => seen.iter().map(|one| format!("{} {}", one.name, one.version)).collect::<Vec<_>>().join(", "),
+    };
+    let run = facts.browsers.as_ref().map_or("not known".into(), seen);
+    format!("{run}; links open with {}", facts.default_browser.as_deref().unwrap_or("a program that is not known"))
+}
+
+/// Whether something between the PC and the charts opens encrypted connections.
+fn intercepted(diagnosis: Option<&Diagnosis>) -> &'static str {
+    let Some(made) = diagnosis else { return "not known whether anything opens it on the way" };
+    match made.findings.iter().find(|finding| finding.cause == Cause::Intercepted).map(|finding| finding.certainty) {
+        Some(Certainty::Certain) => "opened on the way",
+        Some(Certainty::Likely) => "likely opened on the way",
+        Some(Certainty::Possible) => "possibly opened on the way",
+        None if made.unchecked.contains(&Cause::Intercepted) => "not known whether anything opens it on the way",
+        None => "nothing opens it on the way",
     }
 }
 
@@ -182,8 +212,7 @@ fn sentence(note: Note) -> &'static str {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use tegata_api::v1::device::{Facts, FileHash, InstallerSeen, SlotReport};
-    use tegata_api::v1::diagnosis::Certainty;
+    use tegata_api::v1::device::{FileHash, InstallerSeen, SlotReport};
     use tegata_api::v1::fleet::Device;
 
     use super::*;
@@ -238,6 +267,8 @@ mod tests {
             os_version: said.into(),
             agent_version: said.into(),
             keystores: vec![said.into()],
+            browsers: Some(vec![BrowserSeen { name: said.into(), version: said.into() }]),
+            default_browser: Some(said.into()),
             ..Facts::default()
         };
         let slot = "sakura/uketsuke-1/karte".into();
@@ -253,7 +284,23 @@ mod tests {
         let evil = told(&saying("\u{1b}[31m\r\n\u{202e}受付1番\u{9b}2J"), &test_look());
         assert!(!evil.contains(|c: char| c.is_control() && c != '\n') && !evil.contains('\u{202e}'), "{evil:?}");
         assert_eq!(evil.lines().count(), honest.lines().count(), "{evil}");
-        assert_eq!((evil.matches("受付1番").count(), honest.matches("受付1番").count()), (8, 8));
+        assert_eq!((evil.matches("受付1番").count(), honest.matches("受付1番").count()), (11, 11));
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_device_is_never_told_as_fine() {
+        let made = |findings: Vec<Finding>, unchecked| Diagnosis { at: 0, findings, unchecked };
+        let found = Finding { cause: Cause::Intercepted, certainty: Certainty::Likely };
+        assert_eq!(intercepted(None), intercepted(Some(&made(vec![], vec![Cause::Intercepted]))));
+        assert_eq!(intercepted(Some(&made(vec![found], vec![]))), "likely opened on the way");
+        assert_eq!(intercepted(Some(&made(vec![], vec![Cause::Clock]))), "nothing opens it on the way");
+        assert_eq!(clock(Some(61), Some(TimeSync::Off)), "61 s fast, not set automatically");
+        assert_eq!(clock(None, Some(TimeSync::On)), "–");
+        let seen = vec![BrowserSeen { name: "Google/Chrome".into(), version: "141.0.7390.65".into() }];
+        let facts = Facts { browsers: Some(seen), default_browser: Some("ChromeHTML".into()), ..Facts::default() };
+        assert_eq!(browsers(&facts), "Google/Chrome 141.0.7390.65; links open with ChromeHTML");
+        assert_eq!(browsers(&Facts { browsers: Some(vec![]), ..facts }), "none was run; links open with ChromeHTML");
+        assert_eq!(browsers(&Facts::default()), "not known; links open with a program that is not known");
     }
 
     #[test]
@@ -288,7 +335,9 @@ mod tests {
             host name  UKETSUKE-1
             agent      0.1.0, keystores: file
             last seen  2026-11-18 20:05 (60 s ago)
-            clock      3 s slow
+            clock      3 s slow, not known whether it is set automatically
+            browsers   not known; links open with a program that is not known
+            tls        not known whether anything opens it on the way
             doctor     never looked
             manifest   generation 7, accepted 6
 

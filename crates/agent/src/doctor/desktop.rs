@@ -49,6 +49,11 @@ pub(super) fn facts(home: &Path, addresses: &BTreeSet<String>) -> Vec<Fact> {
     facts
 }
 
+/// The program that opens links for the user of this home, as the system names it.
+pub(crate) fn default_browser(home: &Path) -> Option<String> {
+    os::default_program(&Home::open(home).ok()?).map(|program| shown(&program))
+}
+
 /// The profiles of every browser, below the home.
 fn profiles(home: &Home) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();

@@ -56,6 +56,35 @@ pub struct Facts {
     /// The age recipient (`age1…`) to which vendors' files for this PC are sealed; its other half never leaves the PC. Empty if the agent
     /// is too old to have one.
     pub recipient: String,
+    /// Browsers that the user has run. Absent: not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub browsers: Option<Vec<BrowserSeen>>,
+    /// The program that opens links, as the system names it: `ChromeHTML`, `google-chrome.desktop`. Absent: not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_browser: Option<String>,
+    /// Whether the system sets its clock by itself. Absent: not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_sync: Option<TimeSync>,
+}
+
+/// A browser that the user has run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BrowserSeen {
+    /// What it is called.
+    pub name: String,
+    /// The version that ran last.
+    pub version: String,
+}
+
+/// Whether a system sets its clock by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimeSync {
+    /// It does.
+    On,
+    /// Somebody has turned that off.
+    Off,
 }
 
 /// The PC is a device now.
