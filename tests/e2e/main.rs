@@ -14,5 +14,6 @@ mod plan;
 mod portal;
 mod renewal;
 mod revoke;
+mod trust;
 mod vendor;
 mod windows;

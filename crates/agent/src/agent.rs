@@ -6,6 +6,7 @@ use std::rc::Rc;
 use tegata_api::client::ClientError;
 use tegata_api::v1::device::{Facts, FoundCertificate, InstallerSeen, Manifest, Note, Report};
 use tegata_api::v1::diagnosis::Diagnosis;
+use tegata_api::v1::trust::RootReport;
 use tegata_core::diagnosis::diagnose;
 use tegata_core::name::DeviceId;
 use tegata_core::time::Timestamp;
@@ -105,6 +106,7 @@ struct Seen {
     installers_limited: bool,
     certificates_limited: bool,
     holds_old: bool,
+    roots: Vec<RootReport>,
 }
 
 /// What the server was told last, and when it is told again.
@@ -203,6 +205,10 @@ impl Agent {
             }
         }
         if let Some(manifest) = self.link.manifest().cloned() {
+            if looks {
+                let roots = self.device.settle_roots(&manifest).await;
+                complain("roots cannot be looked after", roots.map(|roots| self.seen.roots = roots));
+            }
             self.seen.certificates_limited = self.device.converge(&manifest, &mut self.retries).await.limited;
             if looks {
                 complain("settled certificates cannot be looked after", self.device.look_after_settled(&manifest).await);
@@ -347,6 +353,7 @@ impl Agent {
             found: self.seen.found.clone(),
             notes: notes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect(),
             diagnosis: self.checkup.last().cloned(),
+            roots: self.seen.roots.clone(),
         }
     }
 

@@ -79,9 +79,33 @@ pub trait Keystore {
     async fn prefer(&self, _fingerprint: Sha256, _previous: &BTreeSet<Sha256>) -> Result<(), KeystoreError> {
         Ok(())
     }
+    /// What the store knows of a root.
+    async fn root(&self, _fingerprint: Sha256) -> Result<Rooted, KeystoreError> {
+        Ok(Rooted::NotHere)
+    }
+    /// Has programs trust a root, or only keep it.
+    async fn trust(&self, _root: &[u8], _is_trusted: bool) -> Result<(), KeystoreError> {
+        Ok(())
+    }
     /// Removes exactly this certificate and its key, the key first, from every place where the store ever was. False if it was not
     /// there; never because it could not be looked for.
     async fn remove(&self, fingerprint: Sha256) -> Result<bool, KeystoreError>;
+}
+
+/// What a store knows of a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rooted {
+    /// Programs look for roots elsewhere, where the user of the PC must not add any.
+    NotHere,
+    /// It is not there.
+    Absent,
+    /// It is there.
+    There {
+        /// The root.
+        der: Vec<u8>,
+        /// Programs trust it.
+        is_trusted: bool,
+    },
 }
 
 /// Why a store did not do what it was asked for.

@@ -46,6 +46,7 @@ pub mod status;
 pub mod supervise;
 pub mod sweep;
 pub mod switch;
+pub mod trust;
 pub mod vendor;
 #[cfg(windows)]
 pub(crate) mod windows;

@@ -1,9 +1,11 @@
 //! The manifest after the door: every name, number and fingerprint read once, so that nothing later handles bare strings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use data_encoding::BASE64;
 use tegata_api::v1::device::{self as wire, BrowserRule, FileHash};
+use tegata_api::v1::trust::TrustRoot;
 use tegata_core::name::{DeviceId, OrderId, Sha256, SlotId};
 use tegata_core::policy::KeyAlgorithm;
 
@@ -25,6 +27,8 @@ pub struct Manifest {
     pub remove_installers: BTreeSet<FileHash>,
     /// The folders of the user to look into.
     pub folders: BTreeSet<String>,
+    /// Roots that programs are to trust, and their DER where the server has it.
+    pub trust: BTreeMap<Sha256, Option<Vec<u8>>>,
 }
 
 impl Manifest {
@@ -123,8 +127,14 @@ impl TryFrom<&wire::Manifest> for Manifest {
             retire: said.retire.iter().map(|text| read("fingerprint", text)).collect::<Result<_, _>>()?,
             remove_installers: said.remove_installers.iter().map(hash).collect::<Result<_, _>>()?,
             folders: said.folders.iter().cloned().collect(),
+            trust: said.trust.iter().map(root).collect::<Result<_, _>>()?,
         })
     }
+}
+
+fn root(said: &TrustRoot) -> Result<(Sha256, Option<Vec<u8>>), Unreadable> {
+    let decoded = |text: &String| BASE64.decode(text.as_bytes()).map_err(|_| Unreadable { what: "root", text: said.sha256.clone() });
+    Ok((read("root", &said.sha256)?, said.der.as_ref().map(decoded).transpose()?))
 }
 
 impl TryFrom<&wire::SlotManifest> for Slot {

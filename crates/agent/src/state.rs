@@ -181,6 +181,11 @@ impl State {
         self.root.join("carried.json")
     }
 
+    /// Roots that programs were made to trust.
+    pub fn roots(&self) -> PathBuf {
+        self.root.join("roots.json")
+    }
+
     /// What the doctor found last.
     pub fn diagnosis(&self) -> PathBuf {
         self.root.join("doctor.json")

@@ -269,8 +269,8 @@ mod nss {
     use std::path::PathBuf;
     use std::process::Command;
 
-    use tegata_agent::keystore::KeystoreError;
     use tegata_agent::keystore::nss::Nss;
+    use tegata_agent::keystore::{KeystoreError, Rooted};
 
     use super::*;
 
@@ -307,6 +307,26 @@ mod nss {
             std::fs::write(&path, text).unwrap();
             path.to_str().unwrap().to_owned()
         }
+    }
+
+    #[tokio::test]
+    async fn a_root_is_trusted_for_servers_only_and_known_by_its_bytes() {
+        let pc = Pc::new();
+        let now = Timestamp::from_unix(1_800_000_000);
+        let root = || Authority::new_root("Site: Root", "sakura", now.before(DAY), now.after(DAY)).unwrap().certificate().to_vec();
+        // Two of the same name: NSS calls both alike.
+        let [ours, other] = [root(), root()];
+        let pins = [&ours, &other].map(|der| tegata_pki::key::sha256(der));
+        assert_eq!(pc.store().root(pins[0]).await.unwrap(), Rooted::Absent);
+        pc.store().trust(&ours, true).await.unwrap();
+        assert_eq!(pc.store().root(pins[0]).await.unwrap(), Rooted::There { der: ours.clone(), is_trusted: true });
+        assert!(pc.certutil(&["-L"]).contains("C,,"), "{}", pc.certutil(&["-L"]));
+        pc.store().trust(&ours, false).await.unwrap();
+        assert_eq!(pc.store().root(pins[0]).await.unwrap(), Rooted::There { der: ours.clone(), is_trusted: false });
+        pc.store().trust(&other, false).await.unwrap();
+        assert!(pc.store().remove(pins[0]).await.unwrap());
+        assert_eq!(pc.store().root(pins[0]).await.unwrap(), Rooted::Absent);
+        assert_eq!(pc.store().root(pins[1]).await.unwrap(), Rooted::There { der: other, is_trusted: false });
     }
 
     #[tokio::test]

@@ -14,4 +14,5 @@ pub mod offline;
 pub mod policy;
 pub mod problem;
 pub mod revocation;
+pub mod trust;
 pub mod vendor;

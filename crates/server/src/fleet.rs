@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt};
 use tegata_api::v1::diagnosis::Diagnosis;
 use tegata_api::v1::fleet::{Action, Certificate, Clinic, Device, DeviceDetail, DocumentInForce, Generation, Slot};
+use tegata_api::v1::trust::{DeviceRoot, TrustRoot};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TenantName};
 use tegata_core::plan::{Plan, Reason, plan};
 use tegata_core::policy::Tenant;
@@ -92,9 +93,10 @@ pub async fn device_detail(
         .as_ref()
         .map_or_else(Generation::default, |row| Generation { newest: row.manifest.generation, accepted: row.report.generation });
     let facts = row.as_ref().map(|row| row.facts.clone());
+    let roots = row.as_ref().map(roots).unwrap_or_default();
     let report = row.map(|row| row.report).unwrap_or_default();
     let (reports, installers_seen, notes) = (report.slots, report.installers, report.notes);
-    Ok(Some(DeviceDetail { device: glance, facts, generation, slots, reports, installers_seen, notes }))
+    Ok(Some(DeviceDetail { device: glance, facts, generation, slots, reports, installers_seen, notes, roots }))
 }
 
 /// One clinic, read and planned.
@@ -203,6 +205,12 @@ fn glance(policy: &Tenant, device: &DeviceId, row: Option<&DeviceRow>, slots: &[
         installers: count(row.map_or(0, |row| row.report.installers.len())),
         diagnosis: row.and_then(diagnosis),
     }
+}
+
+/// What a device is told to trust, and how far it says that it is.
+fn roots(row: &DeviceRow) -> Vec<DeviceRoot> {
+    let state = |root: &TrustRoot| row.report.roots.iter().find(|report| report.sha256 == root.sha256).map(|report| report.state);
+    row.manifest.trust.iter().map(|root| DeviceRoot { state: state(root), root: root.clone() }).collect()
 }
 
 /// A clock that is wrong must not make a diagnosis look old.

@@ -4,10 +4,12 @@ mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use data_encoding::BASE64;
 use tegata_api::v1::device::{FileHash, Manifest, SlotManifest, Source};
+use tegata_api::v1::trust::TrustRoot;
 use tegata_core::desire::desire;
 use tegata_core::fleet::{Desired, DesiredSlot, Supply};
-use tegata_core::name::{ClinicName, DeviceId, Serial, SlotId};
+use tegata_core::name::{ClinicName, DeviceId, Serial, Sha256, SlotId};
 use tegata_core::policy::{IssuerKind, KeyOrigin, Store, Tenant};
 
 use crate::store::{CertificateRow, OrderRow, OrderState};
@@ -35,11 +37,13 @@ impl Holdings<'_> {
 pub(crate) struct Wishes<'a> {
     policy: &'a Tenant,
     clinics: BTreeMap<ClinicName, Desired>,
+    /// The roots that the server has, DER.
+    roots: BTreeMap<Sha256, Vec<u8>>,
 }
 
 impl<'a> Wishes<'a> {
-    pub(crate) fn new(policy: &'a Tenant) -> Self {
-        Self { policy, clinics: BTreeMap::new() }
+    pub(crate) fn new(policy: &'a Tenant, roots: BTreeMap<Sha256, Vec<u8>>) -> Self {
+        Self { policy, clinics: BTreeMap::new(), roots }
     }
 
     fn of(&mut self, clinic: &ClinicName) -> &Desired {
@@ -59,7 +63,9 @@ impl<'a> Wishes<'a> {
 /// Says everything that one device should have. The generation is left at 0: whoever keeps the manifest counts it.
 pub(crate) fn manifest(wishes: &mut Wishes<'_>, device: &DeviceId, hosts: &BTreeSet<ClinicName>, holdings: &Holdings<'_>) -> Manifest {
     let policy = wishes.policy;
-    let slots = wishes.slots_on(device, hosts).into_iter().map(|(slot, wanted)| slot_manifest(policy, slot, wanted, holdings)).collect();
+    let wanted = wishes.slots_on(device, hosts);
+    let pins: BTreeSet<Sha256> = wanted.values().flat_map(|wanted| wanted.trust.iter().copied()).collect();
+    let slots = wanted.into_iter().map(|(slot, wanted)| slot_manifest(policy, slot, wanted, holdings)).collect();
     let retire = holdings.certificates.iter().filter(|row| is_leaving(row)).map(|row| row.fingerprint.to_string());
     let folders = policy.clinics.get(&device.clinic).map(|clinic| &clinic.installers.folders);
     Manifest {
@@ -69,7 +75,12 @@ pub(crate) fn manifest(wishes: &mut Wishes<'_>, device: &DeviceId, hosts: &BTree
         retire: sorted(retire),
         remove_installers: holdings.removing.clone(),
         folders: folders.into_iter().flatten().map(|folder| words::folder(*folder).to_owned()).collect(),
+        trust: pins.iter().map(|pin| root(*pin, wishes)).collect(),
     }
+}
+
+fn root(pin: Sha256, wishes: &Wishes<'_>) -> TrustRoot {
+    TrustRoot { sha256: pin.to_string(), der: wishes.roots.get(&pin).map(|der| BASE64.encode(der)) }
 }
 
 fn is_leaving(row: &CertificateRow) -> bool {

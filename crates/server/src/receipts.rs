@@ -4,7 +4,7 @@ use data_encoding::BASE64;
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::{Deed, Receipt, ReceiptsAnswer, SignedReceipt};
-use tegata_core::name::{ClinicId, Serial, Sha256};
+use tegata_core::name::{ClinicId, ClinicName, Serial, Sha256};
 use tegata_core::policy::KeyOrigin;
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
@@ -103,23 +103,25 @@ async fn witness(
     let (action, object, clinic, change) = match &receipt.deed {
         Deed::Installed { slot, order, fingerprint, .. } => {
             let row = certificate(store, device, number, fingerprint, Some((slot, order))).await?;
-            ("certificate.installed", row.slot.to_string(), row.slot.clinic, Change::Installed { serial: row.serial, at: now })
+            ("certificate.installed", row.slot.to_string(), row.slot.clinic, Some(Change::Installed { serial: row.serial, at: now }))
         }
         Deed::Proven { slot, order, fingerprint, .. } => {
             let row = certificate(store, device, number, fingerprint, Some((slot, order))).await?;
             revoke_what_it_replaces(store, &row, now, batch).await?;
-            ("certificate.proven", row.slot.to_string(), row.slot.clinic, Change::Proven { serial: row.serial, at: now })
+            ("certificate.proven", row.slot.to_string(), row.slot.clinic, Some(Change::Proven { serial: row.serial, at: now }))
         }
         Deed::Retired { fingerprint } => {
             let row = certificate(store, device, number, fingerprint, None).await?;
             revoke_what_another_pc_holds(device, &row, now, batch);
-            ("certificate.retired", row.slot.to_string(), row.slot.clinic, Change::Retired { serial: row.serial, at: now })
+            ("certificate.retired", row.slot.to_string(), row.slot.clinic, Some(Change::Retired { serial: row.serial, at: now }))
         }
         Deed::InstallerRemoved { file, .. } => {
             let sha256: Sha256 = file.sha256.parse().map_err(|_| ReceiptError::NotYours { number })?;
             let gone = Change::InstallerRemoved { tenant: tenant.clone(), device: device.device.clone(), sha256 };
-            ("installer.removed", device.device.to_string(), device.device.clinic.clone(), gone)
+            ("installer.removed", device.device.to_string(), device.device.clinic.clone(), Some(gone))
         }
+        Deed::RootTrusted { fingerprint } => root(device, number, "root.trusted", fingerprint)?,
+        Deed::RootDistrusted { fingerprint } => root(device, number, "root.distrusted", fingerprint)?,
     };
     batch.records.push(NewRecord {
         tenant: tenant.clone(),
@@ -132,9 +134,20 @@ async fn witness(
         details: json!({ "receipt": signed.receipt, "signature": signed.signature, "identity": device.identity.to_string() }),
     });
     batch.changes.push(Change::CountReceipt { tenant: tenant.clone(), device: device.device.clone(), number });
-    batch.changes.push(change);
+    batch.changes.extend(change);
     batch.changes.push(Change::Nudge { clinic: ClinicId { tenant, clinic }, at: now });
     Ok(())
+}
+
+/// What a device says of a root is put on record, and changes nothing else: the root itself is in the receipt.
+fn root(
+    device: &DeviceRow,
+    number: u64,
+    action: &'static str,
+    fingerprint: &str,
+) -> Result<(&'static str, String, ClinicName, Option<Change>), ReceiptError> {
+    fingerprint.parse::<Sha256>().map_err(|_| ReceiptError::NotYours { number })?;
+    Ok((action, device.device.to_string(), device.device.clinic.clone(), None))
 }
 
 /// A certificate that is older than the device's identity was given to the PC that had the name before, and its key may be there still:

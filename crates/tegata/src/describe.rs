@@ -8,6 +8,7 @@ use tegata_api::v1::account::{AccountDetail, SlotDetail};
 use tegata_api::v1::device::{BrowserSeen, Facts, Note, TimeSync};
 use tegata_api::v1::diagnosis::{Cause, Certainty, Diagnosis, Finding};
 use tegata_api::v1::fleet::{DeviceDetail, Generation};
+use tegata_api::v1::trust::{DeviceRoot, RootState};
 use tegata_core::name::{AccountName, ClinicName, DeviceId, SlotId};
 
 use crate::cli::Global;
@@ -95,6 +96,9 @@ fn told(detail: &DeviceDetail, look: &Look) -> String {
             detail.installers_seen.iter().map(|seen| format!("{}  ({} bytes)\n", visible(&seen.path), seen.file.size)).collect(),
         );
     }
+    if !detail.roots.is_empty() {
+        section("Roots that programs there are to trust", roots(detail));
+    }
     if let Some(diagnosis) = &detail.device.diagnosis {
         section("Why a chart does not open there, as its doctor found", found(diagnosis));
     }
@@ -162,6 +166,31 @@ fn intercepted(diagnosis: Option<&Diagnosis>) -> &'static str {
     }
 }
 
+/// Each root, and what an administrator has to run where the agent must not add it.
+fn roots(detail: &DeviceDetail) -> String {
+    let line = |DeviceRoot { root, state }: &DeviceRoot| {
+        let asked = (*state == Some(RootState::NeedsAdministrator)).then(|| {
+            let command = root.administrators_line(&detail.device.platform);
+            let by_hand = || "  An administrator has to add it; the server does not have the file.\n".to_owned();
+            let place = if detail.device.platform == "windows" { " in PowerShell" } else { "" };
+            command.map_or_else(by_hand, |command| format!("  An administrator of the PC runs once{place}: {command}\n"))
+        });
+        format!("{}  {}\n{}", visible(&root.sha256), standing(*state), asked.unwrap_or_default())
+    };
+    detail.roots.iter().map(line).collect()
+}
+
+fn standing(state: Option<RootState>) -> &'static str {
+    match state {
+        None => "not heard yet",
+        Some(RootState::Trusted) => "trusted",
+        Some(RootState::NeedsAdministrator) => "needs an administrator",
+        Some(RootState::NotBrought) => "waits for the vendor's file that it comes with",
+        Some(RootState::NotARoot) => "refused: what came is no root, or not the one that policy pins",
+        Some(RootState::Failed) => "the store did not take it; it is tried again",
+    }
+}
+
 fn examined(made: &Diagnosis, look: &Look) -> String {
     format!("{}, {}", made.glance(), moment::with_distance(made.at, look.now, &look.zone))
 }
@@ -214,6 +243,7 @@ mod tests {
     use expect_test::expect;
     use tegata_api::v1::device::{FileHash, InstallerSeen, SlotReport};
     use tegata_api::v1::fleet::Device;
+    use tegata_api::v1::trust::TrustRoot;
 
     use super::*;
     use crate::output::test_look;
@@ -257,6 +287,7 @@ mod tests {
                 file: FileHash { sha256: "00".into(), size: 2048 },
             }],
             notes: vec![Note::BrowserHoldsOld],
+            roots: vec![],
         }
     }
 
@@ -285,6 +316,17 @@ mod tests {
         assert!(!evil.contains(|c: char| c.is_control() && c != '\n') && !evil.contains('\u{202e}'), "{evil:?}");
         assert_eq!(evil.lines().count(), honest.lines().count(), "{evil}");
         assert_eq!((evil.matches("受付1番").count(), honest.matches("受付1番").count()), (11, 11));
+    }
+
+    #[test]
+    fn a_root_says_what_is_to_be_done_about_it() {
+        let root = |der: Option<&str>, state| DeviceRoot { root: TrustRoot { sha256: "ab".repeat(32), der: der.map(Into::into) }, state };
+        let told = |root| roots(&DeviceDetail { roots: vec![root], ..uketsuke() });
+        assert!(told(root(None, Some(RootState::Trusted))).ends_with("ab  trusted\n"));
+        assert!(told(root(None, None)).ends_with("not heard yet\n"));
+        let line = told(root(Some("MIIB"), Some(RootState::NeedsAdministrator)));
+        assert!(line.contains("runs once in PowerShell: $s=") && line.contains("FromBase64String('MIIB')"), "{line}");
+        assert!(told(root(None, Some(RootState::NeedsAdministrator))).contains("does not have the file"));
     }
 
     #[test]

@@ -92,6 +92,7 @@ fn kinds(deeds: &[Deed]) -> Vec<&'static str> {
             Deed::Proven { .. } => "proven",
             Deed::Retired { .. } => "retired",
             Deed::InstallerRemoved { .. } => "installer",
+            Deed::RootTrusted { .. } | Deed::RootDistrusted { .. } => "root",
         })
         .collect()
 }

@@ -17,7 +17,7 @@ use tegata_pki::pkcs12::{self, Flavor};
 use tempfile::{NamedTempFile, TempDir};
 use zeroize::Zeroizing;
 
-use super::{Keystore, KeystoreError, Pair};
+use super::{Keystore, KeystoreError, Pair, Rooted};
 use crate::command::{self, CommandError};
 use crate::disk::{self, DiskError, failing};
 
@@ -26,6 +26,9 @@ pub mod library;
 const NAME: &str = "nss";
 /// The longest name that is given to a certificate, in characters.
 const LABEL_MAX: usize = 64;
+/// The flags of a root that vouches for servers, for nobody's mail and for no programs (certutil(1), `-t`), and of one that vouches for nobody.
+const TRUSTED: &str = "C,,";
+const UNTRUSTED: &str = ",,";
 
 /// One user's database.
 pub struct Nss {
@@ -200,6 +203,27 @@ impl Keystore for Nss {
         if pair.fingerprint() == Some(fingerprint) { Ok(pair) } else { Err(absent()) }
     }
 
+    async fn root(&self, fingerprint: Sha256) -> Result<Rooted, KeystoreError> {
+        let place = self.folder();
+        let Some(der) = self.certificates(&place).await?.remove(&fingerprint) else { return Ok(Rooted::Absent) };
+        let table = command::run(&tool("certutil")?, &["-L".into(), "-d".into(), database(&place)], b"").await?;
+        let name = self.name_of(&place, fingerprint).await?;
+        let is_trusted = name.is_some_and(|name| String::from_utf8_lossy(&table).lines().filter_map(trusted_in).any(|one| one == name));
+        Ok(Rooted::There { der, is_trusted })
+    }
+
+    /// What is there already is known by its bytes: it keeps its name, and only its flags change.
+    async fn trust(&self, root: &[u8], is_trusted: bool) -> Result<(), KeystoreError> {
+        let place = self.folder();
+        self.make_database(&place).await?;
+        let own = certificate::read(root).map_err(|problem| KeystoreError::Unreadable(NAME, problem.to_string()))?;
+        let name = friendly_name(own.common_name.as_deref().unwrap_or("Tegata"), &own);
+        let flags = if is_trusted { TRUSTED } else { UNTRUSTED };
+        let arguments = ["-A".into(), "-d".into(), database(&place), "-n".into(), name.into(), "-t".into(), flags.into()];
+        command::run::<OsString>(&tool("certutil")?, &arguments, root).await?;
+        Ok(())
+    }
+
     async fn remove(&self, fingerprint: Sha256) -> Result<bool, KeystoreError> {
         let mut was_there = false;
         for folder in self.folders() {
@@ -243,10 +267,19 @@ fn friendly_name(label: &str, certificate: &Certificate) -> String {
 
 /// The name in a line of `certutil -L`: everything before the trust flags, which hold exactly two commas.
 fn name_in(line: &str) -> Option<String> {
+    named_flags(line).map(|(name, _)| name.to_owned())
+}
+
+/// The same of a line whose certificate vouches for servers.
+fn trusted_in(line: &str) -> Option<&str> {
+    named_flags(line).filter(|(_, flags)| flags.split(',').next().is_some_and(|servers| servers.contains('C'))).map(|(name, _)| name)
+}
+
+fn named_flags(line: &str) -> Option<(&str, &str)> {
     let (name, flags) = line.trim_end().rsplit_once(char::is_whitespace)?;
     let name = name.trim_end();
     let are_flags = flags.matches(',').count() == 2 && flags.chars().all(|c| c == ',' || c.is_ascii_alphabetic());
-    (are_flags && !name.is_empty()).then(|| name.to_owned())
+    (are_flags && !name.is_empty()).then_some((name, flags))
 }
 
 #[cfg(test)]

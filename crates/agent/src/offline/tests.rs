@@ -129,6 +129,7 @@ fn deeds(answer: &OfflineAnswer) -> Vec<(u64, &'static str)> {
             Deed::Proven { .. } => (receipt.number, "proven"),
             Deed::Retired { .. } => (receipt.number, "retired"),
             Deed::InstallerRemoved { .. } => (receipt.number, "installer"),
+            Deed::RootTrusted { .. } | Deed::RootDistrusted { .. } => (receipt.number, "root"),
         })
         .collect()
 }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::diagnosis::Diagnosis;
+use super::trust::{RootReport, TrustRoot};
 
 /// How long the server holds a manifest request before it answers 204, in seconds.
 pub const HOLD_SECONDS: u64 = 50;
@@ -159,6 +160,9 @@ pub struct Manifest {
     pub remove_installers: Vec<FileHash>,
     /// The folders of the user in which agents look for installer files: `downloads`, `desktop`, `documents`.
     pub folders: Vec<String>,
+    /// Roots that programs are to trust. What the agent has added of others goes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trust: Vec<TrustRoot>,
 }
 
 /// What one slot should hold.
@@ -290,6 +294,9 @@ pub struct Report {
     /// What the doctor found last, if it ever looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Diagnosis>,
+    /// How far it is with each root of the manifest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<RootReport>,
 }
 
 /// So many found certificates are reported at most: those that live longest.
@@ -421,6 +428,16 @@ pub enum Deed {
         path: String,
         /// What it contained.
         file: FileHash,
+    },
+    /// Programs were made to trust a root.
+    RootTrusted {
+        /// SHA-256 of its DER.
+        fingerprint: String,
+    },
+    /// The trust that was added is gone again.
+    RootDistrusted {
+        /// SHA-256 of its DER.
+        fingerprint: String,
     },
 }
 

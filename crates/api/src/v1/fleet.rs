@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::account::{ExpiresWhileClosed, Leaving, Short, Tight};
 use super::device::{Facts, InstallerSeen, Note, SlotReport};
 use super::diagnosis::Diagnosis;
+use super::trust::DeviceRoot;
 
 /// Policy files as written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -219,6 +220,9 @@ pub struct DeviceDetail {
     pub installers_seen: Vec<InstallerSeen>,
     /// What a person should know.
     pub notes: Vec<Note>,
+    /// The roots that programs there are to trust.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<DeviceRoot>,
 }
 
 /// Generations of a device's manifest. They never go back.

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::Manifest;
-use tegata_core::name::{ClinicId, ClinicName, DeviceId};
+use tegata_core::name::{ClinicId, ClinicName, DeviceId, Sha256};
 use tegata_core::plan::Action;
 use tegata_core::policy::Tenant;
 use tegata_core::time::Timestamp;
+use tegata_pki::key::sha256;
 
 use super::observe::{self, Scene};
 use crate::audit::{Ledger, Recorded, TEGATA};
@@ -70,7 +71,7 @@ async fn raised(ledger: &Ledger, clinic: &ClinicId, scene: &Scene) -> Result<Vec
     let hosts = hosts(&scene.policy, scene.snapshot.devices.keys());
     let visiting = ledger.store().devices_away(clinic).await?;
     let home = by_device(&scene.snapshot);
-    let mut wishes = Wishes::new(&scene.policy);
+    let mut wishes = Wishes::new(&scene.policy, roots(ledger, clinic, &scene.policy).await?);
     let mut raised = Vec::new();
     for (id, row) in scene.snapshot.devices.iter().filter(|(_, row)| row.revoked_at.is_none()) {
         let hosts = hosts.get(id).unwrap_or(const { &BTreeSet::new() });
@@ -87,6 +88,15 @@ async fn raised(ledger: &Ledger, clinic: &ClinicId, scene: &Scene) -> Result<Vec
         }
     }
     Ok(raised)
+}
+
+/// The roots of the tenant's own issuers, if any profile asks for roots.
+async fn roots(ledger: &Ledger, clinic: &ClinicId, policy: &Tenant) -> Result<BTreeMap<Sha256, Vec<u8>>, StoreError> {
+    if policy.profiles.values().all(|profile| profile.trust.is_empty()) {
+        return Ok(BTreeMap::new());
+    }
+    let rows = ledger.store().authorities(Some(&clinic.tenant)).await?;
+    Ok(rows.into_iter().map(|row| (sha256(&row.certificate), row.certificate)).collect())
 }
 
 /// The clinics that each of these devices is a guest of.
@@ -149,6 +159,14 @@ fn records(before: &DeviceRow, manifest: &Manifest, now: Timestamp) -> Vec<NewRe
     }
     for file in manifest.remove_installers.iter().filter(|file| !before.manifest.remove_installers.contains(file)) {
         records.push(record("installer.remove", json!({ "generation": generation, "sha256": file.sha256 })));
+    }
+    let added = |some: &Manifest, beside: &Manifest| -> Vec<String> {
+        let roots = some.trust.iter().map(|root| &root.sha256);
+        roots.filter(|pin| beside.trust.iter().all(|root| root.sha256 != **pin)).cloned().collect()
+    };
+    let moves = [("root.trust", added(manifest, &before.manifest)), ("root.distrust", added(&before.manifest, manifest))];
+    for (action, pins) in moves {
+        records.extend(pins.into_iter().map(|pin| record(action, json!({ "generation": generation, "fingerprint": pin }))));
     }
     records
 }

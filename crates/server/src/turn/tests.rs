@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tegata_api::v1::device::{Deed, FileHash, InstallerSeen, Report};
+use tegata_api::v1::device::{Deed, FileHash, InstallerSeen, Manifest, Report};
 use tegata_api::v1::fleet::{RecordInstaller, RevokeRequest};
 use tegata_core::name::ClinicId;
 use tegata_core::time::DAY;
@@ -270,6 +270,26 @@ async fn a_guest_device_is_told_of_all_its_clinics() {
     let momiji = ClinicId { tenant: tenant(), clinic: "momiji".parse().unwrap() };
     turn(&world.ledger, &world.bells, &momiji, world.now).await.unwrap();
     assert_eq!(world.manifest(&pc).await, told);
+}
+
+#[tokio::test]
+async fn a_device_is_told_which_roots_its_profiles_pin_and_each_move_is_on_record() {
+    let profile = |more: &str| crate::pretend::PROFILE.replace("name: karte", "name: site") + more;
+    let network = sakura(&["pc-1"]).replace("profile: karte", "profile: site");
+    let pin = "ab".repeat(32);
+    let world = World::with(&[&network, &profile(&format!("  trust: [\"{pin}\"]\n"))]).await;
+    let mut pc = world.enrol("sakura/pc-1").await;
+    world.settle().await;
+    let pins = |told: Manifest| told.trust.into_iter().map(|root| (root.sha256, root.der)).collect::<Vec<_>>();
+    assert_eq!(pins(world.manifest(&pc).await), [(pin.clone(), None)]);
+    world.tell(&mut pc, vec![Deed::RootTrusted { fingerprint: pin.clone() }]).await;
+    world.apply(&[&network, &profile("")]).await.unwrap();
+    world.settle().await;
+    assert!(pins(world.manifest(&pc).await).is_empty());
+    world.tell(&mut pc, vec![Deed::RootDistrusted { fingerprint: pin }]).await;
+    for said in ["done root.trust ", "seen root.trusted ", "done root.distrust ", "seen root.distrusted "] {
+        assert_eq!(world.logged(said).await, 1, "{said}: {:#?}", world.log().await);
+    }
 }
 
 #[tokio::test]

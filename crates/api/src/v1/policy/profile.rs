@@ -42,7 +42,9 @@ pub struct CertificateProfileSpec {
     /// How the certificate is proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
-    /// Trust anchors that agents may install, by thumbprint. Noted; agents install none yet.
+    /// Roots that programs on devices are to trust for the sites that they vouch for, by the SHA-256 of their DER: those of the tenant's own issuers,
+    /// and those that come with a vendor's file. On Linux the agent adds them to the browser's store (NSS); on Windows and macOS an administrator
+    /// runs the line that `tegata describe device` shows. What the agent added goes when no profile of the device lists it any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub trust: Vec<Thumbprint>,
