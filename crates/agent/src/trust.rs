@@ -51,7 +51,9 @@ impl Device {
         let brought = self.keystores.browser.root(pin).await?;
         let before = match brought {
             Rooted::NotHere => return Ok(if is_trusted_by_system(pin) { RootState::Trusted } else { RootState::NeedsAdministrator }),
-            Rooted::There { is_trusted: true, .. } if !added.contains_key(&pin.to_string()) => return Ok(RootState::Trusted),
+            Rooted::There { is_trusted: true, .. } if added.get(&pin.to_string()).is_none_or(|claim| claim.receipted) => {
+                return Ok(RootState::Trusted);
+            }
             Rooted::There { der, .. } => Some(der),
             Rooted::Absent => None,
         };

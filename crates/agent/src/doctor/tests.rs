@@ -56,10 +56,7 @@ impl Pc {
         let root = Authority::new_root("Clinic Root", "sakura", now().before(DAY * 90), now().after(DAY * 90)).unwrap();
         let issuing = root.new_issuing("Clinic CA", "sakura", now().before(DAY * 90), now().after(DAY * 90)).unwrap();
         let (key, serial) = (PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap(), new_serial());
-        let (common_name, organization, unique) = ("pc".to_owned(), "sakura".to_owned(), "1".to_owned());
-        let purpose = Purpose::Client { common_name, organization, unique, crl_url: Some(LIST.into()), ocsp_url: None };
-        let tbs = issuing.draft(&purpose, &key.public_key(), serial, not_before, not_after).unwrap();
-        let pair = Pair { chain: vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()], key: key.to_pkcs8().into() };
+        let pair = issued(&issuing, "sakura", &key, serial, (not_before, not_after));
         let mut pc = Self { world, root, issuing, key, serial, pair };
         pc.install(&Pair { chain: pc.pair.chain.clone(), key: pc.pair.key.clone() }).await;
         pc.wants(&[(SLOT, Some(OrderId([1; 16])))]);
@@ -70,12 +67,16 @@ impl Pc {
     }
 
     async fn install(&mut self, pair: &Pair) {
-        let (slot, mut parts): (SlotId, _) = (SLOT.parse().unwrap(), self.world.parts());
-        parts.keystores.file.install(&slot, pair, "Karte").await.unwrap();
+        self.install_into(SLOT, OrderId([1; 16]), pair).await;
+    }
+
+    async fn install_into(&mut self, slot: &str, order: OrderId, pair: &Pair) {
+        let (id, mut parts): (SlotId, _) = (slot.parse().unwrap(), self.world.parts());
+        parts.keystores.file.install(&id, pair, "Karte").await.unwrap();
         let fingerprint = pair.fingerprint().unwrap();
-        let item = Item { slot: SLOT.into(), stores: vec!["browser".into()], adopted: vec![] };
+        let item = Item { slot: slot.into(), stores: vec!["browser".into()], adopted: vec![] };
         parts.inventory.claim(fingerprint, item).unwrap();
-        let entry = Entry { stage: Stage::Settled, fingerprint: Some(fingerprint), ..Entry::wanted(slot, OrderId([1; 16])) };
+        let entry = Entry { stage: Stage::Settled, fingerprint: Some(fingerprint), ..Entry::wanted(id, order) };
         parts.journal.save(&entry).unwrap();
     }
 
@@ -174,6 +175,14 @@ impl Pc {
     async fn told(&self) -> Told {
         Told::of(&diagnose(&self.facts().await), Language::English, &jiff::tz::TimeZone::UTC)
     }
+}
+
+/// A client certificate of a clinic.
+fn issued(issuing: &Authority, clinic: &str, key: &PrivateKey, serial: Serial, validity: (Timestamp, Timestamp)) -> Pair {
+    let (common_name, organization, unique) = ("pc".to_owned(), clinic.to_owned(), "1".to_owned());
+    let purpose = Purpose::Client { common_name, organization, unique, crl_url: Some(LIST.into()), ocsp_url: None };
+    let tbs = issuing.draft(&purpose, &key.public_key(), serial, validity.0, validity.1).unwrap();
+    Pair { chain: vec![issuing.sign(&tbs).unwrap(), issuing.certificate().to_vec()], key: key.to_pkcs8().into() }
 }
 
 fn server(web: &Authority, name: &str, not_before: Timestamp) -> Pair {
@@ -290,10 +299,13 @@ async fn s1_9_a_certificate_that_the_server_never_ordered_may_be_one_too_many() 
 
 #[tokio::test]
 async fn a_key_that_does_not_sign_for_its_certificate_is_named() {
-    let mut pc = Pc::new().await;
+    let mut pc = well().await;
     let other = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     assert_ne!(other.public_key(), pc.key.public_key());
     pc.install(&Pair { chain: pc.pair.chain.clone(), key: other.to_pkcs8().into() }).await;
+    assert_eq!(pc.first().await, (Cause::KeyUnusable, Certainty::Certain));
+    let folder = pc.world.state.store().join(SLOT).join(pc.pair.fingerprint().unwrap().to_string());
+    assert!(disk::remove(&folder.join("key.pem")).unwrap());
     assert_eq!(pc.first().await, (Cause::KeyUnusable, Certainty::Certain));
 }
 
@@ -335,10 +347,23 @@ async fn s1_2_a_bookmark_beside_the_chart_is_named_and_nothing_else_of_it_is_tol
 
 #[tokio::test]
 async fn s1_8_a_site_of_several_clinics_of_which_none_is_in_use_is_named() {
-    let pc = well().await;
-    pc.wants(&[("momiji/uketsuke-1@sakura/karte", Some(OrderId([2; 16]))), ("himawari/uketsuke-1@sakura/karte", Some(OrderId([3; 16])))]);
-    let named: Vec<_> = pc.told().await.findings.iter().map(|it| (it.cause, it.certainty)).collect();
-    assert_eq!(named, [("missing", "certain"), ("other-clinic", "likely")]);
+    let mut pc = well().await;
+    let slots = [(SLOT, "sakura", 1), ("momiji/uketsuke-1@sakura/karte", "momiji", 2), ("himawari/uketsuke-1@sakura/karte", "himawari", 3)];
+    for (slot, clinic, number) in &slots[1..] {
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let pair = issued(&pc.issuing, clinic, &key, new_serial(), (now().before(DAY), now().after(DAY)));
+        pc.install_into(slot, OrderId([*number; 16]), &pair).await;
+    }
+    let wants = |slots: &[(&'static str, &str, u8)]| {
+        slots.iter().map(|(slot, _, number)| (*slot, Some(OrderId([*number; 16])))).collect::<Vec<_>>()
+    };
+    // Its own clinic's is shown, and another one's might be meant; then it has none of its own there, and nobody has chosen.
+    pc.wants(&wants(&slots));
+    assert_eq!(pc.first().await, (Cause::OtherClinic, Certainty::Possible));
+    assert_eq!(pc.told().await.findings[0].evidence, ["https://karte.test: now with the certificate of sakura"]);
+    pc.wants(&wants(&slots[1..]));
+    assert_eq!(pc.first().await, (Cause::OtherClinic, Certainty::Likely));
+    assert_eq!(pc.told().await.findings.len(), 1, "every certificate is there");
 }
 
 /// As Chromium 156 writes it of an extension that was added by hand, and of a part of itself.

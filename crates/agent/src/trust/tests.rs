@@ -1,6 +1,6 @@
 //! Against a store in memory that knows no more than what every browser's does.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -17,7 +17,11 @@ use crate::pretend::World;
 
 /// What it holds, and whether programs trust it.
 #[derive(Default)]
-struct Roots(RefCell<BTreeMap<Sha256, (Vec<u8>, bool)>>);
+struct Roots {
+    held: RefCell<BTreeMap<Sha256, (Vec<u8>, bool)>>,
+    /// How often it was changed.
+    changes: Cell<u32>,
+}
 
 #[async_trait(?Send)]
 impl Keystore for Roots {
@@ -30,7 +34,7 @@ impl Keystore for Roots {
     }
 
     async fn list(&self) -> Result<BTreeSet<Sha256>, KeystoreError> {
-        Ok(self.0.borrow().keys().copied().collect())
+        Ok(self.held.borrow().keys().copied().collect())
     }
 
     async fn open(&self, fingerprint: Sha256) -> Result<Pair, KeystoreError> {
@@ -39,16 +43,17 @@ impl Keystore for Roots {
 
     async fn root(&self, fingerprint: Sha256) -> Result<Rooted, KeystoreError> {
         let there = |(der, is_trusted): &(Vec<u8>, bool)| Rooted::There { der: der.clone(), is_trusted: *is_trusted };
-        Ok(self.0.borrow().get(&fingerprint).map_or(Rooted::Absent, there))
+        Ok(self.held.borrow().get(&fingerprint).map_or(Rooted::Absent, there))
     }
 
     async fn trust(&self, root: &[u8], is_trusted: bool) -> Result<(), KeystoreError> {
-        self.0.borrow_mut().insert(sha256(root), (root.to_vec(), is_trusted));
+        self.changes.set(self.changes.get() + 1);
+        self.held.borrow_mut().insert(sha256(root), (root.to_vec(), is_trusted));
         Ok(())
     }
 
     async fn remove(&self, fingerprint: Sha256) -> Result<bool, KeystoreError> {
-        Ok(self.0.borrow_mut().remove(&fingerprint).is_some())
+        Ok(self.held.borrow_mut().remove(&fingerprint).is_some())
     }
 }
 
@@ -82,7 +87,7 @@ impl Pc {
     }
 
     fn is_trusted(&self, der: &[u8]) -> Option<bool> {
-        self.store.0.borrow().get(&sha256(der)).map(|(_, is_trusted)| *is_trusted)
+        self.store.held.borrow().get(&sha256(der)).map(|(_, is_trusted)| *is_trusted)
     }
 
     async fn deeds(&self) -> Vec<Deed> {
@@ -98,7 +103,7 @@ async fn a_pinned_root_is_added_once_with_a_receipt_and_goes_when_policy_drops_i
     for _look in 0..3 {
         assert_eq!(pc.told(&[(pin, Some(&pc.root))]).await, [RootState::Trusted]);
     }
-    assert_eq!(pc.is_trusted(&pc.root), Some(true));
+    assert_eq!((pc.is_trusted(&pc.root), pc.store.changes.get()), (Some(true), 1));
     let trusted = Deed::RootTrusted { fingerprint: pin.to_string() };
     assert_eq!(pc.deeds().await, std::slice::from_ref(&trusted));
     for _look in 0..2 {
@@ -115,7 +120,7 @@ async fn what_is_not_the_pinned_root_is_never_trusted() {
     for (pin, der) in [(sha256(&pc.root), &other), (sha256(&pc.below), &pc.below), (sha256(b"no"), &b"no".to_vec())] {
         assert_eq!(pc.told(&[(pin, Some(der))]).await, [RootState::NotARoot]);
     }
-    assert!(pc.store.0.borrow().is_empty() && pc.deeds().await.is_empty());
+    assert!(pc.store.held.borrow().is_empty() && pc.deeds().await.is_empty());
 }
 
 #[tokio::test]
