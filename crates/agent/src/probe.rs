@@ -13,6 +13,7 @@ use crate::disk::{self, DiskError};
 use crate::keystore::Pair;
 use crate::settings::Resolve;
 use crate::state::State;
+use crate::trust;
 
 mod witness;
 
@@ -150,6 +151,7 @@ pub(crate) fn roots(state: &State) -> Result<RootCertStore, DiskError> {
     let further = disk::read_text(&state.probe_roots())?.unwrap_or_default();
     let further = tegata_pki::certificate::read_pem(&further).unwrap_or_default();
     roots.add_parsable_certificates(further.into_iter().map(|root| CertificateDer::from(root.der)));
+    roots.add_parsable_certificates(trust::added(state)?.into_iter().map(CertificateDer::from));
     Ok(roots)
 }
 

@@ -12,9 +12,10 @@ use tegata_pki::certificate;
 use tegata_pki::key::sha256;
 
 use crate::converge::{Device, StepError};
-use crate::disk;
+use crate::disk::{self, DiskError};
 use crate::keystore::Rooted;
 use crate::manifest::Manifest;
+use crate::state::State;
 
 /// Roots that were added, or were about to be, by SHA-256.
 type Added = BTreeMap<String, Claim>;
@@ -93,6 +94,12 @@ impl Device {
         }
         Ok(())
     }
+}
+
+/// The roots that were added, DER. What browsers trust by them, probes trust too.
+pub(crate) fn added(state: &State) -> Result<Vec<Vec<u8>>, DiskError> {
+    let added: Added = disk::read_json(&state.roots())?.unwrap_or_default();
+    Ok(added.into_values().filter_map(|claim| BASE64.decode(claim.der.as_bytes()).ok()).collect())
 }
 
 /// True if these are the bytes that are pinned, of an authority that has signed itself.

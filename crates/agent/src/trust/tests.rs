@@ -100,16 +100,19 @@ impl Pc {
 async fn a_pinned_root_is_added_once_with_a_receipt_and_goes_when_policy_drops_it() {
     let pc = Pc::new();
     let pin = sha256(&pc.root);
+    let probed = || crate::probe::roots(&pc.world.state).unwrap().len();
+    let before = probed();
     for _look in 0..3 {
         assert_eq!(pc.told(&[(pin, Some(&pc.root))]).await, [RootState::Trusted]);
     }
     assert_eq!((pc.is_trusted(&pc.root), pc.store.changes.get()), (Some(true), 1));
+    assert_eq!(probed(), before + 1, "what browsers trust, probes trust");
     let trusted = Deed::RootTrusted { fingerprint: pin.to_string() };
     assert_eq!(pc.deeds().await, std::slice::from_ref(&trusted));
     for _look in 0..2 {
         assert_eq!(pc.told(&[]).await, []);
     }
-    assert_eq!(pc.is_trusted(&pc.root), None);
+    assert_eq!((pc.is_trusted(&pc.root), probed()), (None, before));
     assert_eq!(pc.deeds().await, [trusted, Deed::RootDistrusted { fingerprint: pin.to_string() }]);
 }
 
