@@ -46,9 +46,15 @@ fn a_root_is_trusted_while_policy_pins_it() -> Result<()> {
     world.wait_until_ready()?;
     ensure!(!flags(&agent)?.contains("C,,"), "nothing was pinned yet");
 
-    let [issuing, root] = pins(&world)?;
+    let ([issuing, root], file) = (pins(&world)?, world.path("aozora-ca.pem"));
     let pinned = POLICY.replace("  browser: ", &format!("  trust: [{issuing}, {root}]\n  browser: "));
     world.apply(&pinned)?;
+    wait_for(PATIENCE, "the PC to say that nobody has granted it", || {
+        Ok((states(&world)? == ["not-a-root", "needs-administrator"]).then_some(()))
+    })?;
+    ensure!(!flags(&agent)?.contains("C,,"), "no server decides that alone");
+    let granted = agent.command(["trust", "--file", &file.display().to_string()])?;
+    ensure!(granted.status.success(), "{granted:?}");
     wait_for(PATIENCE, "the root to be trusted", || Ok((states(&world)? == ["not-a-root", "trusted"]).then_some(())))?;
     ensure!(flags(&agent)?.matches("C,,").count() == 1, "only what has signed itself: {}", flags(&agent)?);
     // A policy that says the same again changes nothing.
@@ -77,6 +83,7 @@ fn pins(world: &World) -> Result<[String; 2]> {
     fs::write(&file, &access.authority)?;
     let url = format!("{}/ca/aozora/aozora-ca.pem", access.server);
     let pem = run_well(Path::new("curl"), ["--silent", "--fail", "--cacert", &file.display().to_string(), &url])?;
+    fs::write(world.path("aozora-ca.pem"), &pem)?;
     let read = certificate::read_pem(&pem)?;
     let pins: Vec<String> = read.iter().map(|one| one.fingerprint.to_string()).collect();
     pins.try_into().ok().context("two authorities were expected")

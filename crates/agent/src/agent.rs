@@ -250,6 +250,10 @@ impl Agent {
                 heard = self.link.hear(&*self.device.server) => match heard {
                     // Browsers are looked at here: to drop a held request for it would cost a handshake each time.
                     Heard::Nothing if self.has_browser_changed() || self.checkup.has_news() => return,
+                    Heard::Nothing if self.have_grants_changed() => {
+                        self.look_at = Instant::now();
+                        return;
+                    }
                     Heard::Nothing => {}
                     heard => break heard,
                 },
@@ -272,6 +276,13 @@ impl Agent {
     /// A browser has ended, or people switched clinics while one ran.
     fn has_browser_changed(&self) -> bool {
         self.device.browser.holds_old().is_ok_and(|holds_old| holds_old != self.seen.holds_old)
+    }
+
+    /// Somebody has agreed to a root, or taken that back.
+    fn have_grants_changed(&mut self) -> bool {
+        let Ok(Some(now)) = Settings::read(&self.device.state) else { return false };
+        let before = std::mem::replace(&mut self.settings.granted_roots, now.granted_roots);
+        before != self.settings.granted_roots
     }
 
     fn is_telling_due(&self) -> bool {

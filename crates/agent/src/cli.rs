@@ -28,6 +28,7 @@ use crate::words::{self, BundlePhrase, ClinicPhrase, Language, Phrase, say};
 mod doctor;
 mod log;
 mod setup;
+mod trust;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
@@ -95,6 +96,11 @@ enum Command {
     /// What it knows of its enrolment stays, and so do the certificates: first take the PC out of the policy, and they go.
     #[command(after_help = "Example:\n  tegata-agent uninstall\n  tegata-agent uninstall --user")]
     Uninstall(setup::SetupArguments),
+    /// Agrees that programs on this PC trust a root that policy pins; `tegata describe device` shows what to type.
+    ///
+    /// Windows and macOS: for the whole PC, at once; run it as administrator. Linux: for your browser, by the agent, as soon as policy pins it.
+    #[command(after_help = "Example:\n  tegata-agent trust --file ca.pem\n  tegata-agent trust --remove --file ca.pem")]
+    Trust(trust::TrustArguments),
     /// Becomes the service; Windows starts it.
     #[cfg(windows)]
     #[command(hide = true)]
@@ -261,6 +267,7 @@ pub fn main() -> ExitCode {
         Command::Selftest { home } => run_selftest(&home),
         Command::Install(arguments) => setup::install(&arguments),
         Command::Uninstall(arguments) => setup::uninstall(&arguments),
+        Command::Trust(arguments) => trust::run(&arguments),
         #[cfg(windows)]
         Command::Service => os::run_service(),
         #[cfg(windows)]

@@ -136,6 +136,7 @@ pub async fn enroll(state: &State, asked: Enrolment) -> Result<Settings, EnrollE
         browser_policies: asked.browser_policies,
         keystore: asked.keystore,
         resolve: asked.resolve,
+        granted_roots: Settings::read(state)?.map(|before| before.granted_roots).unwrap_or_default(),
     };
     take_over(state, &key, &enrolled, &settings, probe_roots.as_deref())?;
     Ok(settings)

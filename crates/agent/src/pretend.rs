@@ -68,6 +68,7 @@ impl World {
             browser_policies: None,
             keystore: KeystoreChoice::File,
             resolve: vec![],
+            granted_roots: vec![],
         };
         settings.write(&state).unwrap();
         let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();

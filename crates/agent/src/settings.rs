@@ -31,6 +31,9 @@ pub struct Settings {
     /// Probed hosts that are reached at another address.
     #[serde(default)]
     pub resolve: Vec<Resolve>,
+    /// Roots, by SHA-256, that this PC's programs may be made to trust where policy pins them too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub granted_roots: Vec<String>,
 }
 
 impl Settings {

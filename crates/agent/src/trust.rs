@@ -1,5 +1,5 @@
 //! Roots that policy pins: programs of the user are made to trust them where the user may, and are taken from them again once policy lists them no
-//! more. Only what is pinned, only roots, and only what this agent has added goes.
+//! more. Only what is pinned, only roots, only what somebody at the PC has [granted], and only what this agent has added goes.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ use crate::disk::{self, DiskError};
 use crate::keystore::Rooted;
 use crate::manifest::Manifest;
 use crate::state::State;
+
+pub mod granted;
 
 /// Roots that were added, or were about to be, by SHA-256.
 type Added = BTreeMap<String, Claim>;
@@ -62,6 +64,9 @@ impl Device {
         if !is_root(pin, der) {
             return Ok(RootState::NotARoot);
         }
+        if !granted::is_granted(&self.state, pin)? {
+            return Ok(RootState::NeedsAdministrator);
+        }
         let claim = Claim { der: BASE64.encode(der), was_there: before.is_some(), receipted: false };
         added.entry(pin.to_string()).or_insert(claim);
         disk::write_json(&self.state.roots(), added)?;
@@ -79,7 +84,7 @@ impl Device {
     async fn distrust_others(&mut self, manifest: &Manifest, added: &mut Added) -> Result<(), StepError> {
         for (pin, claim) in added.clone() {
             let Ok(fingerprint) = pin.parse::<Sha256>() else { continue };
-            if manifest.trust.contains_key(&fingerprint) {
+            if manifest.trust.contains_key(&fingerprint) && granted::is_granted(&self.state, fingerprint)? {
                 continue;
             }
             let store = &self.keystores.browser;

@@ -6,11 +6,13 @@ use tegata_core::install::Stage;
 mod clinics;
 mod doctor;
 mod setup;
+mod trust;
 
 use crate::journal::Trouble;
 pub use clinics::ClinicPhrase;
 pub use doctor::DoctorPhrase;
 pub use setup::SetupPhrase;
+pub use trust::TrustPhrase;
 
 /// A language of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,8 @@ pub enum Phrase {
     Doctor(DoctorPhrase),
     /// Something about installing and removing.
     Setup(SetupPhrase),
+    /// Something about a root.
+    Trust(TrustPhrase),
     /// Restart the browser.
     RestartBrowser,
     /// Everything is in order.
@@ -182,6 +186,7 @@ fn both(phrase: &Phrase) -> (String, String) {
         Phrase::Clinic(phrase) => clinics::both(phrase),
         Phrase::Doctor(phrase) => doctor::both(phrase),
         Phrase::Setup(phrase) => setup::both(phrase),
+        Phrase::Trust(phrase) => trust::both(phrase),
         Phrase::RestartBrowser => (
             "ブラウザーをすべて閉じて、もう一度開いてください。新しい証明書に切り替わります。".into(),
             "Close every browser window and start the browser again: it then uses the new certificate.".into(),

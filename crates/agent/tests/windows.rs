@@ -9,6 +9,10 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
+use tegata_agent::keystore::windows::certificates::{Entry, Store};
+use tegata_core::time::{DAY, Timestamp};
+use tegata_pki::authority::Authority;
 use windows_registry::{CURRENT_USER, LOCAL_MACHINE};
 use windows_service::service::{
     ServiceAccess, ServiceActionType, ServiceFailureActions, ServiceFailureResetPeriod, ServiceStartType, ServiceState, ServiceStatus,
@@ -214,4 +218,34 @@ fn one_user_alone_needs_no_administrator_and_nothing_is_left() {
     assert!(helpers().is_empty(), "it has ended");
     CURRENT_USER.open(AT_LOGON).unwrap().get_string("Tegata").unwrap_err();
     assert!(!program.parent().unwrap().exists());
+}
+
+#[test]
+fn a_root_that_an_administrator_grants_goes_with_the_agent_and_nobody_elses_does() {
+    let _pc = Pc::new();
+    let [ours, theirs] = ["Ours", "Theirs"].map(root);
+    let store = Store::of_computer("ROOT").unwrap();
+    store.add(&Entry::new(&theirs).unwrap()).unwrap();
+    succeeds(&["install"]);
+    for root in [&ours, &theirs] {
+        succeeds(&["trust", &BASE64.encode(root)]);
+        assert!(is_trusted(root));
+    }
+    succeeds(&["trust", "--remove", &BASE64.encode(&theirs)]);
+    assert!(is_trusted(&theirs), "it was there before");
+    assert!(!tegata(&["trust", &BASE64.encode(b"no certificate")]).status.success());
+    succeeds(&["uninstall"]);
+    assert!(!is_trusted(&ours) && is_trusted(&theirs));
+    LOCAL_MACHINE.open(r"SOFTWARE\Tegata").map(drop).unwrap_err();
+    let entries = store.entries().unwrap();
+    store.remove(entries.iter().find(|entry| entry.der() == theirs).unwrap()).unwrap();
+}
+
+fn root(name: &str) -> Vec<u8> {
+    let now = Timestamp::from_unix(1_800_000_000);
+    Authority::new_root(name, "sakura", now, now.after(DAY)).unwrap().certificate().to_vec()
+}
+
+fn is_trusted(root: &[u8]) -> bool {
+    Store::of_computer("ROOT").unwrap().entries().unwrap().iter().any(|entry| entry.der() == root)
 }

@@ -170,10 +170,14 @@ fn intercepted(diagnosis: Option<&Diagnosis>) -> &'static str {
 fn roots(detail: &DeviceDetail) -> String {
     let line = |DeviceRoot { root, state }: &DeviceRoot| {
         let asked = (*state == Some(RootState::NeedsAdministrator)).then(|| {
-            let command = root.administrators_line(&detail.device.platform);
-            let by_hand = || "  An administrator has to add it; the server does not have the file.\n".to_owned();
-            let place = if detail.device.platform == "windows" { " in PowerShell" } else { "" };
-            command.map_or_else(by_hand, |command| format!("  An administrator of the PC runs once{place}: {command}\n"))
+            let command = root.line_to_grant(&detail.device.platform);
+            let by_hand = || "  Grant it on the PC with `tegata-agent trust --file`; the server does not have the file.\n".to_owned();
+            let who = match &*detail.device.platform {
+                "windows" => "An administrator of the PC types once in PowerShell",
+                "macos" => "An administrator of the PC types once",
+                _ => "The user of the PC types once",
+            };
+            command.map_or_else(by_hand, |command| format!("  {who}: {command}\n"))
         });
         format!("{}  {}\n{}", visible(&root.sha256), standing(*state), asked.unwrap_or_default())
     };
@@ -184,7 +188,7 @@ fn standing(state: Option<RootState>) -> &'static str {
     match state {
         None => "not heard yet",
         Some(RootState::Trusted) => "trusted",
-        Some(RootState::NeedsAdministrator) => "needs an administrator",
+        Some(RootState::NeedsAdministrator) => "not granted at the PC",
         Some(RootState::NotBrought) => "waits for the vendor's file that it comes with",
         Some(RootState::NotARoot) => "refused: what came is no root, or not the one that policy pins",
         Some(RootState::Failed) => "the store did not take it; it is tried again",
@@ -325,7 +329,7 @@ mod tests {
         assert!(told(root(None, Some(RootState::Trusted))).ends_with("ab  trusted\n"));
         assert!(told(root(None, None)).ends_with("not heard yet\n"));
         let line = told(root(Some("MIIB"), Some(RootState::NeedsAdministrator)));
-        assert!(line.contains("runs once in PowerShell: $s=") && line.contains("FromBase64String('MIIB')"), "{line}");
+        assert!(line.contains("types once in PowerShell: &") && line.contains("trust MIIB"), "{line}");
         assert!(told(root(None, Some(RootState::NeedsAdministrator))).contains("does not have the file"));
     }
 

@@ -10,6 +10,7 @@ use windows_sys::Win32::System::Threading::DETACHED_PROCESS;
 
 use super::{Left, Scope, SetupError, refused};
 use crate::disk::{self, DiskError, failing};
+use crate::trust::granted;
 use crate::windows::{file, processes};
 
 mod entries;
@@ -55,6 +56,7 @@ fn uninstall_service() -> Result<Left, SetupError> {
     registration::Services::open()?.remove()?;
     entries::remove_event_source().map_err(refused("remove the source of event log entries"))?;
     entries::remove_from_programs().map_err(refused("remove the agent from the list of programs"))?;
+    granted::take_back_all().map_err(|problem| refused("take back the roots that were added")(io::Error::other(problem)))?;
     remove_program(&program_folder()?)
 }
 

@@ -75,6 +75,17 @@ impl Pc {
         Self { world: World::new(), store: Rc::default(), root, below }
     }
 
+    /// In which somebody at the PC has agreed to its root.
+    fn granting() -> Self {
+        let pc = Self::new();
+        pc.grant(true);
+        pc
+    }
+
+    fn grant(&self, is_granted: bool) {
+        granted::grant(self.world.state.root(), &self.root, is_granted).unwrap();
+    }
+
     /// Follows a manifest with these pins, and what comes with them.
     async fn told(&self, roots: &[(Sha256, Option<&[u8]>)]) -> Vec<RootState> {
         let root = |(pin, der): &(Sha256, Option<&[u8]>)| TrustRoot { sha256: pin.to_string(), der: der.map(|der| BASE64.encode(der)) };
@@ -98,7 +109,7 @@ impl Pc {
 
 #[tokio::test]
 async fn a_pinned_root_is_added_once_with_a_receipt_and_goes_when_policy_drops_it() {
-    let pc = Pc::new();
+    let pc = Pc::granting();
     let pin = sha256(&pc.root);
     let probed = || crate::probe::roots(&pc.world.state).unwrap().len();
     let before = probed();
@@ -128,7 +139,7 @@ async fn what_is_not_the_pinned_root_is_never_trusted() {
 
 #[tokio::test]
 async fn a_root_that_came_with_a_vendors_file_is_trusted_and_stays_without_trust_afterwards() {
-    let pc = Pc::new();
+    let pc = Pc::granting();
     let pin = sha256(&pc.root);
     assert_eq!(pc.told(&[(pin, None)]).await, [RootState::NotBrought]);
     pc.store.trust(&pc.root, false).await.unwrap();
@@ -155,4 +166,27 @@ async fn where_the_user_must_not_add_roots_an_administrator_is_asked_for() {
     let manifest = wire::Manifest { device: "sakura/uketsuke-1".into(), trust, ..wire::Manifest::default() };
     let reports = pc.world.parts().settle_roots(&Manifest::try_from(&manifest).unwrap()).await.unwrap();
     assert_eq!(reports.iter().map(|report| report.state).collect::<Vec<_>>(), [RootState::NeedsAdministrator]);
+}
+
+/// A server that somebody has taken over could read along with every site that a clinic opens.
+#[tokio::test]
+async fn no_server_decides_alone_which_roots_are_trusted() {
+    let pc = Pc::new();
+    let pinned = [(sha256(&pc.root), Some(&pc.root[..]))];
+    assert_eq!(pc.told(&pinned).await, [RootState::NeedsAdministrator]);
+    assert_eq!(pc.is_trusted(&pc.root), None);
+    pc.grant(true);
+    assert_eq!(pc.told(&pinned).await, [RootState::Trusted]);
+    pc.grant(false);
+    assert_eq!(pc.told(&pinned).await, [RootState::NeedsAdministrator]);
+    assert_eq!(pc.is_trusted(&pc.root), None);
+}
+
+#[test]
+fn only_a_root_is_granted_and_only_where_somebody_has_enrolled() {
+    let pc = Pc::new();
+    assert!(matches!(granted::grant(pc.world.state.root(), &pc.below, true), Err(granted::GrantError::NotARoot)));
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert!(matches!(granted::grant(elsewhere.path(), &pc.root, true), Err(granted::GrantError::NotEnrolled)));
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
 }

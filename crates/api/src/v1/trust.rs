@@ -29,7 +29,7 @@ pub struct RootReport {
 pub enum RootState {
     /// Programs trust it, by the agent's doing or somebody else's.
     Trusted,
-    /// The agent has no right to add it: on Windows and macOS, and where there is no browser's store, an administrator does.
+    /// Nobody at the PC has agreed to it yet (`tegata-agent trust`): no server decides that alone. On Windows and macOS an administrator does.
     NeedsAdministrator,
     /// Neither the server nor a vendor's file has brought it.
     NotBrought,
@@ -52,27 +52,18 @@ pub struct DeviceRoot {
 }
 
 impl TrustRoot {
-    /// What an administrator runs once on a device of this platform, on Windows in PowerShell. The line holds the root itself: no file that a user of the PC could
-    /// change, and nothing that the PC says, decides what becomes trusted. `None` if the server does not have the root.
-    pub fn administrators_line(&self, platform: &str) -> Option<String> {
+    /// What somebody at a device of this platform types once: on Windows an administrator in PowerShell, on macOS an administrator, on Linux the user. The line holds the
+    /// root itself: no file that somebody could exchange decides what becomes trusted. `None` if the server does not have the root.
+    pub fn line_to_grant(&self, platform: &str) -> Option<String> {
         let is_base64 = |text: &&String| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
         let der = self.der.as_ref().filter(is_base64)?;
-        match platform {
-            "windows" => Some(format!(
-                "$s=New-Object Security.Cryptography.X509Certificates.X509Store('Root','LocalMachine');$s.Open('ReadWrite');\
-                 $s.Add((New-Object Security.Cryptography.X509Certificates.X509Certificate2(,[Convert]::FromBase64String('{der}'))));$s.Close()"
-            )),
-            "macos" => Some(format!(
-                "sudo sh -c 'f=$(mktemp) && printf %s {der} | base64 -D > $f && security add-trusted-cert -d -r trustRoot \
-                 -k /Library/Keychains/System.keychain $f; rm -f $f'"
-            )),
-            "linux" => Some(format!(
-                "sudo sh -c 'printf %s {der} | base64 -d | openssl x509 -inform der \
-                 -out /usr/local/share/ca-certificates/tegata-{}.crt && update-ca-certificates'",
-                self.sha256.get(..16).filter(|start| start.bytes().all(|byte| byte.is_ascii_hexdigit()))?
-            )),
-            _ => None,
-        }
+        let program = match platform {
+            "windows" => r#"& "$env:ProgramFiles\Tegata\tegata-agent.exe""#,
+            "macos" => r#"sudo "$HOME/Library/Application Support/Tegata/tegata-agent""#,
+            "linux" => "tegata-agent",
+            _ => return None,
+        };
+        Some(format!("{program} trust {der}"))
     }
 }
 
@@ -81,16 +72,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_administrators_line_holds_the_root_and_nothing_that_a_shell_would_follow() {
+    fn the_line_holds_the_root_and_nothing_that_a_shell_would_follow() {
         let root = |der: &str| TrustRoot { sha256: "ab".repeat(32), der: Some(der.into()) };
         for platform in ["windows", "macos", "linux"] {
-            let line = root("MIIB+/==").administrators_line(platform).unwrap();
+            let line = root("MIIB+/==").line_to_grant(platform).unwrap();
             assert!(line.contains("MIIB+/==") && !line.contains('\n'), "{line}");
             for evil in ["MIIB' & calc", "$(id)", "a\"b", "a;b"] {
-                assert_eq!(root(evil).administrators_line(platform), None);
+                assert_eq!(root(evil).line_to_grant(platform), None);
             }
         }
-        assert_eq!(TrustRoot { der: None, ..root("") }.administrators_line("windows"), None);
-        assert_eq!(TrustRoot { sha256: "$(id)aaaaaaaaaaaaaaaa".into(), ..root("MIIB") }.administrators_line("linux"), None);
+        assert_eq!(TrustRoot { der: None, ..root("") }.line_to_grant("windows"), None);
     }
 }

@@ -5,11 +5,12 @@ use std::ptr::{null, null_mut};
 use windows_sys::Win32::Foundation::{CRYPT_E_NOT_FOUND, ERROR_NO_MORE_FILES, ERROR_SUCCESS, SetLastError};
 use windows_sys::Win32::Security::Cryptography::{
     CERT_CONTEXT, CERT_FRIENDLY_NAME_PROP_ID, CERT_KEY_PROV_INFO_PROP_ID, CERT_STORE_ADD_NEW, CERT_STORE_ADD_USE_EXISTING,
-    CERT_STORE_CTRL_COMMIT, CERT_STORE_PROV_SYSTEM_W, CERT_SYSTEM_STORE_CURRENT_USER, CRYPT_ACQUIRE_COMPARE_KEY_FLAG,
-    CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG, CRYPT_ACQUIRE_SILENT_FLAG, CRYPT_INTEGER_BLOB, CRYPT_KEY_PROV_INFO, CRYPT_MACHINE_KEYSET,
-    CertAddCertificateContextToStore, CertCloseStore, CertControlStore, CertCreateCertificateContext, CertDeleteCertificateFromStore,
-    CertDuplicateCertificateContext, CertEnumCertificatesInStore, CertFreeCertificateContext, CertGetCertificateContextProperty,
-    CertOpenStore, CertSetCertificateContextProperty, CryptAcquireCertificatePrivateKey, HCERTSTORE, NCryptFreeObject, X509_ASN_ENCODING,
+    CERT_STORE_CTRL_COMMIT, CERT_STORE_PROV_SYSTEM_W, CERT_SYSTEM_STORE_CURRENT_USER, CERT_SYSTEM_STORE_LOCAL_MACHINE,
+    CRYPT_ACQUIRE_COMPARE_KEY_FLAG, CRYPT_ACQUIRE_ONLY_NCRYPT_KEY_FLAG, CRYPT_ACQUIRE_SILENT_FLAG, CRYPT_INTEGER_BLOB, CRYPT_KEY_PROV_INFO,
+    CRYPT_MACHINE_KEYSET, CertAddCertificateContextToStore, CertCloseStore, CertControlStore, CertCreateCertificateContext,
+    CertDeleteCertificateFromStore, CertDuplicateCertificateContext, CertEnumCertificatesInStore, CertFreeCertificateContext,
+    CertGetCertificateContextProperty, CertOpenStore, CertSetCertificateContextProperty, CryptAcquireCertificatePrivateKey, HCERTSTORE,
+    NCryptFreeObject, X509_ASN_ENCODING,
 };
 
 use super::{Refused, done};
@@ -66,9 +67,18 @@ fn if_there<T>(what: &'static str, ask: impl FnOnce() -> Option<T>) -> Result<Op
 impl Store {
     /// Opens a store of this user: `MY` is where programs look for their certificates, `CA` holds intermediates.
     pub fn open(name: &str) -> Result<Self, Refused> {
+        Self::of(CERT_SYSTEM_STORE_CURRENT_USER, name)
+    }
+
+    /// Opens a store of the computer: `ROOT` is what everybody on it trusts. Only administrators can change it.
+    pub fn of_computer(name: &str) -> Result<Self, Refused> {
+        Self::of(CERT_SYSTEM_STORE_LOCAL_MACHINE, name)
+    }
+
+    fn of(whose: u32, name: &str) -> Result<Self, Refused> {
         let name = wide(name);
         // SAFETY: the name ends with a zero and outlives the call; the handle is released when dropped.
-        let handle = unsafe { CertOpenStore(CERT_STORE_PROV_SYSTEM_W, 0, 0, CERT_SYSTEM_STORE_CURRENT_USER, name.as_ptr().cast()) };
+        let handle = unsafe { CertOpenStore(CERT_STORE_PROV_SYSTEM_W, 0, 0, whose, name.as_ptr().cast()) };
         if handle.is_null() { Err(Refused::last("open the certificate store")) } else { Ok(Self(handle)) }
     }
 
