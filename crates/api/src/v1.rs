@@ -9,6 +9,7 @@ pub mod device;
 pub mod fleet;
 pub mod notice;
 pub mod offline;
+pub mod playbook;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod problem;

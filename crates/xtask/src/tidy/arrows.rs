@@ -3,13 +3,15 @@
 use super::{Finding, Tree};
 
 /// Each package, and those of the workspace that it may name. Nothing here may ever point back.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("tegata-core", &[]),
     ("tegata-pki", &["tegata-core"]),
     ("tegata-api", &["tegata-core"]),
-    ("tegata-server", &["tegata-core", "tegata-pki", "tegata-api"]),
+    ("tegata-ssh", &[]),
+    ("tegata-playbook", &["tegata-core", "tegata-pki", "tegata-api", "tegata-ssh"]),
+    ("tegata-server", &["tegata-core", "tegata-pki", "tegata-api", "tegata-ssh"]),
     ("tegata-agent", &["tegata-core", "tegata-pki", "tegata-api"]),
-    ("tegata", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server"]),
+    ("tegata", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-ssh", "tegata-playbook"]),
     ("xtask", &[]),
     ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server"]),
 ];
@@ -25,7 +27,7 @@ const FENCES: [(&str, &[&str]); 16] = [
     ("axum", &["tegata-server"]),
     ("libloading", &["tegata-agent"]),
     ("rustix", &["tegata-agent", "tegata"]),
-    ("ssh2", &["tegata-server"]),
+    ("ssh2", &["tegata-ssh"]),
     ("windows-registry", &["tegata-agent"]),
     ("windows-service", &["tegata-agent"]),
     ("windows-sys", &["tegata-agent"]),
