@@ -15,6 +15,7 @@ pub mod mail;
 mod manifest;
 pub mod notify;
 pub mod offline;
+pub mod playbooks;
 pub mod policy;
 pub mod portal;
 #[cfg(test)]
