@@ -84,7 +84,7 @@ impl Work<'_> {
         if !is_wanted || !self.holds(&task.when)? {
             return Ok((Word::Skipped, None));
         }
-        let as_user = task.as_user.as_deref().map(|user| self.text(user)).transpose()?;
+        let as_user = task.as_user.as_deref().map(|user| self.text(user)).transpose()?.filter(|user| !user.is_empty());
         if as_user.is_some() && self.host.platform == Platform::Windows {
             return Err(Failed::new(HostTrouble::ToolMissing, "asUser needs sudo, which Windows has not: sign in as that user"));
         }
@@ -193,6 +193,9 @@ impl Work<'_> {
         let mut asking = ["status", "-o", "json"].map(str::to_owned).to_vec();
         for (name, flag, text) in options.into_iter().filter_map(|(name, flag, text)| Some((name, flag, text.as_deref()?))) {
             let text = self.text(text)?;
+            if text.is_empty() {
+                continue;
+            }
             arguments.extend([flag.to_owned(), text.clone()]);
             if name == "state" {
                 asking.extend([flag.to_owned(), text.clone()]);

@@ -63,7 +63,7 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub after_change: Vec<Text>,
-    /// The user as whom it is done, by sudo, on Linux and macOS. Left out: whoever signed in.
+    /// The user as whom it is done, by sudo, on Linux and macOS. Left out or empty: whoever signed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_user: Option<String>,
     /// How long it may take, in seconds. Left out: 300.
@@ -160,13 +160,13 @@ pub enum ServiceState {
 pub struct EnrollTask {
     /// The agent's program there.
     pub program: String,
-    /// The agent's own folder. Left out: its usual one.
+    /// The agent's own folder. Left out or empty: its usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// The home folder of the user whose browser gets the certificates. Left out: that of whoever it is done as.
+    /// The home folder of the user whose browser gets the certificates. Left out or empty: that of whoever it is done as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
-    /// The folder for browser policies. Left out: the browsers' usual ones.
+    /// The folder for browser policies. Left out or empty: the browsers' usual ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub browser_policies: Option<String>,
     /// What `browser` means in a profile: `auto`, `nss` or `file`. Left out: `auto`.
