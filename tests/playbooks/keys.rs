@@ -69,7 +69,8 @@ fn a_machine_behind_another_is_reached_through_it_and_both_are_known_by_their_ke
 
     field.apply(&field.pinned(), &jump(&field.sshd.host_key("ed25519")?))?;
     field.playbook("run", &playbook, &through)?.is(9, &["failed wrong-host-key"])?;
-    ensure!(!field.sshd.log()?.contains("Connection from"), "the machine behind was spoken to");
+    // Once by the test, to see that it listens.
+    ensure!(field.sshd.log()?.matches("Connection from").count() == 1, "the machine behind was spoken to");
 
     field.apply(&field.pinned(), &jump(&gate.host_key("ed25519")?))?;
     field.world.write("note.txt", &"a long note\n".repeat(200_000))?;

@@ -9,6 +9,8 @@ use anyhow::Result;
 use crate::process::{Process, free_ports, run_well, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The most ports of one server (MAX_LISTEN_SOCKS of its sshd.c).
+const PORTS_MAX: usize = 16;
 
 /// A running SSH server. Ends when dropped; its folder stays.
 pub struct Sshd {
@@ -16,7 +18,7 @@ pub struct Sshd {
     ports: Vec<u16>,
     /// No file may grow beyond so many KiB.
     file_max_kib: Option<u32>,
-    process: Option<Process>,
+    processes: Vec<Process>,
 }
 
 impl Sshd {
@@ -41,48 +43,57 @@ impl Sshd {
         // sshd separates its privileges there, and makes it only when a service manager starts it.
         let _ = fs::create_dir_all("/run/sshd");
         let ports = free_ports(machines)?;
-        let mut sshd = Self { folder: folder.to_owned(), ports, file_max_kib, process: None };
+        let mut sshd = Self { folder: folder.to_owned(), ports, file_max_kib, processes: Vec::new() };
         sshd.configure()?;
         sshd.resume()?;
         Ok(sshd)
     }
 
+    /// One file for each server that it takes.
     fn configure(&self) -> Result<()> {
         let at = |name: &str| self.folder.join(name).display().to_string();
-        let ports: String = self.ports.iter().map(|port| format!("Port {port}\n")).collect();
-        let mut config = format!(
-            "{ports}MaxStartups 500\nListenAddress 127.0.0.1\nHostKey {}\nHostKey {}\nPidFile {}\nAuthorizedKeysFile {}\nPasswordAuthentication no\n\
-             KbdInteractiveAuthentication no\nPubkeyAuthentication yes\nPermitRootLogin prohibit-password\nUsePAM no\nStrictModes no\n\
-             LogLevel VERBOSE\nSubsystem sftp internal-sftp\n",
-            at("host_ed25519"),
-            at("host_rsa"),
-            at("sshd.pid"),
-            at("authorized_keys"),
-        );
-        for (number, port) in self.ports.iter().enumerate() {
-            fs::create_dir_all(self.home(number))?;
-            config.push_str(&format!("Match LocalPort {port}\n  SetEnv HOME={}\n", self.home(number).display()));
+        for (server, ports) in self.ports.chunks(PORTS_MAX).enumerate() {
+            let listened: String = ports.iter().map(|port| format!("Port {port}\n")).collect();
+            let mut config = format!(
+                "{listened}MaxStartups 500\nListenAddress 127.0.0.1\nHostKey {}\nHostKey {}\nPidFile none\nAuthorizedKeysFile {}\n\
+                 PasswordAuthentication no\nKbdInteractiveAuthentication no\nPubkeyAuthentication yes\nPermitRootLogin prohibit-password\n\
+                 UsePAM no\nStrictModes no\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n",
+                at("host_ed25519"),
+                at("host_rsa"),
+                at("authorized_keys"),
+            );
+            for (number, port) in ports.iter().enumerate() {
+                let home = self.home(server * PORTS_MAX + number);
+                fs::create_dir_all(&home)?;
+                config.push_str(&format!("Match LocalPort {port}\n  SetEnv HOME={}\n", home.display()));
+            }
+            fs::write(at(&format!("sshd_config-{server}")), config)?;
         }
-        Ok(fs::write(at("sshd_config"), config)?)
+        Ok(())
     }
 
     /// Ends it: nobody answers there any more.
     pub fn end(&mut self) {
-        self.process = None;
+        self.processes.clear();
     }
 
     /// Starts it again at the same address, with the same keys.
     pub fn resume(&mut self) -> Result<()> {
-        let config = self.folder.join("sshd_config");
-        let mut arguments = vec!["/usr/sbin/sshd".into(), "-D".into(), "-e".into(), "-f".into(), config.into_os_string()];
-        if let Some(kib) = self.file_max_kib {
-            // A shell counts in blocks of 512 bytes (POSIX, ulimit).
-            let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", kib * 2);
-            arguments.splice(0..0, ["/bin/sh".into(), "-c".into(), limited.into(), "sshd".into()]);
+        for (server, ports) in self.ports.chunks(PORTS_MAX).enumerate() {
+            let config = self.folder.join(format!("sshd_config-{server}"));
+            let mut arguments = vec!["/usr/sbin/sshd".into(), "-D".into(), "-e".into(), "-f".into(), config.into_os_string()];
+            if let Some(kib) = self.file_max_kib {
+                // A shell counts in blocks of 512 bytes (POSIX, ulimit).
+                let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", kib * 2);
+                arguments.splice(0..0, ["/bin/sh".into(), "-c".into(), limited.into(), "sshd".into()]);
+            }
+            let program = PathBuf::from(arguments.remove(0));
+            self.processes.push(Process::start(&program, arguments, &self.folder.join("sshd.log"))?);
+            for port in ports {
+                wait_for(PATIENCE, "the SSH server to listen", || Ok(std::net::TcpStream::connect(("127.0.0.1", *port)).ok().map(drop)))?;
+            }
         }
-        let program = PathBuf::from(arguments.remove(0));
-        self.process = Some(Process::start(&program, arguments, &self.folder.join("sshd.log"))?);
-        wait_for(PATIENCE, "the SSH server to listen", || Ok(std::net::TcpStream::connect(("127.0.0.1", self.port())).ok().map(drop)))
+        Ok(())
     }
 
     /// Where it listens on 127.0.0.1.

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use tegata_api::v1::fleet::File;
 use tegata_api::v1::playbook::{Mode, is_variable};
+use tegata_api::v1::problem::Finding;
 use tegata_api::yaml;
 use tegata_playbook::{Credentials, Playbook as Read, lint, lint_hosts};
 use tegata_ssh::Credential;
@@ -210,7 +212,16 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<Read>, Failure> {
             Err(wrong) => findings.extend(wrong),
         }
     }
-    if findings.is_empty() { Ok(playbooks) } else { Err(documents::wrong(&findings, &files)) }
+    if findings.is_empty() { Ok(playbooks) } else { Err(wrong(&findings, &files)) }
+}
+
+/// What is wrong with playbooks and hosts.
+fn wrong(findings: &[Finding], files: &[File]) -> Failure {
+    let summary = match findings.len() {
+        1 => "one thing is wrong; no host was spoken to".to_owned(),
+        count => format!("{count} things are wrong; no host was spoken to"),
+    };
+    Failure::Documents { summary, rendered: yaml::render(findings, files) }
 }
 
 fn look_through(global: &Global, playbooks: &[PathBuf], policies: &[PathBuf]) -> Result<Exit, Failure> {
@@ -218,11 +229,11 @@ fn look_through(global: &Global, playbooks: &[PathBuf], policies: &[PathBuf]) ->
     let mut hosts = Vec::new();
     if !policies.is_empty() {
         let files = documents::read(policies)?;
-        let checked = yaml::check(&files, &global.tenant(), &[]).map_err(|findings| documents::wrong(&findings, &files))?;
+        let checked = yaml::check(&files, &global.tenant(), &[]).map_err(|findings| wrong(&findings, &files))?;
         hosts = tegata_playbook::hosts(&checked.tenant, &BTreeMap::new(), output::now());
         let findings = lint_hosts(&hosts);
         if !findings.is_empty() {
-            return Err(documents::wrong(&findings, &[]));
+            return Err(wrong(&findings, &[]));
         }
     }
     let of_hosts =
