@@ -34,7 +34,15 @@ fn each_host_tells_its_own_trouble_and_the_others_go_on() -> Result<()> {
     // Who is let in nowhere.
     let other = Sshd::start(&field.world.path("other"))?;
     let printed = field.world.cli([
-        "playbook", "run", &playbook.display().to_string(), "-o", "json", "--limit", "device=sakura/pc-1", "--key", &other.key().display().to_string(),
+        "playbook",
+        "run",
+        &playbook.display().to_string(),
+        "-o",
+        "json",
+        "--limit",
+        "device=sakura/pc-1",
+        "--key",
+        &other.key().display().to_string(),
     ])?;
     Told::of(&printed)?.is(9, &["failed sign-in-refused"])
 }

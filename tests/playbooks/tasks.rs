@@ -31,7 +31,10 @@ fn a_certificate_goes_into_the_browser_s_store_and_its_copies_go() -> Result<()>
     ensure!(files(&downloads) == ["client.txt", "other.p12"], "{:?}", files(&downloads));
     let database = format!("sql:{}", field.sshd.home(0).join(".local/share/pki/nssdb").display());
     let listed = Command::new("certutil").args(["-K", "-d", &database]).output()?;
-    ensure!(String::from_utf8_lossy(&listed.stdout).contains("rsa") || String::from_utf8_lossy(&listed.stdout).contains("ec"), "{listed:?}");
+    ensure!(
+        String::from_utf8_lossy(&listed.stdout).contains("rsa") || String::from_utf8_lossy(&listed.stdout).contains("ec"),
+        "{listed:?}"
+    );
     field.playbook("run", &playbook, &more)?.is(0, &["unchanged"])?;
 
     let wrong = field.world.write("wrong", "guess")?;
@@ -42,7 +45,21 @@ fn a_certificate_goes_into_the_browser_s_store_and_its_copies_go() -> Result<()>
 fn make_p12(field: &Field, to: &Path) -> Result<()> {
     let at = |name: &str| field.world.path(name).display().to_string();
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=Tanaka", "-days", "30", "-keyout", &at("k.pem"), "-out", &at("c.pem")])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=Tanaka",
+            "-days",
+            "30",
+            "-keyout",
+            &at("k.pem"),
+            "-out",
+            &at("c.pem"),
+        ])
         .output()?;
     ensure!(made.status.success(), "{made:?}");
     fs::write(field.world.path("p12-password"), PASSWORD)?;
@@ -94,7 +111,9 @@ fn a_file_is_put_right_whatever_was_done_to_it() -> Result<()> {
 fn a_script_runs_until_its_guard_holds_and_only_after_what_it_waits_for() -> Result<()> {
     let field = Field::new(1)?;
     field.world.write("note.txt", "x")?;
-    field.world.write("count.sh", "read_value note; printf '%s\\n' \"$value\" >>\"$HOME/counted\"; read_value key; [ \"$value\" = s3cret ]")?;
+    field
+        .world
+        .write("count.sh", "read_value note; printf '%s\\n' \"$value\" >>\"$HOME/counted\"; read_value key; [ \"$value\" = s3cret ]")?;
     field.world.write("enough.sh", "[ \"$(grep -c . \"$HOME/counted\" 2>/dev/null)\" = 2 ]")?;
     let tasks = "    - { name: file, copy: { from: note.txt, to: \"{{ facts.home }}/note.txt\" } }\n    \
                  - { name: guarded, run: { script: count.sh, unless: enough.sh, values: { note: \"{{ host.name }}: it's $(id)\" }, secrets: { key: key } } }\n    \
@@ -114,6 +133,27 @@ fn a_script_runs_until_its_guard_holds_and_only_after_what_it_waits_for() -> Res
         ensure!(!record.details.to_string().contains("s3cret"));
     }
     Ok(())
+}
+
+#[test]
+fn a_task_as_another_user_is_done_by_sudo_with_its_values() -> Result<()> {
+    let field = Field::new(1)?;
+    let folder = field.world.path("open");
+    fs::create_dir(&folder)?;
+    Command::new("chmod").args(["-R", "a+rwx"]).arg(&folder).status()?;
+    Command::new("chmod").arg("a+x").arg(folder.parent().unwrap()).status()?;
+    field.world.write(
+        "who.sh",
+        "read_value out; read_value note; out=$value; read_value out; id -un >\"$value\"; printf '%s' \"$out\" >>\"$value\"",
+    )?;
+    let task = format!(
+        "    - {{ name: who, asUser: nobody, run: {{ script: who.sh, creates: \"{0}/who\", values: {{ out: \"{0}/who\", note: \"it's $(id)\" }} }} }}\n",
+        folder.display()
+    );
+    let playbook = field.write("", &task)?;
+    field.playbook("run", &playbook, &[])?.is(0, &["changed"])?;
+    ensure!(fs::read_to_string(folder.join("who"))? == "nobody\nit's $(id)");
+    field.playbook("run", &playbook, &[])?.is(0, &["unchanged"])
 }
 
 #[test]

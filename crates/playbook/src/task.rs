@@ -318,7 +318,7 @@ impl Work<'_> {
     }
 }
 
-fn plain<'a>(name: &'a str, value: impl Into<String>) -> (&'a str, Zeroizing<String>) {
+fn plain(name: &str, value: impl Into<String>) -> (&str, Zeroizing<String>) {
     (name, Zeroizing::new(value.into()))
 }
 

@@ -115,7 +115,7 @@ pub async fn trust(ledger: &Ledger, by: By<'_>, device: &DeviceId, shown: &Trust
         Some(_) => return Err(AskError::Gone("another key of this host was believed before; if it was replaced, pin its key in policy")),
         None => {}
     }
-    if !clinic.first_use_until.is_some_and(|until| by.now < until) {
+    if clinic.first_use_until.is_none_or(|until| by.now >= until) {
         return Err(AskError::Gone("no window is open in which an unknown key is believed (ssh.firstUse of the clinic)"));
     }
     let details = json!({ "key": key.to_string(), "fingerprint": key.fingerprint() });

@@ -41,7 +41,7 @@ enum What {
     #[command(after_help = "Examples:\n  \
         $ tegata playbook run playbooks/enroll-linux.yaml --limit clinic=sakura-naika --key /root/.ssh/id_ed25519\n  \
         $ tegata playbook run playbooks/enroll-windows.yaml --password prompt --parallel 5\n  \
-        $ tegata playbook run playbooks/agentless-certificate.yaml --var file=client.p12 --secret password=env:P12 --limit device=sakura-naika/shikaku-1")]
+        $ tegata playbook run playbooks/agentless-certificate.yaml --var file=/tmp/client.p12 --secret password=env:P12 --limit device=sakura-naika/shikaku-1")]
     Run(Box<Carry>),
     /// Look what a playbook would change, and change nothing (exit code 10 if something would be)
     #[command(after_help = "Example:\n  $ tegata playbook check playbooks/enroll-linux.yaml --limit clinic=sakura-naika --diff")]

@@ -1,13 +1,13 @@
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
-[Console]::OutputEncoding = New-Object Text.UTF8Encoding $false
+[Console]::OutputEncoding = [Text.UTF8Encoding]::new($false)
 function Answer($text) { [Console]::Out.Write("tegata: $text`n") }
 function Refuse($word) { Answer "refused $word"; exit 1 }
 function Tell($text) { [Console]::Out.Write("$text`n") }
 function HashOf($path) { (Get-FileHash -LiteralPath $path -Algorithm SHA256).Hash.ToLowerInvariant() }
 function Has($name) { $null -ne $values.PSObject.Properties[$name] }
 function Start-Program($program, $arguments, $text) {
-    $start = New-Object Diagnostics.ProcessStartInfo $program, $arguments
+    $start = [Diagnostics.ProcessStartInfo]::new($program, $arguments)
     $start.UseShellExecute = $false
     $start.RedirectStandardInput = $true
     $start.RedirectStandardOutput = $true
@@ -19,7 +19,7 @@ function Start-Program($program, $arguments, $text) {
     @{ Code = $process.ExitCode; Printed = $printed }
 }
 $stream = [Console]::OpenStandardInput()
-$line = New-Object IO.MemoryStream
+$line = [IO.MemoryStream]::new()
 while (($byte = $stream.ReadByte()) -ge 0 -and $byte -ne 10) { $line.WriteByte($byte) }
 try {
     $values = ConvertFrom-Json ([Text.Encoding]::UTF8.GetString($line.ToArray()))

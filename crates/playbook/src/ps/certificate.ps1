@@ -8,12 +8,12 @@ function Present {
 }
 if (Present) { Answer 'unchanged'; exit 0 }
 if ($values.step -ne 'apply') { Answer 'changed'; exit 0 }
-$bytes = New-Object IO.MemoryStream
+$bytes = [IO.MemoryStream]::new()
 $stream.CopyTo($bytes)
 # PersistKeySet and UserKeySet; not Exportable.
 $flags = [Security.Cryptography.X509Certificates.X509KeyStorageFlags]'PersistKeySet,UserKeySet'
-$certificate = New-Object Security.Cryptography.X509Certificates.X509Certificate2 $bytes.ToArray(), $values.password, $flags
-$store = New-Object Security.Cryptography.X509Certificates.X509Store 'My', 'CurrentUser'
+$certificate = [Security.Cryptography.X509Certificates.X509Certificate2]::new($bytes.ToArray(), $values.password, $flags)
+$store = [Security.Cryptography.X509Certificates.X509Store]::new('My', 'CurrentUser')
 $store.Open('ReadWrite')
 try { $store.Add($certificate) } finally { $store.Close() }
 if (-not (Present)) { Tell 'it was taken, and is not there'; Refuse 'task-failed' }

@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("tegata-agent", &["tegata-core", "tegata-pki", "tegata-api"]),
     ("tegata", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-ssh", "tegata-playbook"]),
     ("xtask", &[]),
-    ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server"]),
+    ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-ssh", "tegata-playbook"]),
 ];
 
 /// Outside crates that only these packages may name outside their tests.

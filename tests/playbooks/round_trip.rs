@@ -1,7 +1,9 @@
 //! Every text arrives as it was sent: through a shell on standard input, and quoted where there is no other way.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use tegata_core::policy::Platform;
 use tegata_playbook::quote;
 use tegata_playbook::remote::{Call, RemoteShell, command};
 use tegata_ssh::{Output, SshError};
+use tegata_tests::process::run_well;
+use tegata_tests::wine::Pc;
 use zeroize::Zeroizing;
 
 /// How many texts are sent.
@@ -142,6 +146,57 @@ fn a_hundred_thousand_hostile_texts_are_words_of_a_shell_once_they_are_quoted() 
         let arrived = String::from_utf8(printed).unwrap();
         assert_eq!(arrived.split_terminator(BETWEEN).collect::<Vec<_>>(), batch);
     }
+}
+
+/// Reads `program` and command lines behind it, as Windows has texts (UTF-16), a NUL after each; writes the arguments that Windows makes of them.
+const ASK_WINDOWS: &str = "#include <windows.h>
+#include <stdio.h>
+#include <stdlib.h>
+int wmain(int count, wchar_t **argument) {
+    FILE *in = _wfopen(argument[1], L\"rb\"), *out = _wfopen(argument[2], L\"wb\");
+    if (!in || !out) return 1;
+    fseek(in, 0, SEEK_END);
+    long size = ftell(in);
+    rewind(in);
+    wchar_t *line = malloc(size), *end = (wchar_t *)((char *)line + fread(line, 1, size, in));
+    for (; line < end; line += wcslen(line) + 1) {
+        int found;
+        wchar_t **words = CommandLineToArgvW(line, &found);
+        for (int i = 1; i < found; i++) fwrite(words[i], sizeof(wchar_t), wcslen(words[i]) + 1, out);
+        LocalFree(words);
+    }
+    return fclose(out);
+}
+";
+
+#[test]
+fn a_hundred_thousand_hostile_texts_are_arguments_of_windows_once_they_are_quoted() -> anyhow::Result<()> {
+    let pc = Pc::new()?;
+    let (source, program) = (pc.drive().join("ask.c"), pc.drive().join("ask.exe"));
+    fs::write(&source, ASK_WINDOWS)?;
+    let arguments = [OsStr::new("-municode"), source.as_os_str(), OsStr::new("-o"), program.as_os_str(), OsStr::new("-lshell32")];
+    run_well(Path::new("x86_64-w64-mingw32-gcc"), arguments)?;
+    let (mut lines, mut sent) = (Vec::new(), 0);
+    for batch in batches() {
+        // Five arguments on a line, as programs have them.
+        for words in batch.chunks(5) {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            lines.extend(format!("\"C:\\a b\\tegata-agent.exe\" {}\0", quote::windows(&words)?).encode_utf16().flat_map(u16::to_le_bytes));
+            sent += words.len();
+        }
+    }
+    fs::write(pc.drive().join("in"), lines)?;
+    let asked = pc.run(&program, ["C:\\in", "C:\\out"])?;
+    anyhow::ensure!(asked.status.success() && sent == TEXTS, "{asked:?}");
+    let arrived = fs::read(pc.drive().join("out"))?;
+    let arrived: Vec<u16> = arrived.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+    let arrived = String::from_utf16(&arrived)?;
+    let mut arrived = arrived.split_terminator('\0');
+    for text in batches().flatten() {
+        assert_eq!(arrived.next(), Some(&*text));
+    }
+    assert_eq!(arrived.next(), None);
+    Ok(())
 }
 
 #[test]
