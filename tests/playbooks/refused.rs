@@ -50,7 +50,7 @@ fn each_host_tells_its_own_trouble_and_the_others_go_on() -> Result<()> {
 #[test]
 fn a_script_that_does_not_end_is_not_waited_for() -> Result<()> {
     let field = Field::new(1)?;
-    field.world.write("sleep.sh", "sleep 600")?;
+    field.world.write("sleep.sh", "sleep 60")?;
     let task = "    - { name: sleep, secondsMax: 2, run: { script: sleep.sh, creates: /nowhere } }\n";
     let start = Instant::now();
     field.playbook("run", &field.write("", task)?, &[])?.is(9, &["failed slow (sleep)"])?;
