@@ -46,7 +46,7 @@ fn a_log_is_believed_without_the_server_and_an_older_state_of_it_is_not() -> Res
     std::fs::rename(&older, &state)?;
     world.start_server()?;
     let rolled_back = verify(&world, &memory)?;
-    ensure!(rolled_back.status.code() == Some(9), "{rolled_back:?}");
+    ensure!(rolled_back.status.code() == Some(12), "{rolled_back:?}");
     Ok(())
 }
 

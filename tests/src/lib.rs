@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod driver;
 pub mod emr;
+pub mod line;
 pub mod policy;
 pub mod process;
 pub mod smtp;

@@ -1,23 +1,24 @@
-//! A real OpenSSH server for SFTP, on this machine, that keeps everything in one folder.
+//! A real OpenSSH server, on this machine, that keeps everything in one folder. It can be many machines: one for each of its ports.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::process::{Process, free_port, run_well, wait_for};
+use crate::process::{Process, free_ports, run_well, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Where Debian, Fedora and Arch keep it.
-const SFTP_SERVERS: [&str; 3] = ["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server"];
+/// The most ports of one server (MAX_LISTEN_SOCKS of its sshd.c).
+const PORTS_MAX: usize = 16;
 
 /// A running SSH server. Ends when dropped; its folder stays.
 pub struct Sshd {
     folder: PathBuf,
-    port: u16,
-    process: Option<Process>,
+    ports: Vec<u16>,
+    /// No file may grow beyond so many KiB.
+    file_max_kib: Option<u32>,
+    processes: Vec<Process>,
 }
 
 impl Sshd {
@@ -28,6 +29,11 @@ impl Sshd {
 
     /// The same, in which no file may grow beyond so many KiB: what a full disk or a quota does.
     pub fn start_with(folder: &Path, file_max_kib: Option<u32>) -> Result<Self> {
+        Self::start_as(folder, file_max_kib, 1)
+    }
+
+    /// The same as so many machines: each has a port and a home folder of its own, and all have the same keys.
+    pub fn start_as(folder: &Path, file_max_kib: Option<u32>, machines: usize) -> Result<Self> {
         fs::create_dir_all(folder.join("root"))?;
         for (kind, name) in [("ed25519", "host_ed25519"), ("rsa", "host_rsa"), ("ed25519", "id")] {
             let path = folder.join(name).display().to_string();
@@ -36,54 +42,82 @@ impl Sshd {
         fs::copy(folder.join("id.pub"), folder.join("authorized_keys"))?;
         // sshd separates its privileges there, and makes it only when a service manager starts it.
         let _ = fs::create_dir_all("/run/sshd");
-        let mut sshd = Self { folder: folder.to_owned(), port: free_port()?, process: None };
-        sshd.configure(file_max_kib)?;
+        let ports = free_ports(machines)?;
+        let mut sshd = Self { folder: folder.to_owned(), ports, file_max_kib, processes: Vec::new() };
+        sshd.configure()?;
         sshd.resume()?;
         Ok(sshd)
     }
 
-    fn configure(&self, file_max_kib: Option<u32>) -> Result<()> {
+    /// One file for each server that it takes.
+    fn configure(&self) -> Result<()> {
         let at = |name: &str| self.folder.join(name).display().to_string();
-        let sftp = match file_max_kib {
-            None => "internal-sftp".to_owned(),
-            Some(kib) => {
-                let server = SFTP_SERVERS.iter().find(|path| Path::new(path).exists()).context("there is no sftp-server")?;
-                // A shell counts in blocks of 512 bytes (POSIX, ulimit).
-                let script = format!("#!/bin/sh\ntrap '' XFSZ\nulimit -f {}\nexec {server}\n", kib * 2);
-                fs::write(at("sftp"), script)?;
-                fs::set_permissions(at("sftp"), fs::Permissions::from_mode(0o755))?;
-                at("sftp")
+        for (server, ports) in self.ports.chunks(PORTS_MAX).enumerate() {
+            let listened: String = ports.iter().map(|port| format!("Port {port}\n")).collect();
+            let mut config = format!(
+                "{listened}MaxStartups 500\nListenAddress 127.0.0.1\nHostKey {}\nHostKey {}\nPidFile none\nAuthorizedKeysFile {}\n\
+                 PasswordAuthentication no\nKbdInteractiveAuthentication no\nPubkeyAuthentication yes\nPermitRootLogin prohibit-password\n\
+                 UsePAM no\nStrictModes no\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n",
+                at("host_ed25519"),
+                at("host_rsa"),
+                at("authorized_keys"),
+            );
+            for (number, port) in ports.iter().enumerate() {
+                let home = self.home(server * PORTS_MAX + number);
+                fs::create_dir_all(&home)?;
+                config.push_str(&format!("Match LocalPort {port}\n  SetEnv HOME={}\n", home.display()));
             }
-        };
-        let config = format!(
-            "Port {}\nListenAddress 127.0.0.1\nHostKey {}\nHostKey {}\nPidFile {}\nAuthorizedKeysFile {}\nPasswordAuthentication no\n\
-             KbdInteractiveAuthentication no\nPubkeyAuthentication yes\nPermitRootLogin prohibit-password\nUsePAM no\nStrictModes no\n\
-             LogLevel VERBOSE\nSubsystem sftp {sftp}\n",
-            self.port,
-            at("host_ed25519"),
-            at("host_rsa"),
-            at("sshd.pid"),
-            at("authorized_keys"),
-        );
-        Ok(fs::write(at("sshd_config"), config)?)
+            fs::write(at(&format!("sshd_config-{server}")), config)?;
+        }
+        Ok(())
     }
 
     /// Ends it: nobody answers there any more.
     pub fn end(&mut self) {
-        self.process = None;
+        self.processes.clear();
     }
 
     /// Starts it again at the same address, with the same keys.
     pub fn resume(&mut self) -> Result<()> {
-        let config = self.folder.join("sshd_config");
-        let arguments = ["-D".into(), "-e".into(), "-f".into(), config.into_os_string()];
-        self.process = Some(Process::start(Path::new("/usr/sbin/sshd"), arguments, &self.folder.join("sshd.log"))?);
-        wait_for(PATIENCE, "the SSH server to listen", || Ok(std::net::TcpStream::connect(("127.0.0.1", self.port)).ok().map(drop)))
+        for (server, ports) in self.ports.chunks(PORTS_MAX).enumerate() {
+            let config = self.folder.join(format!("sshd_config-{server}"));
+            let mut arguments = vec!["/usr/sbin/sshd".into(), "-D".into(), "-e".into(), "-f".into(), config.into_os_string()];
+            if let Some(kib) = self.file_max_kib {
+                // A shell counts in blocks of 512 bytes (POSIX, ulimit).
+                let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", kib * 2);
+                arguments.splice(0..0, ["/bin/sh".into(), "-c".into(), limited.into(), "sshd".into()]);
+            }
+            let program = PathBuf::from(arguments.remove(0));
+            self.processes.push(Process::start(&program, arguments, &self.folder.join("sshd.log"))?);
+            for port in ports {
+                wait_for(PATIENCE, "the SSH server to listen", || Ok(std::net::TcpStream::connect(("127.0.0.1", *port)).ok().map(drop)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Where it listens on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports[0]
+    }
+
+    /// Where each of its machines listens.
+    pub fn ports(&self) -> &[u16] {
+        &self.ports
+    }
+
+    /// The home folder on one of its machines.
+    pub fn home(&self, machine: usize) -> PathBuf {
+        self.folder.join(format!("home-{machine}"))
+    }
+
+    /// Gives it another Ed25519 host key, as a machine has that was set up anew, or an impostor.
+    pub fn change_host_key(&mut self) -> Result<()> {
+        self.end();
+        let path = self.folder.join("host_ed25519");
+        fs::remove_file(&path)?;
+        run_well(Path::new("ssh-keygen"), ["-q", "-t", "ed25519", "-N", "", "-f", &path.display().to_string()])?;
+        self.resume()
     }
 
     /// Whom it lets in: whoever runs the test.

@@ -1,13 +1,12 @@
 //! What can go wrong only where there is a network in between.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::thread;
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use tegata_core::backup::Trouble;
 use tegata_core::policy::BackupPlace;
 use tegata_server::backup::target::{Access, Part, open};
+use tegata_tests::line::cut_after;
 use tegata_tests::sshd::Sshd;
 
 use super::{access, files, object, place_of, trouble};
@@ -80,27 +79,4 @@ fn a_line_that_is_cut_in_mid_write_leaves_what_was_there() {
     assert_eq!(target.get(&name).unwrap(), b"before");
     target.put(&name, &large).unwrap();
     assert!(target.get(&name).unwrap() == large && files(&sshd.root()).len() == 1, "and what was half done is gone");
-}
-
-/// A line to a port of this machine that is cut once so many bytes went there.
-fn cut_after(port: u16, bytes: usize) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let own = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        let (client, server) = (listener.accept().unwrap().0, TcpStream::connect(("127.0.0.1", port)).unwrap());
-        let (mut back_from, mut back_to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-        thread::spawn(move || std::io::copy(&mut back_from, &mut back_to));
-        let (mut from, mut to, mut left, mut buffer) = (client, server, bytes, [0; 4096]);
-        while left > 0 {
-            let Ok(count @ 1..) = from.read(&mut buffer) else { return };
-            let count = count.min(left);
-            if to.write_all(&buffer[..count]).is_err() {
-                return;
-            }
-            left -= count;
-        }
-        let _ = from.shutdown(std::net::Shutdown::Both);
-        let _ = to.shutdown(std::net::Shutdown::Both);
-    });
-    own
 }

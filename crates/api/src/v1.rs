@@ -10,6 +10,7 @@ pub mod diagnosis;
 pub mod fleet;
 pub mod notice;
 pub mod offline;
+pub mod playbook;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod problem;

@@ -22,6 +22,7 @@ mod assemble;
 mod convert;
 mod draft;
 mod gather;
+mod playbook;
 mod read;
 mod render;
 mod schema;
@@ -34,6 +35,7 @@ use draft::Draft;
 use gather::Wrong;
 use tree::{Place, Tree};
 
+pub use playbook::{PlaybookDocument, playbook};
 pub use render::render;
 
 /// The longest file that is read, in bytes.
@@ -178,9 +180,10 @@ pub fn check(files: &[File], tenant: &TenantName, stored: &[Document]) -> Result
     }
 }
 
-/// The JSON Schema (draft 2020-12) of each kind of document.
+/// The JSON Schema (draft 2020-12) of each kind of document, and of playbooks.
 pub fn schemas() -> BTreeMap<&'static str, Value> {
-    Kind::ALL.into_iter().map(|kind| (kind.as_str(), schema::of(kind))).collect()
+    let policies = Kind::ALL.into_iter().map(|kind| (kind.as_str(), schema::of(kind)));
+    policies.chain([(playbook::KIND, playbook::schema())]).collect()
 }
 
 /// Takes a file as it lies on the disk.

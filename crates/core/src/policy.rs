@@ -15,8 +15,10 @@ use crate::time::DAY;
 use crate::vendor::Expectation;
 
 mod portal;
+mod ssh;
 
 pub use portal::*;
+pub use ssh::*;
 
 /// Everything that one tenant declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,8 @@ pub struct ClinicNetwork {
     pub replace_at_once: u32,
     /// The issuer from whose portal its staff get certificates for PCs without an agent.
     pub portal: Option<IssuerName>,
+    /// How playbooks reach its devices.
+    pub ssh: ClinicSsh,
 }
 
 /// How people are told of what is due.
@@ -209,6 +213,8 @@ pub struct Device {
     pub memo: Option<Label>,
     /// What assignments select by.
     pub labels: BTreeMap<String, String>,
+    /// How playbooks reach it; `None`: they do not.
+    pub ssh: Option<DeviceSsh>,
 }
 
 /// An operating system.

@@ -25,6 +25,11 @@ impl Timestamp {
         self.0
     }
 
+    /// Reads RFC 3339, with its zone: `2026-12-01T18:00:00+09:00`.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|moment| Self(moment.as_second()))
+    }
+
     /// The moment `span` later; stays at the last representable moment instead of overflowing.
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add_unsigned(span.as_secs()))

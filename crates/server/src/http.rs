@@ -1,6 +1,6 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`agent`] answers devices, [`people`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`] and [`notices`] answer bearer tokens, [`public`] and [`revocation`] answer anyone,
+//! [`agent`] answers devices, [`people`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`], [`notices`] and [`playbooks`] answer bearer tokens, [`public`] and [`revocation`] answer anyone,
 //! [`portal`] answers browsers. How the server says no is made in [`refuse`] alone.
 
 pub mod agent;
@@ -9,6 +9,7 @@ pub mod log;
 pub mod notices;
 pub mod offline;
 pub mod people;
+pub mod playbooks;
 pub mod portal;
 pub mod public;
 pub mod refuse;
@@ -145,7 +146,8 @@ impl Route {
 /// Every route that there is.
 pub fn routes() -> Vec<Route> {
     let people =
-        [people::routes(), log::routes(), vendor::routes(), offline::routes(), backup::routes(), notices::routes()].into_iter().flatten();
+        [people::routes(), log::routes(), vendor::routes(), offline::routes(), backup::routes(), notices::routes(), playbooks::routes()];
+    let people = people.into_iter().flatten();
     let anyone = [public::routes(), revocation::routes(), portal::routes()].into_iter().flatten();
     agent::routes().into_iter().chain(people).chain(anyone).collect()
 }

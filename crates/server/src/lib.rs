@@ -16,6 +16,7 @@ pub mod mail;
 mod manifest;
 pub mod notify;
 pub mod offline;
+pub mod playbooks;
 pub mod policy;
 pub mod portal;
 #[cfg(test)]

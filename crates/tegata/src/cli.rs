@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Format};
 use crate::{
     adopt, application, apply, audit, backup, bundle, certificate, completion, confirm, demo, describe, enroll, get, installers, plan,
-    profile, reference, renew, revoke, schema, serve, webhook,
+    playbook, profile, reference, renew, revoke, schema, serve, webhook,
 };
 
 /// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.
@@ -33,9 +33,10 @@ Exit codes, the same for every command:
    6  there is no such thing, or none that you may see or change
    7  refused, because an account may not have so many certificates
    8  a vendor's file cannot be opened, or is not what policy expects
-   9  an audit log is not what was signed, or not what was seen before
-  10  there are changes (only `plan --exit-code`)
-  11  nothing was done yet: it was only shown what would be (say it again with --yes)";
+   9  a playbook was not carried out on every host
+  10  there are changes (only `plan --exit-code` and `playbook check`)
+  11  nothing was done yet: it was only shown what would be (say it again with --yes)
+  12  an audit log is not what was signed, or not what was seen before";
 
 /// What every command understands.
 #[derive(Args, Clone)]
@@ -83,6 +84,7 @@ enum Verb {
     Renew(renew::Renew),
     Revoke(revoke::Revoke),
     Installers(installers::Installers),
+    Playbook(playbook::Playbook),
     Profile(profile::Profile),
     Application(application::Application),
     Webhook(webhook::Webhook),
@@ -116,6 +118,7 @@ impl Cli {
             Verb::Revoke(verb) => verb.run(global).await,
             Verb::Application(verb) => verb.run(global).await,
             Verb::Installers(verb) => verb.run(global).await,
+            Verb::Playbook(verb) => verb.run(global).await,
             Verb::Profile(verb) => verb.run(global).await,
             Verb::Webhook(verb) => verb.run(global).await,
             Verb::Audit(verb) => verb.run(global).await,

@@ -42,12 +42,14 @@ pub enum Exit {
     OverQuota = 7,
     /// A vendor's file cannot be opened, or is not what policy expects.
     Bundle = 8,
-    /// An audit log is not what was signed, or not what was seen before.
-    Unbelievable = 9,
+    /// A playbook was not carried out on every host.
+    Hosts = 9,
     /// There are changes.
     Changes = 10,
     /// It was only shown what would be done.
     Unconfirmed = 11,
+    /// An audit log is not what was signed, or not what was seen before.
+    Unbelievable = 12,
 }
 
 impl From<Exit> for ExitCode {
@@ -235,6 +237,29 @@ pub enum Failure {
         #[source]
         source: SealedError,
     },
+    /// No host is meant.
+    #[error("there is no host that the playbook is for, so nothing was done")]
+    NoHosts,
+    /// A limit that fits nothing: most often it is mistyped.
+    #[error("no host has {limit}; nothing was done")]
+    LimitFitsNothing {
+        /// What was typed.
+        limit: String,
+    },
+    /// A variable that is none, or a secret that is given openly.
+    #[error("{}", variable(.name, *.is_secret))]
+    Variable {
+        /// Which.
+        name: String,
+        /// Whether the playbook declares it as a secret; `None` if it does not know it.
+        is_secret: Option<bool>,
+    },
+    /// A secret is not where it was said to be.
+    #[error("the environment has no variable {name}")]
+    NoSecret {
+        /// Its name.
+        name: String,
+    },
     /// Standard output cannot be written to.
     #[error("cannot write the answer")]
     Write(#[source] std::io::Error),
@@ -260,6 +285,14 @@ pub enum Failure {
     Demo(#[from] anyhow::Error),
 }
 
+fn variable(name: &str, is_secret: Option<bool>) -> String {
+    match is_secret {
+        None => format!("the playbook has no variable {}", quote(name)),
+        Some(true) => format!("{} is a secret: every user of this machine could read it here; give it with --secret", quote(name)),
+        Some(false) => format!("{} is no secret of the playbook; give it with --var", quote(name)),
+    }
+}
+
 impl Failure {
     /// The exit code that says so.
     pub fn exit(&self) -> Exit {
@@ -273,7 +306,8 @@ impl Failure {
             Self::NoSuch { .. } | Self::NotCovered { .. } | Self::Restore(RestoreError::NotThere { .. }) => Exit::Denied,
             Self::Bundle { .. } => Exit::Bundle,
             Self::Log(_) => Exit::Unbelievable,
-            Self::NotPin { .. } | Self::NoPassword => Exit::Usage,
+            Self::NotPin { .. } | Self::NoPassword | Self::Variable { .. } | Self::NoSecret { .. } => Exit::Usage,
+            Self::NoHosts | Self::LimitFitsNothing { .. } => Exit::Denied,
             _ => Exit::Error,
         }
     }
@@ -347,6 +381,9 @@ impl Failure {
             }
             Self::Clinicless(_) => Some("narrow them with names instead of --clinic".into()),
             Self::NoDocuments(_) => Some("name the folder or the files with -f".into()),
+            Self::NoHosts | Self::LimitFitsNothing { .. } => {
+                Some("see which there are with `tegata playbook list --hosts`; policy names them (devices: ssh)".into())
+            }
             Self::DatabaseFailed => {
                 Some("see what the log says, check the disk, then start again: what was acknowledged is durable".into())
             }

@@ -27,6 +27,7 @@ mod language;
 mod moment;
 mod output;
 mod plan;
+mod playbook;
 mod preview;
 mod profile;
 mod quotas;

@@ -26,7 +26,12 @@ const TOOLS: &[Tool] = &[
     Tool { program: "certtool", packages: &["gnutls-bin"], purpose: "makes bundles as vendors with GnuTLS do" },
     Tool { program: "age", packages: &["age"], purpose: "opens what was sealed for a backup" },
     Tool { program: "aiosmtpd", packages: &["python3-aiosmtpd"], purpose: "a real mail server that keeps what it is handed" },
-    Tool { program: "sshd", packages: &["openssh-server", "openssh-client"], purpose: "a real SSH server that backups are carried to" },
+    Tool {
+        program: "sshd",
+        packages: &["openssh-server", "openssh-client"],
+        purpose: "a real SSH server that backups and playbooks are carried to",
+    },
+    Tool { program: "sudo", packages: &["sudo"], purpose: "a task of a playbook as another user" },
     Tool { program: "curl", packages: &["curl"], purpose: "renews at the portal as any client could" },
     Tool { program: "chromium", packages: &["chromium", "fonts-vlgothic"], purpose: "a real browser that must not ask for a certificate" },
     Tool { program: "x86_64-w64-mingw32-gcc", packages: &["gcc-mingw-w64-x86-64"], purpose: "links the agent for Windows" },

@@ -14,12 +14,14 @@ use serde::{Deserialize, Serialize};
 mod clinic;
 mod portal;
 mod profile;
+mod ssh;
 mod target;
 mod written;
 
 pub use clinic::*;
 pub use portal::*;
 pub use profile::*;
+pub use ssh::*;
 pub use target::*;
 pub use written::*;
 

@@ -14,6 +14,7 @@ mod clinic;
 mod expect;
 mod portal;
 mod profile;
+mod ssh;
 
 pub(super) use clinic::clinic;
 pub(super) use profile::profile;

@@ -139,7 +139,7 @@ fn understood(document: Document, mut body: Value, faults: Vec<Fault>, found: Ve
     Draft { document, content }
 }
 
-fn located(source: &Source, fault: Fault) -> Finding {
+pub(super) fn located(source: &Source, fault: Fault) -> Finding {
     let at = match fault.part {
         Part::SurplusKey | Part::Key => source.place_of_key(&fault.pointer),
         Part::Value | Part::Writing => source.place_of(&fault.pointer),

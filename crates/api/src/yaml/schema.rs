@@ -43,38 +43,42 @@ pub(super) enum Part {
 
 /// The JSON Schema of a kind.
 pub(super) fn of(kind: Kind) -> Value {
+    let name = kind.as_str();
     match kind {
-        Kind::Issuer => generated::<IssuerSpec>(kind),
-        Kind::CertificateProfile => generated::<CertificateProfileSpec>(kind),
-        Kind::BackupTarget => generated::<BackupTargetSpec>(kind),
-        Kind::ClinicNetwork => generated::<ClinicNetworkSpec>(kind),
+        Kind::Issuer => generated::<IssuerSpec>(name),
+        Kind::CertificateProfile => generated::<CertificateProfileSpec>(name),
+        Kind::BackupTarget => generated::<BackupTargetSpec>(name),
+        Kind::ClinicNetwork => generated::<ClinicNetworkSpec>(name),
     }
 }
 
 /// Finds everything in a document that the schema of its kind does not allow, at most `limit` faults.
 pub(super) fn check(kind: Kind, document: &Value, limit: usize) -> Vec<Fault> {
     let Some((schema, validator)) = COMPILED.get(&kind) else { return Vec::new() };
+    check_by(schema, validator, document, limit)
+}
+
+/// The same by any schema.
+pub(super) fn check_by(schema: &Value, validator: &Validator, document: &Value, limit: usize) -> Vec<Fault> {
     validator.iter_errors(document).flat_map(|error| in_words(&error, schema)).take(limit).collect()
 }
 
-static COMPILED: LazyLock<BTreeMap<Kind, (Value, Validator)>> = LazyLock::new(|| {
-    let compiled = |kind| {
-        let schema = of(kind);
-        let validator = jsonschema::draft202012::options()
-            .with_pattern_options(PatternOptions::regex())
-            .build(&schema)
-            .expect("a schema made from our own types is a schema; a test builds all of them");
-        (kind, (schema, validator))
-    };
-    Kind::ALL.into_iter().map(compiled).collect()
-});
+static COMPILED: LazyLock<BTreeMap<Kind, (Value, Validator)>> =
+    LazyLock::new(|| Kind::ALL.into_iter().map(|kind| (kind, compiled(of(kind)))).collect());
 
-fn generated<Spec: JsonSchema>(kind: Kind) -> Value {
+/// A schema made from our own types, ready to check by.
+pub(super) fn compiled(schema: Value) -> (Value, Validator) {
+    let options = jsonschema::draft202012::options().with_pattern_options(PatternOptions::regex());
+    let validator = options.build(&schema).expect("a schema made from our own types is a schema; a test builds all of them");
+    (schema, validator)
+}
+
+pub(super) fn generated<Spec: JsonSchema>(kind: &str) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let generator = settings.with_transform(RecursiveTransform(simplify)).into_generator();
     let mut schema = generator.into_root_schema_for::<Envelope<Spec>>().to_value();
-    schema["title"] = json!(kind.as_str());
-    schema["properties"]["kind"]["const"] = json!(kind.as_str());
+    schema["title"] = json!(kind);
+    schema["properties"]["kind"]["const"] = json!(kind);
     schema["properties"]["apiVersion"]["const"] = json!(API_VERSION);
     schema
 }

@@ -24,12 +24,13 @@ fn clinic(name: &str, slug: &str) -> ClinicNetwork {
         backup: BackupRule::default(),
         replace_at_once: 3,
         portal: None,
+        ssh: ClinicSsh::default(),
     }
 }
 
 fn device(labels: &[(&str, &str)]) -> Device {
     let labels = labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-    Device { platform: Platform::Windows, memo: None, labels }
+    Device { platform: Platform::Windows, memo: None, labels, ssh: None }
 }
 
 fn profile(name: &str, issuer: &str, key: KeyOrigin) -> CertificateProfile {

@@ -7,8 +7,8 @@ use crate::calendar::{Calendar, Closed, Hours, Weekday};
 use crate::fleet::Supply;
 use crate::name::{ClinicName, DeviceId, ProfileName};
 use crate::policy::{
-    Account, Assignment, BackupRule, CertificateProfile, ClinicNetwork, Device, InstallerRule, Issuer, IssuerKind, KeyAlgorithm, KeyOrigin,
-    Platform, RemoveInstallers, Renewal, Selector, Store, Tenant, UrlTemplate,
+    Account, Assignment, BackupRule, CertificateProfile, ClinicNetwork, ClinicSsh, Device, InstallerRule, Issuer, IssuerKind, KeyAlgorithm,
+    KeyOrigin, Platform, RemoveInstallers, Renewal, Selector, Store, Tenant, UrlTemplate,
 };
 use crate::simulate::script::Declaration;
 use crate::simulate::server::RENEWING;
@@ -63,7 +63,7 @@ pub fn declare(tenant: &mut Tenant, declaration: Declaration) -> Result<(), Stri
         }
         Declaration::Devices(devices) => {
             for DeviceId { clinic, device } in devices {
-                let facts = Device { platform: Platform::Linux, memo: None, labels: BTreeMap::new() };
+                let facts = Device { platform: Platform::Linux, memo: None, labels: BTreeMap::new(), ssh: None };
                 clinic_of(tenant, &clinic)?.devices.insert(device, facts);
             }
         }
@@ -103,6 +103,7 @@ fn empty_clinic(name: &ClinicName) -> Result<ClinicNetwork, String> {
         backup: BackupRule::default(),
         replace_at_once: 0,
         portal: None,
+        ssh: ClinicSsh::default(),
     })
 }
 

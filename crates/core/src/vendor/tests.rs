@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::calendar::Calendar;
-use crate::policy::{BackupRule, InstallerRule, RemoveInstallers};
+use crate::policy::{BackupRule, ClinicSsh, InstallerRule, RemoveInstallers};
 use crate::time::DAY;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -29,6 +29,7 @@ fn clinic() -> ClinicNetwork {
         backup: BackupRule::default(),
         replace_at_once: 1,
         portal: None,
+        ssh: ClinicSsh::default(),
     }
 }
 

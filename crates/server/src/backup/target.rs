@@ -13,6 +13,7 @@ use std::time::Duration;
 use tegata_core::backup::Trouble;
 use tegata_core::name::{BackupId, ClinicName, TenantName};
 use tegata_core::policy::BackupPlace;
+use tegata_ssh::Address;
 
 use self::directory::Directory;
 use self::sftp::Sftp;
@@ -46,7 +47,10 @@ pub struct Access {
 pub fn open(place: &BackupPlace, access: &Access) -> Result<Box<dyn Target>, TargetError> {
     match place {
         BackupPlace::Directory { path } => Ok(Box::new(Directory::at(path.into())?)),
-        BackupPlace::Sftp { host, port, user, host_key, path } => Ok(Box::new(Sftp::connect((host, *port), user, host_key, path, access)?)),
+        BackupPlace::Sftp { host, port, user, host_key, path } => {
+            let place = Address { host: host.clone(), port: *port };
+            Ok(Box::new(Sftp::connect(&place, user, host_key, path, access)?))
+        }
         BackupPlace::S3 { .. } => Err(TargetError::new(Trouble::Broken, "this version cannot carry backups to S3 yet")),
     }
 }

@@ -127,6 +127,11 @@ impl Caller {
         format!("{}/{}/{}", part("clinic"), part("device"), part("profile")).parse().map_err(|_| Refusal::not_found())
     }
 
+    /// The run of a playbook that the path names.
+    pub(super) fn run(&self) -> &str {
+        self.path.iter().find(|(name, _)| *name == "run").map(|(_, text)| text).unwrap_or_default()
+    }
+
     pub(super) fn serial(&self) -> Result<Serial, Refusal> {
         named(&self.path, "serial")
     }

@@ -16,7 +16,7 @@ use crate::session::{Session, default_state};
 /// Check every record against the signed checkpoint, and against what was seen before
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  $ tegata audit verify\n  $ tegata audit verify ./2026-11\n\nExit code 9: a record was changed, left out, put in or moved, or the log is not the one that was seen before."
+    after_help = "Examples:\n  $ tegata audit verify\n  $ tegata audit verify ./2026-11\n\nExit code 12: a record was changed, left out, put in or moved, or the log is not the one that was seen before."
 )]
 pub struct Verify {
     /// The folder of an export, instead of the server. Needs no network

@@ -3,16 +3,18 @@
 use super::{Finding, Tree};
 
 /// Each package, and those of the workspace that it may name. Nothing here may ever point back.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("tegata-core", &[]),
     ("tegata-tlog", &[]),
     ("tegata-pki", &["tegata-core"]),
     ("tegata-api", &["tegata-core"]),
-    ("tegata-server", &["tegata-core", "tegata-pki", "tegata-api", "tegata-tlog"]),
+    ("tegata-ssh", &[]),
+    ("tegata-playbook", &["tegata-core", "tegata-pki", "tegata-api", "tegata-ssh"]),
+    ("tegata-server", &["tegata-core", "tegata-pki", "tegata-api", "tegata-ssh", "tegata-tlog"]),
     ("tegata-agent", &["tegata-core", "tegata-pki", "tegata-api"]),
-    ("tegata", &["tegata-core", "tegata-pki", "tegata-api", "tegata-tlog", "tegata-server"]),
+    ("tegata", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-ssh", "tegata-tlog", "tegata-playbook"]),
     ("xtask", &[]),
-    ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server"]),
+    ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-ssh", "tegata-playbook"]),
 ];
 
 /// Outside crates that only these packages may name outside their tests.
@@ -26,7 +28,7 @@ const FENCES: [(&str, &[&str]); 16] = [
     ("axum", &["tegata-server"]),
     ("libloading", &["tegata-agent"]),
     ("rustix", &["tegata-agent", "tegata"]),
-    ("ssh2", &["tegata-server"]),
+    ("ssh2", &["tegata-ssh"]),
     ("windows-registry", &["tegata-agent"]),
     ("windows-service", &["tegata-agent"]),
     ("windows-sys", &["tegata-agent"]),

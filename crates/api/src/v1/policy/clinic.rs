@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClinicPortal, ClosedDays, DeviceReference, FacilitySlug, InstitutionNumber, Mail, Name, Notice, OpenHours, Span, Text, WebhookUrl,
+    ClinicPortal, ClinicSsh, ClosedDays, DeviceReference, DeviceSsh, FacilitySlug, InstitutionNumber, Mail, Name, Notice, OpenHours, Span,
+    Text, WebhookUrl,
 };
 
 /// One clinic: its people, its PCs, and which certificate goes where.
@@ -62,6 +63,9 @@ pub struct ClinicNetworkSpec {
     /// Where its staff get certificates for PCs without an agent: web pages for whoever reads an account's mail. Left out: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub portal: Option<ClinicPortal>,
+    /// How playbooks reach its devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<ClinicSsh>,
 }
 
 /// When a clinic is open.
@@ -210,6 +214,9 @@ pub struct Device {
     /// Words that `matchLabels` selects by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// How playbooks reach it. Left out: they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<DeviceSsh>,
 }
 
 /// An operating system.

@@ -8,7 +8,7 @@ use tegata_core::calendar::{self, Calendar, Weekday};
 use tegata_core::name::{ClinicName, DeviceId, Label};
 use tegata_core::policy::{self, InstallerRule};
 
-use super::{ROOT, labels, set};
+use super::{ROOT, labels, set, ssh};
 use crate::hint::{did_you_mean, quote};
 use crate::v1::policy::{
     Account, AccountState, Assignment, Bound, ClinicNetworkSpec, Counting, Device, Folder, Hours, Installers, OpenHours, Platform, Quota,
@@ -33,7 +33,9 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
     let notify = spec.notify.as_ref().map(|notify| notify::notify(notify, &at.key("notify"), gather)).unwrap_or_default();
     let hours = spec.hours.as_ref().map(|hours| calendar(hours, &at.key("hours"), gather)).unwrap_or_default();
     let accounts = accounts(&spec.accounts, &at.key("accounts"), gather);
-    let devices = devices(&spec.devices, &at.key("devices"), gather);
+    let ssh = spec.ssh.as_ref().map(|ssh| ssh::clinic(ssh, &at.key("ssh"), gather)).unwrap_or_default();
+    let has_user = spec.ssh.as_ref().is_some_and(|ssh| ssh.user.is_some());
+    let devices = devices(&spec.devices, has_user, &at.key("devices"), gather);
     let guests = set(
         &spec.guests,
         &at.key("guests"),
@@ -69,6 +71,7 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
         backup: policy::BackupRule { targets: targets.unwrap_or_default() },
         replace_at_once: spec.rollout.as_ref().map_or(REPLACE_AT_ONCE, |rollout| rollout.replace_at_once),
         portal: portal?,
+        ssh,
     })
 }
 
@@ -169,7 +172,12 @@ fn bound(quota: &Bound, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::
     Some(policy::Quota { certificates: quota.certificates, per, counting })
 }
 
-fn devices(list: &[Device], at: &At<'_>, gather: &mut Gather<'_>) -> BTreeMap<tegata_core::name::DeviceName, policy::Device> {
+fn devices(
+    list: &[Device],
+    has_user: bool,
+    at: &At<'_>,
+    gather: &mut Gather<'_>,
+) -> BTreeMap<tegata_core::name::DeviceName, policy::Device> {
     let mut devices = BTreeMap::new();
     for (index, written) in list.iter().enumerate() {
         let at = at.item(index);
@@ -180,8 +188,9 @@ fn devices(list: &[Device], at: &At<'_>, gather: &mut Gather<'_>) -> BTreeMap<te
             Platform::Macos => policy::Platform::Macos,
             Platform::Linux => policy::Platform::Linux,
         };
+        let ssh = written.ssh.as_ref().and_then(|ssh| ssh::device(ssh, has_user, &at.key("ssh"), gather));
         if let Some(name) = gather.name(&at.key("name"), &written.name.0) {
-            let device = policy::Device { platform, memo, labels: written.labels.clone() };
+            let device = policy::Device { platform, memo, labels: written.labels.clone(), ssh };
             gather.unique(&mut devices, &at.key("name"), "devices", name, device);
         }
     }

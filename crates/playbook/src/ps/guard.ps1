@@ -1,0 +1,1 @@
+if (Test-Path -LiteralPath $values.creates) { Answer 'unchanged' } else { Answer 'changed' }

@@ -1,0 +1,1 @@
+if (Test-Path -LiteralPath $values.to -PathType Leaf) { [Console]::Out.Write([IO.File]::ReadAllText($values.to)) }

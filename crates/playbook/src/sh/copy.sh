@@ -1,0 +1,24 @@
+read_value to; to=$value
+read_value sha256; sha256=$value
+read_value mode; mode=$value
+read_value step; step=$value
+case $to in /*) ;; *) echo "$to is not an absolute path"; refuse broken ;; esac
+mode_of() { stat -c 0%a -- "$1" 2>/dev/null || stat -f 0%Lp -- "$1"; }
+if [ -f "$to" ] && [ "$(hash_of "$to")" = "$sha256" ] && [ "$(mode_of "$to")" = "$mode" ]; then answer unchanged; exit 0; fi
+[ "$step" = apply ] || { answer changed; exit 0; }
+folder=${to%/*}
+part=$folder/.${to##*/}.tegata-part
+complain() {
+    printf '%s\n' "$1"
+    case $1 in *'No space left'* | *[Qq]uota* | *'too large'*) refuse disk-full ;; esac
+    refuse forbidden
+}
+trap 'rm -f -- "$part"' EXIT
+trap 'exit 1' HUP INT TERM PIPE
+umask 022
+said=$(mkdir -p -- "$folder/" 2>&1) || complain "$said"
+umask 077
+said=$({ cat >"$part"; } 2>&1) || complain "$said"
+[ "$(hash_of "$part")" = "$sha256" ] || { echo "what arrived is not what was sent"; refuse broken; }
+said=$({ chmod "$mode" "$part" && mv -f -- "$part" "$to"; } 2>&1) || complain "$said"
+answer changed

@@ -1,0 +1,2 @@
+read_value creates
+if [ -e "$value" ]; then answer unchanged; else answer changed; fi

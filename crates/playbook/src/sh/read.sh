@@ -1,0 +1,2 @@
+read_value to
+if [ -f "$value" ]; then cat -- "$value"; fi

@@ -1,0 +1,60 @@
+//! What people ask about playbooks.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use tegata_api::v1::playbook::{BeginRun, EndRun, RunBegun, TrustKey, TrustedKey};
+
+use crate::audit::Ledger;
+use crate::clock::Clock;
+use crate::http::people::Caller;
+use crate::http::refuse::Refusal;
+use crate::http::{Audience, Body, Route, get, post};
+use crate::playbooks::{self, By};
+
+/// The routes of this file.
+pub fn routes() -> Vec<Route> {
+    use Audience::Person;
+    vec![
+        post(Person, "/v1/tenants/{tenant}/playbooks/runs", begin),
+        post(Person, "/v1/tenants/{tenant}/playbooks/runs/{run}/end", end),
+        get(Person, "/v1/tenants/{tenant}/playbooks/host-keys", trusted),
+        post(Person, "/v1/tenants/{tenant}/playbooks/host-keys/{clinic}/{device}", trust),
+    ]
+}
+
+async fn begin(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    Body(run): Body<BeginRun>,
+) -> Result<Json<RunBegun>, Refusal> {
+    let by = By { tenant: caller.tenant(), actor: caller.actor(), now: clock.now() };
+    Ok(Json(RunBegun { run: playbooks::begin(&ledger, by, &run).await? }))
+}
+
+async fn end(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    Body(ended): Body<EndRun>,
+) -> Result<StatusCode, Refusal> {
+    let by = By { tenant: caller.tenant(), actor: caller.actor(), now: clock.now() };
+    playbooks::end(&ledger, by, caller.run(), &ended).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn trusted(caller: Caller, State(ledger): State<Ledger>) -> Result<Json<Vec<TrustedKey>>, Refusal> {
+    Ok(Json(playbooks::trusted(&ledger, caller.tenant()).await?))
+}
+
+async fn trust(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    Body(shown): Body<TrustKey>,
+) -> Result<StatusCode, Refusal> {
+    let by = By { tenant: caller.tenant(), actor: caller.actor(), now: clock.now() };
+    playbooks::trust(&ledger, by, &caller.device()?, &shown).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
