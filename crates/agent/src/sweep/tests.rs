@@ -5,6 +5,8 @@ use std::fs;
 use super::*;
 use crate::pretend::World;
 
+#[cfg(target_os = "linux")]
+mod traps;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]

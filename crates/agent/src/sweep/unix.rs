@@ -119,7 +119,7 @@ fn read_candidate(home: &Home, folder: &OwnedFd, name: &OsStr, listed: &BTreeSet
 }
 
 /// Reads the whole file through its handle; fails if it grows beyond what it was. Nothing is said of a file that is no bundle.
-fn hash_of_bundle(file: &File, stat: &Stat) -> io::Result<Option<FileHash>> {
+pub(super) fn hash_of_bundle(file: &File, stat: &Stat) -> io::Result<Option<FileHash>> {
     let mut bytes = Vec::with_capacity(usize::try_from(size_of(stat)).unwrap_or(0));
     let read = file.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
     if read as u64 != size_of(stat) {
