@@ -23,13 +23,14 @@ use crate::journal::Journal;
 use crate::keystore::{self, KeystoreError};
 use crate::limit::Limit;
 use crate::link::{Heard, Link, Refusal};
+use crate::priority;
 use crate::probe;
 use crate::receipts::{ReceiptError, Receipts, SendError};
 use crate::server::{Online, Server, retry_after};
 use crate::settings::Settings;
 use crate::snapshot::{self, SnapshotError};
 use crate::state::State;
-use crate::sweep::{SweepError, Sweeper};
+use crate::sweep::{self, Memory, Pace, SweepError, Sweeper};
 use crate::vendor;
 
 /// How often everything is looked at and reported although nothing has happened, give or take a quarter.
@@ -87,6 +88,8 @@ pub struct Agent {
     facts: Facts,
     seen: Seen,
     finder: Finder,
+    /// What looks for installer files have seen so far.
+    memory: Memory,
     telling: Telling,
     look_at: Instant,
 }
@@ -98,6 +101,8 @@ struct Seen {
     found: Vec<FoundCertificate>,
     installers: Vec<InstallerSeen>,
     installers_limited: bool,
+    /// Places that were not looked at.
+    unread: Vec<String>,
     certificates_limited: bool,
     holds_old: bool,
 }
@@ -156,6 +161,7 @@ impl Agent {
             retries: Retries::resume(&device.journal),
             seen: Seen::default(),
             finder: Finder::default(),
+            memory: Memory::default(),
             look_at: now,
             settings,
             identity,
@@ -203,7 +209,7 @@ impl Agent {
         }
         if looks {
             self.seen.found = self.finder.look(&self.device.keystores, &self.device.inventory).await;
-            complain("installer files cannot be swept", self.sweep());
+            complain("installer files cannot be swept", self.sweep().await);
             complain("what monsiaj keeps is not backed up yet", self.back_up().await);
             self.look_at = Instant::now() + until_next_look(chance::number());
         }
@@ -247,17 +253,24 @@ impl Agent {
         self.device.receipts.is_waiting() || self.telling.last.is_none() || self.telling.backoff.is_failing()
     }
 
-    fn sweep(&mut self) -> Result<(), SweepError> {
-        let Some(manifest) = self.link.manifest() else { return Ok(()) };
+    async fn sweep(&mut self) -> Result<(), SweepError> {
+        let Some(manifest) = self.link.manifest().cloned() else { return Ok(()) };
+        let wanted = manifest.remove_installers.union(&manifest.tombstones).cloned().collect();
+        let (home, words, mut memory) = (self.settings.home.clone(), manifest.folders.clone(), std::mem::take(&mut self.memory));
+        let look = move || (sweep::look(&home, &words, &wanted, &mut memory, Pace::default()), memory);
+        let Some((looked, memory)) = priority::in_peace(look).await else { return Ok(()) };
+        self.memory = memory;
         let mut sweeper = Sweeper {
             state: &self.device.state,
             home: &self.settings.home,
             receipts: &mut self.device.receipts,
             limit: &mut self.installer_limit,
+            generation: manifest.generation,
         };
-        let swept = sweeper.sweep(&manifest.folders, &manifest.remove_installers)?;
+        let swept = sweeper.clean(looked?, &manifest.remove_installers)?;
         self.seen.installers = swept.left;
         self.seen.installers_limited = swept.limited;
+        self.seen.unread = swept.unread.iter().map(|place| place.display().to_string()).collect();
         Ok(())
     }
 
@@ -319,6 +332,7 @@ impl Agent {
             generation: self.link.generation(),
             slots: self.device.journal.entries().map(crate::journal::Entry::report).collect(),
             installers: self.seen.installers.clone(),
+            unread: self.seen.unread.clone(),
             found: self.seen.found.clone(),
             notes: notes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect(),
         }

@@ -126,7 +126,11 @@ pub struct Manifest {
     pub retire: Vec<String>,
     /// Installer files to remove, wherever they lie in `folders`.
     pub remove_installers: Vec<FileHash>,
-    /// The folders of the user in which agents look for installer files: `downloads`, `desktop`, `documents`.
+    /// Installer files that were removed from the device. If one comes back, under whatever name, the device reports it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tombstones: Vec<FileHash>,
+    /// The places of the user in which agents look for installer files: `downloads`, `desktop`, `documents`, `temp`, `mail`, `cloud`,
+    /// `trash`, `removable`, and folders below the home, `~/Work/**`. An agent passes over a word that it does not know, and says so.
     pub folders: Vec<String>,
 }
 
@@ -252,6 +256,9 @@ pub struct Report {
     pub slots: Vec<SlotReport>,
     /// Installer files in the folders it was told to look at.
     pub installers: Vec<InstallerSeen>,
+    /// Places that were not, or not wholly, looked at the last time. What lies there is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
     /// Client certificates in its stores that it did not put there, at most [`FOUND_MAX`].
     pub found: Vec<FoundCertificate>,
     /// What a person should know, such as a browser that still holds an old decision.
@@ -387,6 +394,9 @@ pub enum Deed {
         path: String,
         /// What it contained.
         file: FileHash,
+        /// Why: the manifest that ordered it, by its generation. 0 in receipts of agents that did not say so yet.
+        #[serde(default)]
+        generation: u64,
     },
 }
 

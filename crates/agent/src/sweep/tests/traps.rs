@@ -156,7 +156,7 @@ const TRAPS: [Trap; 46] = [
     goes("a folder beside it that cannot be read", |home| {
         put_target(home);
         fs::create_dir(home.join("Downloads/closed")).unwrap();
-        fs::set_permissions(home.join("Downloads/closed"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(home.join("Downloads/closed"), Permissions::from_mode(0o000)).unwrap();
     }),
     meanwhile("the file is replaced by another", |home| {
         put(home, "staging", &bundle("THE LISTED BUNDLE"));
@@ -209,7 +209,9 @@ fn f8_a_drive_that_is_mounted_over_a_folder_meanwhile_is_left_alone() {
     let listed = hash(&bundle(LISTED));
     let found = look(&home, &listed);
     let downloads = home.join("Downloads");
-    let run = |program: &str, arguments: &[&str]| Command::new(program).args(arguments).arg(&downloads).output().is_ok_and(|ran| ran.status.success());
+    let run = |program: &str, arguments: &[&str]| {
+        Command::new(program).args(arguments).arg(&downloads).output().is_ok_and(|ran| ran.status.success())
+    };
     if !run("mount", &["-t", "tmpfs", "none"]) {
         return;
     }
@@ -263,8 +265,8 @@ fn spring(trap: &Trap) {
 }
 
 fn look(home: &Path, listed: &super::FileHash) -> Vec<super::Found> {
-    let places = super::places(home, &["downloads".to_owned()].into());
-    os::look(home, &places, &[listed.clone()].into()).unwrap().0
+    let (words, wanted) = (["downloads".to_owned()].into(), [listed.clone()].into());
+    super::look(home, &words, &wanted, &mut super::Memory::default(), super::Pace::default()).unwrap().found
 }
 
 /// What was there before and is not now, under whatever name.
@@ -319,6 +321,6 @@ fn settings(home: &Path, downloads: &str) {
 /// Who may not give files away has another trap: a file without any rights.
 fn give_away(home: &Path, path: &str) {
     if chown(home.join(path), Some(12_345), None).is_err() {
-        fs::set_permissions(home.join(path), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(home.join(path), Permissions::from_mode(0o000)).unwrap();
     }
 }
