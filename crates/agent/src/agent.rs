@@ -4,7 +4,7 @@ use std::fs::File;
 use std::rc::Rc;
 
 use tegata_api::client::ClientError;
-use tegata_api::v1::device::{Facts, FoundCertificate, InstallerSeen, Manifest, Note, Report};
+use tegata_api::v1::device::{Facts, FoundCertificate, InstallerSeen, Manifest, Note, Report, Suspect, UNREAD_MAX};
 use tegata_core::name::DeviceId;
 use tegata_core::time::Timestamp;
 use tokio::time::{Duration, Instant, sleep_until};
@@ -103,6 +103,7 @@ struct Seen {
     installers_limited: bool,
     /// Places that were not looked at.
     unread: Vec<String>,
+    suspects: Vec<Suspect>,
     certificates_limited: bool,
     holds_old: bool,
 }
@@ -270,7 +271,8 @@ impl Agent {
         let swept = sweeper.clean(looked?, &manifest.remove_installers)?;
         self.seen.installers = swept.left;
         self.seen.installers_limited = swept.limited;
-        self.seen.unread = swept.unread.iter().map(|place| place.display().to_string()).collect();
+        self.seen.suspects = swept.suspects.into_iter().take(UNREAD_MAX).collect();
+        self.seen.unread = swept.unread.iter().take(UNREAD_MAX).map(|place| place.display().to_string()).collect();
         Ok(())
     }
 
@@ -333,6 +335,7 @@ impl Agent {
             slots: self.device.journal.entries().map(crate::journal::Entry::report).collect(),
             installers: self.seen.installers.clone(),
             unread: self.seen.unread.clone(),
+            suspects: self.seen.suspects.clone(),
             found: self.seen.found.clone(),
             notes: notes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect(),
         }

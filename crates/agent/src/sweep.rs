@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tegata_api::v1::device::{Deed, FileHash, InstallerSeen};
+use tegata_api::v1::device::{Deed, FileHash, InstallerSeen, Suspect, SuspectKind};
 
 use crate::disk::{self, DiskError};
 use crate::limit::Limit;
@@ -16,6 +16,7 @@ use crate::receipts::{ReceiptError, Receipts};
 use crate::state::State;
 
 pub(crate) mod places;
+mod suspects;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
@@ -47,17 +48,19 @@ pub struct Found {
 }
 
 impl Found {
-    /// As the user would name it. A folder that was moved to another drive is not below the home.
     fn seen(&self) -> InstallerSeen {
-        let path = self.folder.join(&self.name);
-        let below = || format!("~/{}", path.iter().map(OsStr::to_string_lossy).collect::<Vec<_>>().join("/"));
-        let path = if path.is_absolute() { path.display().to_string() } else { below() };
-        InstallerSeen { path, file: self.file.clone() }
+        InstallerSeen { path: named(&self.folder.join(&self.name)), file: self.file.clone() }
     }
 
     fn is_half_removed(&self) -> bool {
         self.name.to_string_lossy().starts_with(REMOVING.0)
     }
+}
+
+/// As the user would name it. A folder that was moved to another drive is not below the home.
+fn named(path: &Path) -> String {
+    let below = || format!("~/{}", path.iter().map(OsStr::to_string_lossy).collect::<Vec<_>>().join("/"));
+    if path.is_absolute() { path.display().to_string() } else { below() }
 }
 
 /// A file whose removal has begun, as it is written down: first without, then with the name that it was moved to.
@@ -105,6 +108,8 @@ pub enum SweepError {
 pub struct Swept {
     /// The installer files that lie there now.
     pub left: Vec<InstallerSeen>,
+    /// What gives them away.
+    pub suspects: Vec<Suspect>,
     /// True if the local limit kept some of them there.
     pub limited: bool,
     /// What was not, or not wholly, looked at. Nothing is known of what lies there.
@@ -154,6 +159,10 @@ impl Sweeper<'_> {
             swept.left.push(file.seen());
         }
         swept.left.sort();
+        let suspect = |path: &PathBuf, kind| Suspect { path: named(path), kind };
+        swept.suspects = looked.notes.iter().map(|path| suspect(path, SuspectKind::PasswordNote)).collect();
+        #[cfg(unix)]
+        swept.suspects.extend(suspects::open_passwords(self.home).iter().map(|path| suspect(path, SuspectKind::OpenPassword)));
         for (folder, problem) in &looked.unread {
             tracing::warn!(folder = %folder.display(), %problem, "installer files cannot be looked for");
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tegata_api::v1::device::SuspectKind;
 use tegata_api::v1::fleet::{Installer, InstallerState};
 use tegata_core::name::{ClinicName, DeviceId, TenantName};
 use tegata_core::policy::InstallerRule;
@@ -40,11 +41,9 @@ fn of_device(view: &View, rule: Option<&InstallerRule>, row: &DeviceRow, now: Ti
     }
     let gone = buried.iter().filter(|(sha256, _)| !there.contains_key(*sha256));
     let gone = gone.map(|(sha256, tombstone)| told(row, sha256, InstallerState::Removed, vec![tombstone.path.clone()], Some(tombstone)));
-    let unread = row
-        .report
-        .unread
-        .iter()
-        .map(|place| Installer { sha256: None, ..told(row, "", InstallerState::NotLookedAt, vec![place.clone()], None) });
+    let nameless = |state, path: &str| Installer { sha256: None, ..told(row, "", state, vec![path.to_owned()], None) };
+    let unread = row.report.unread.iter().map(|place| nameless(InstallerState::NotLookedAt, place));
+    let suspects = row.report.suspects.iter().map(|suspect| nameless(suspected(suspect.kind), &suspect.path));
     let present = there.iter().map(|(sha256, paths)| {
         let spared = rule.zip(sha256.parse().ok()).and_then(|(rule, sha256)| rule.exempt_until(&row.device.device, &sha256, now));
         let state = match (known.get(sha256), spared) {
@@ -57,7 +56,14 @@ fn of_device(view: &View, rule: Option<&InstallerRule>, row: &DeviceRow, now: Ti
         let exempt_until = spared.filter(|_| state == InstallerState::Exempt).map(Timestamp::unix);
         Installer { exempt_until, ..told(row, sha256, state, paths.clone(), buried.get(sha256).copied()) }
     });
-    present.chain(gone).chain(unread).collect()
+    present.chain(gone).chain(suspects).chain(unread).collect()
+}
+
+fn suspected(kind: SuspectKind) -> InstallerState {
+    match kind {
+        SuspectKind::PasswordNote => InstallerState::PasswordNote,
+        SuspectKind::OpenPassword => InstallerState::OpenPassword,
+    }
 }
 
 /// Files on record that a device has reported, and whether they were ordered away.

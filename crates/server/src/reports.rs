@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
-use tegata_api::v1::device::{FOUND_MAX, FoundCertificate, Report};
+use tegata_api::v1::device::{FOUND_MAX, FoundCertificate, Report, UNREAD_MAX};
 use tegata_core::name::{ClinicId, Sha256, is_deceptive};
 use tegata_core::plan::{CLOCK_TOLERANCE_SECONDS, SILENT_AFTER};
 use tegata_core::time::Timestamp;
@@ -23,9 +23,16 @@ const HEARD_EVERY: Duration = Duration::from_secs(600);
 /// The longest text about a found certificate: `CN=` and `O=` with 64 characters each (RFC 5280, appendix A.1) are below it.
 const FOUND_TEXT_MAX: usize = 160;
 
+/// How much is kept of the name of a place that was not looked at, in characters.
+const PLACE_MAX: usize = 400;
+
 /// Keeps a report, and has the clinics looked at that it could change something for.
 pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, mut report: Report, now: Timestamp) -> Result<(), TurnError> {
     keep_few(&mut report.found);
+    report.unread.truncate(UNREAD_MAX);
+    report.suspects.truncate(UNREAD_MAX);
+    let places = report.unread.iter_mut().chain(report.suspects.iter_mut().map(|suspect| &mut suspect.path));
+    places.for_each(|place| *place = place.chars().take(PLACE_MAX).collect());
     let clock_offset = report.clock.saturating_sub(now.unix());
     let lost = misplaced(ledger, device, &report).await?;
     let back = returned(ledger, device, &report).await?;

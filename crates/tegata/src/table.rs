@@ -98,7 +98,7 @@ fn color(state: &str) -> Option<Color> {
         | "issued" | "installed" | "tight" | "full" | "closing" | "waiting" | "due" | "not-backed-up" | "removing" | "exempt" | "asked"
         | "unknown" => Some(Color::Yellow),
         "missing" | "expired" | "revoked" | "not-enrolled" | "device-revoked" | "unwanted" | "abandoned" | "short" | "lapsed"
-        | "failed" | "failing" | "stale" | "exposed" | "present" | "not-looked-at" => Some(Color::Red),
+        | "failed" | "failing" | "stale" | "exposed" | "present" | "not-looked-at" | "password-note" | "open-password" => Some(Color::Red),
         _ => None,
     }
 }

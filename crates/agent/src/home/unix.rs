@@ -35,6 +35,16 @@ impl Home {
         Ok(Self { handle, is_root: true, ..self })
     }
 
+    /// True for the whole file system.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.is_root
+    }
+
+    /// True for what is the user's own.
+    pub(crate) fn owns(&self, stat: &Stat) -> bool {
+        stat.st_uid == self.owner
+    }
+
     /// A folder below the home that is the user's own. Elsewhere it may be the system's too, if nobody else can take files away there.
     pub(crate) fn folder(&self, place: &Path) -> io::Result<OwnedFd> {
         let folder = beneath(&self.handle, place.as_os_str(), OFlags::RDONLY | OFlags::DIRECTORY)?;

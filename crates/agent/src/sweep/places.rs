@@ -23,6 +23,14 @@ pub(crate) struct Place {
     pub(crate) depth: u32,
 }
 
+impl Place {
+    /// True if a look into this place comes to that folder.
+    pub(crate) fn covers(&self, folder: &Path) -> bool {
+        let rest = folder.strip_prefix(&self.path).map(|rest| rest.components().count());
+        rest.is_ok_and(|depth| u32::try_from(depth).is_ok_and(|depth| depth <= self.depth))
+    }
+}
+
 /// The folders that the manifest's words mean for this user, and the words that this agent does not know.
 pub(crate) fn of(home: &Path, words: &BTreeSet<String>) -> (BTreeSet<Place>, Vec<String>) {
     let (mut places, mut unknown) = (BTreeSet::new(), Vec::new());

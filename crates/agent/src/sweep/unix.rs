@@ -82,27 +82,36 @@ impl Folder {
 
     pub(super) fn entries(&self) -> io::Result<Vec<Entry>> {
         let entry = |(name, kind): (OsString, FileType)| {
-            let kind = if kind == FileType::Unknown { self.kind(&name) } else { kind };
-            Entry { name, is_folder: kind == FileType::Directory, size: None }
+            let kind = if kind == FileType::Unknown { self.look_at(&name).map_or(kind, |stat| kind_of(&stat)) } else { kind };
+            let is_folder = kind == FileType::Directory && !self.is_somebody_elses(&name);
+            Entry { name, is_folder, size: None }
         };
         Ok(home::entries(&self.handle)?.into_iter().map(entry).collect())
     }
 
-    fn kind(&self, name: &OsStr) -> FileType {
-        let stat = statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW);
-        stat.map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
+    /// In a folder that everybody shares, what others have in it is nobody's business.
+    fn is_somebody_elses(&self, name: &OsStr) -> bool {
+        self.home.is_elsewhere() && self.look_at(name).is_none_or(|stat| !self.home.owns(&stat))
+    }
+
+    fn look_at(&self, name: &OsStr) -> Option<Stat> {
+        statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()
     }
 
     /// What a file contains, if it is a bundle that is worth telling.
     pub(super) fn candidate(&self, name: &OsStr, wanted: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
         let stat = statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let is_file = kind_of(&stat) == FileType::RegularFile;
         if !is_file || !is_worth_reading(name, size_of(&stat), wanted) || !is_here(&stat) {
             return Ok(None);
         }
         let (file, before) = self.home.open_file(&self.handle, name, SIZE_MAX)?;
         Ok(hash_of_bundle(&file, &before)?.filter(|file| is_installer_name(name) || wanted.contains(file)))
     }
+}
+
+fn kind_of(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
 }
 
 /// False for a file whose contents are in iCloud only: reading it would fetch it, and removing it would remove it from other Macs.

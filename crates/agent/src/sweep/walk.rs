@@ -12,10 +12,17 @@ use std::time::{Duration, Instant};
 use tegata_api::v1::device::FileHash;
 
 use super::places::Place;
+use super::suspects::is_note;
 use super::{Found, Unread, is_installer_name, is_worth_reading, os};
 
 /// Even what seems unchanged is looked at again after this time: a file that is written to does not change its folder.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3_600);
+
+/// How many notes of one folder are told.
+const NOTES_MAX: usize = 10;
+
+/// How many folders are remembered, some 200 bytes each; more are listed at each look.
+const FOLDERS_MAX: usize = 50_000;
 
 /// How fast one look goes, and how far.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +50,8 @@ struct Known {
     stamp: Option<os::Stamp>,
     /// Files in it that were worth telling. Each is read again before it is told again.
     names: BTreeSet<OsString>,
+    /// Texts in it that may hold passwords, at most [`NOTES_MAX`].
+    notes: BTreeSet<OsString>,
     /// Folders in it.
     below: BTreeSet<OsString>,
     /// The name at which listing it was cut off.
@@ -81,6 +90,8 @@ impl Default for Memory {
 pub struct Looked {
     /// The files worth telling, those too that an earlier look found and that are still there.
     pub(super) found: Vec<Found>,
+    /// Texts beside them that may hold passwords.
+    pub(super) notes: Vec<PathBuf>,
     /// What could not be looked into.
     pub(super) unread: Vec<Unread>,
     /// Where the look has not come to yet.
@@ -109,13 +120,16 @@ impl Memory {
             }
         }
         let left = self.left.iter().map(|visit| visit.folder.clone()).collect();
-        Ok(Looked { found: self.found(home), unread, left })
+        let found = self.found(home);
+        Ok(Looked { found, notes: self.notes(), unread, left })
     }
 
     /// Goes on with the round that was cut off, or begins another.
     fn begin(&mut self, places: BTreeSet<Place>, wanted: BTreeSet<FileHash>) {
         if places != self.places {
-            *self = Self { places, ..Self::default() };
+            self.folders.retain(|path, _| places.iter().any(|place| place.covers(path)));
+            self.left.clear();
+            self.places = places;
         }
         if wanted != self.wanted || self.since.elapsed() >= FORGET_AFTER {
             self.folders.values_mut().for_each(|known| known.stamp = None);
@@ -134,13 +148,14 @@ impl Memory {
         if visit.drive.is_some_and(|drive| drive != stamp.drive()) {
             return Ok(true);
         }
+        let is_remembered = self.folders.len() < FOLDERS_MAX;
         let known = self.folders.entry(visit.folder.clone()).or_default();
         if known.stamp != Some(stamp) {
             known.stamp = None;
             if !known.list(&folder, visit, &self.wanted, budget, unread)? {
                 return Ok(false);
             }
-            known.stamp = stamp.is_settled().then_some(stamp);
+            known.stamp = Some(stamp).filter(|stamp| stamp.is_settled());
         } else if !budget.take() {
             return Ok(false);
         }
@@ -149,7 +164,21 @@ impl Memory {
             let below: Vec<Visit> = known.below.iter().map(below).collect();
             below.into_iter().rev().for_each(|visit| self.left.push_front(visit));
         }
+        if !is_remembered {
+            self.forget_if_empty(&visit.folder);
+        }
         Ok(true)
+    }
+
+    fn notes(&self) -> Vec<PathBuf> {
+        let beside = self.folders.iter().filter(|(_, known)| !known.names.is_empty());
+        beside.flat_map(|(path, known)| known.notes.iter().map(|name| path.join(name))).collect()
+    }
+
+    fn forget_if_empty(&mut self, folder: &Path) {
+        if self.folders.get(folder).is_some_and(|known| known.names.is_empty()) {
+            self.folders.remove(folder);
+        }
     }
 
     /// What was found, as it is now.
@@ -183,7 +212,7 @@ impl Known {
     ) -> io::Result<bool> {
         let after = self.resume.take();
         if after.is_none() {
-            self.below.clear();
+            (self.below, self.notes) = Default::default();
         }
         let mut entries = folder.entries()?;
         entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
@@ -201,6 +230,9 @@ impl Known {
                     Err(problem) if is_told_of(&entry.name) => unread.push((visit.folder.join(&entry.name), problem)),
                     _ => {}
                 }
+            }
+            if !entry.is_folder && self.notes.len() < NOTES_MAX && is_note(&entry.name) {
+                self.notes.insert(entry.name.clone());
             }
             before = Some(entry.name);
         }

@@ -242,6 +242,29 @@ pub struct FileHash {
     pub size: u64,
 }
 
+/// A file that may give an installer file away.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Suspect {
+    /// Its path as the user would name it.
+    pub path: String,
+    /// What is the matter with it.
+    pub kind: SuspectKind,
+}
+
+/// What is the matter with a file that may give an installer file away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SuspectKind {
+    /// A text beside an installer file whose name speaks of a password.
+    PasswordNote,
+    /// A password of monsiaj that others than its user may read.
+    OpenPassword,
+}
+
+/// How many places are named that were not looked at.
+pub const UNREAD_MAX: usize = 50;
+
 /// What an agent sees. Facts only; sent at start, after every change, and each hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -256,9 +279,12 @@ pub struct Report {
     pub slots: Vec<SlotReport>,
     /// Installer files in the folders it was told to look at.
     pub installers: Vec<InstallerSeen>,
-    /// Places that were not, or not wholly, looked at the last time. What lies there is not known.
+    /// Places that were not, or not wholly, looked at the last time, at most [`UNREAD_MAX`]. What lies there is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
+    /// Files that may give installer files away, at most [`UNREAD_MAX`]. Known by name, place and rights: nothing of them is read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<Suspect>,
     /// Client certificates in its stores that it did not put there, at most [`FOUND_MAX`].
     pub found: Vec<FoundCertificate>,
     /// What a person should know, such as a browser that still holds an old decision.

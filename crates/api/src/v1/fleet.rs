@@ -304,7 +304,7 @@ pub struct CodeAnswer {
 pub struct Installer {
     /// The device, `clinic/device`.
     pub device: String,
-    /// SHA-256 of the file; nothing for a place.
+    /// SHA-256 of the file; nothing for a place, and for what is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// What became of it.
@@ -345,6 +345,10 @@ pub enum InstallerState {
     Unknown,
     /// The device has removed it.
     Removed,
+    /// A text beside an installer file whose name speaks of a password. It is only told.
+    PasswordNote,
+    /// A password of monsiaj that others than its user may read. It is only told.
+    OpenPassword,
     /// A place that was not, or not wholly, looked at: what lies there is not known.
     NotLookedAt,
 }
@@ -359,6 +363,8 @@ impl InstallerState {
             Self::Asked => "asked",
             Self::Unknown => "unknown",
             Self::Removed => "removed",
+            Self::PasswordNote => "password-note",
+            Self::OpenPassword => "open-password",
             Self::NotLookedAt => "not-looked-at",
         }
     }

@@ -1,7 +1,7 @@
 //! Files that come back, files that are spared, and what people see of each.
 
 use serde_json::Value;
-use tegata_api::v1::device::{Deed, FileHash, InstallerSeen, Report};
+use tegata_api::v1::device::{Deed, FileHash, InstallerSeen, Report, Suspect, SuspectKind, UNREAD_MAX};
 
 use super::*;
 use crate::pretend::{Pc, World, clinic, tenant};
@@ -121,6 +121,16 @@ async fn what_is_not_on_record_is_asked_about_and_what_was_not_looked_at_is_not_
         world.settle().await;
         assert_eq!(told(&world).await[0], (InstallerState::Removing, 0));
     }
+}
+
+#[tokio::test]
+async fn what_gives_a_file_away_is_told_and_no_more_of_it_than_an_agent_may_say() {
+    let (world, pc) = settled("").await;
+    let suspect = |_| Suspect { path: "~/Downloads/パスワード.txt".repeat(99), kind: SuspectKind::PasswordNote };
+    let report = Report { clock: world.now.unix(), suspects: (0..UNREAD_MAX * 2).map(suspect).collect(), ..Report::default() };
+    reports::report(&world.ledger, &world.bells, &world.row(&pc).await, report, world.now).await.unwrap();
+    let told = list(&world.ledger, &tenant(), None, world.now).await.unwrap();
+    assert_eq!((told.len(), told[0].state, told[0].paths[0].chars().count()), (UNREAD_MAX, InstallerState::PasswordNote, 400));
 }
 
 #[tokio::test]

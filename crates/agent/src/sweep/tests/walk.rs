@@ -89,6 +89,13 @@ fn places_that_are_not_just_a_folder_are_looked_into_so_deep_and_no_deeper() {
         assert_eq!(paths(&swept), ["~/OneDrive - Clinic/1/2/3/4/a.p12", "~/Work/c.p12"]);
     }
     assert_eq!(swept.unread, [Path::new("the moon")], "a place that this agent does not know was not looked at");
+    assert_eq!(paths(&pc.sweep_in(&["~/Work/**"], &[], FAST)), ["~/Work/c.p12", "~/Work/deeper/d.p12"]);
+    let unhurried = Pace { names_max: 0, ..FAST };
+    assert_eq!(
+        paths(&pc.sweep_in(&["~/Work", "cloud"], &[], unhurried)),
+        ["~/Work/c.p12"],
+        "policy does not name what lies deeper any more"
+    );
     assert!(pc.sweep_in(&[], &[], FAST).left.is_empty(), "places that policy names no more are forgotten");
 }
 
@@ -120,4 +127,52 @@ fn what_lies_in_the_trash_and_on_a_drive_goes_too() {
     fs::remove_dir_all(&drive).unwrap();
     let looked = drives(&mut pc.memory, &wanted);
     assert!(looked.found.is_empty() && looked.unread.is_empty() && looked.left.is_empty());
+}
+
+#[test]
+fn a_note_is_told_only_beside_an_installer_file_and_nobody_touches_it() {
+    let mut pc = Pc::new();
+    for path in ["Downloads/パスワード.txt", "Downloads/letter.txt", "Desktop/password.txt"] {
+        pc.put(path, b"1234");
+    }
+    assert!(pc.sweep(&[]).suspects.is_empty());
+    let listed = pc.put("Downloads/a.p12", &bundle("the listed bundle"));
+    let told: Vec<_> = pc.sweep(&[]).suspects.into_iter().map(|suspect| (suspect.path, suspect.kind)).collect();
+    assert_eq!(told, [("~/Downloads/パスワード.txt".to_owned(), SuspectKind::PasswordNote)]);
+    pc.sweep(&[&listed]);
+    assert!(pc.has("Downloads/パスワード.txt") && pc.sweep(&[]).suspects.is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_password_of_monsiaj_that_others_may_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut pc = Pc::new();
+    for (name, mode) in [("open.pass", 0o644), ("closed.pass", 0o600), ("open.p12", 0o644)] {
+        pc.put(&format!(".monsiaj/certificates/{name}"), b"1234");
+        let path = pc.world.home().join(".monsiaj/certificates").join(name);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let told: Vec<_> = pc.sweep(&[]).suspects.into_iter().map(|suspect| (suspect.path, suspect.kind)).collect();
+    assert_eq!(told, [("~/.monsiaj/certificates/open.pass".to_owned(), SuspectKind::OpenPassword)]);
+}
+
+/// As in `/tmp`: others have folders of their own there.
+#[cfg(target_os = "linux")]
+#[test]
+fn in_a_folder_that_everybody_shares_what_others_have_is_nobodys_business() {
+    use std::os::unix::fs::chown;
+    let mut pc = Pc::new();
+    let shared = fs::canonicalize(pc.world.home()).unwrap().with_file_name("shared");
+    for folder in ["theirs", "ours"] {
+        fs::create_dir_all(shared.join(folder)).unwrap();
+        fs::write(shared.join(folder).join("a.p12"), bundle("bundle")).unwrap();
+    }
+    if chown(shared.join("theirs"), Some(12_345), None).is_err() {
+        return;
+    }
+    let place = places::Place { path: shared.clone(), depth: 2 };
+    let looked = pc.memory.look(&pc.world.home(), [place].into(), BTreeSet::new(), FAST).unwrap();
+    assert_eq!(looked.found.iter().map(|found| found.folder.clone()).collect::<Vec<_>>(), [shared.join("ours")]);
+    assert!(looked.unread.is_empty() && looked.left.is_empty());
 }
