@@ -706,6 +706,7 @@ async fn what_was_removed_leaves_a_tombstone_and_a_file_that_comes_back_exposes_
     assert!(exposed().await.is_empty(), "no certificate came in it");
     store.commit(changes([returned(1), removed("sakura/pc-1", 1, at(6)), returned(1)])).await.unwrap();
     assert_eq!(exposed().await, [order_id(1)].into());
+    assert_eq!(store.due(at(9), 9).await.unwrap(), [clinic("sakura")], "its clinic has to look");
     let snapshot = store.snapshot(&clinic("sakura"), at(0)).await.unwrap();
     let told: Vec<_> =
         snapshot.tombstones.iter().map(|tombstone| (tombstone.removed_at, tombstone.returned_at, tombstone.returns)).collect();

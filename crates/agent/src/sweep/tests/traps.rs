@@ -223,6 +223,27 @@ fn f8_a_drive_that_is_mounted_over_a_folder_meanwhile_is_left_alone() {
     assert!(left.unwrap() == bundle("THE LISTED BUNDLE") && home.join(TARGET).exists());
 }
 
+/// A drive, or a server, below a place is not part of it: a look would go on without end there. Only who may mount has this trap.
+#[test]
+fn f8_a_drive_that_is_mounted_below_a_place_is_not_looked_at() {
+    let pc = Pc::new();
+    let home = pc.world.home();
+    listed(&home, "Work/a.p12");
+    let inside = home.join("Work/inside");
+    fs::create_dir(&inside).unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        Command::new(program).args(arguments).arg(&inside).output().is_ok_and(|ran| ran.status.success())
+    };
+    if !run("mount", &["-t", "tmpfs", "none"]) {
+        return;
+    }
+    listed(&home, "Work/inside/a.p12");
+    let looked = super::look(&home, &["~/Work/**".to_owned()].into(), &[].into(), &mut super::Memory::default(), super::Pace::default());
+    assert!(run("umount", &[]));
+    let found: Vec<PathBuf> = looked.unwrap().found.into_iter().map(|found| found.folder).collect();
+    assert_eq!(found, [Path::new("Work")]);
+}
+
 /// What the hash is taken of may change while it is taken: then there is none.
 #[test]
 fn f8_a_file_that_grows_or_shrinks_while_it_is_read_has_no_hash() {

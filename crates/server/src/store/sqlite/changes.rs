@@ -184,7 +184,7 @@ async fn wake(db: &mut SqliteConnection, clinic: &ClinicId, at: Option<Timestamp
     Ok(())
 }
 
-async fn nudge(db: &mut SqliteConnection, clinic: &ClinicId, at: Timestamp) -> Applied {
+pub(super) async fn nudge(db: &mut SqliteConnection, clinic: &ClinicId, at: Timestamp) -> Applied {
     let nudge = "INSERT INTO clinics (tenant, clinic, wake_at, nudges) VALUES ($1, $2, $3, 1)
         ON CONFLICT (tenant, clinic) DO UPDATE SET wake_at = min(coalesce(wake_at, $3), $3), nudges = nudges + 1";
     of_clinic(nudge, clinic).bind(at.unix()).execute(db).await?;

@@ -1,12 +1,12 @@
 //! Installer files that were removed: their changes and their questions in SQL.
 
-use sqlx::query;
 use sqlx::sqlite::SqliteConnection;
-use tegata_core::name::{DeviceId, OrderId, Sha256, TenantName};
+use sqlx::{query, query_scalar};
+use tegata_core::name::{ClinicId, DeviceId, OrderId, Sha256, TenantName};
 use tegata_core::time::Timestamp;
 
 use super::Statement;
-use super::changes::{Applied, guard};
+use super::changes::{Applied, guard, nudge};
 use super::rows::Columns;
 use crate::store::StoreError;
 use crate::store::installers::{InstallerChange, Tombstone};
@@ -30,7 +30,16 @@ async fn removed(db: &mut SqliteConnection, tenant: &TenantName, device: &Device
 async fn returned(db: &mut SqliteConnection, tenant: &TenantName, device: &DeviceId, sha256: &Sha256, at: Timestamp) -> Applied {
     let back = "UPDATE tombstones SET returned_at = $5, returns = returns + 1
         WHERE tenant = $1 AND home = $2 AND device = $3 AND sha256 = $4";
-    guard(of(back, tenant, device).bind(&sha256.0[..]).bind(at.unix()).execute(db).await?, "the file was never removed there")
+    guard(of(back, tenant, device).bind(&sha256.0[..]).bind(at.unix()).execute(&mut *db).await?, "the file was never removed there")?;
+    // Whoever has the certificate that came in it has to know, also in another clinic.
+    let exposed = "SELECT DISTINCT certificates.clinic FROM installers
+        JOIN certificates ON certificates.order_id = installers.order_id AND certificates.tenant = installers.tenant
+        WHERE installers.tenant = $1 AND installers.sha256 = $2 AND certificates.retired_at IS NULL";
+    let clinics: Vec<String> = query_scalar(exposed).bind(tenant.as_str()).bind(&sha256.0[..]).fetch_all(&mut *db).await?;
+    for clinic in clinics.iter().filter_map(|clinic| clinic.parse().ok()) {
+        nudge(db, &ClinicId { tenant: tenant.clone(), clinic }, at).await?;
+    }
+    Ok(())
 }
 
 fn of(sql: &'static str, tenant: &TenantName, device: &DeviceId) -> Statement {
