@@ -8,6 +8,7 @@ mod browser;
 mod doctor;
 mod journey;
 mod kill;
+mod left_behind;
 mod notices;
 mod offline;
 mod plan;

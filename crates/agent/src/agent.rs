@@ -4,7 +4,7 @@ use std::fs::File;
 use std::rc::Rc;
 
 use tegata_api::client::ClientError;
-use tegata_api::v1::device::{Facts, FoundCertificate, InstallerSeen, Manifest, Note, Report};
+use tegata_api::v1::device::{Facts, FoundCertificate, InstallerSeen, Manifest, Note, Report, Suspect, UNREAD_MAX};
 use tegata_api::v1::diagnosis::Diagnosis;
 use tegata_api::v1::trust::RootReport;
 use tegata_core::diagnosis::diagnose;
@@ -28,13 +28,14 @@ use crate::journal::Journal;
 use crate::keystore::{self, KeystoreError};
 use crate::limit::Limit;
 use crate::link::{Heard, Link, Refusal};
+use crate::priority;
 use crate::probe;
 use crate::receipts::{ReceiptError, Receipts, SendError};
 use crate::server::{Online, Server, retry_after};
 use crate::settings::Settings;
 use crate::snapshot::{self, SnapshotError};
 use crate::state::State;
-use crate::sweep::{SweepError, Sweeper};
+use crate::sweep::{self, Memory, Pace, SweepError, Sweeper};
 use crate::vendor;
 
 /// How often everything is looked at and reported although nothing has happened, give or take a quarter.
@@ -93,6 +94,8 @@ pub struct Agent {
     seen: Seen,
     finder: Finder,
     checkup: Checkup,
+    /// What looks for installer files have seen so far.
+    memory: Memory,
     telling: Telling,
     look_at: Instant,
 }
@@ -104,6 +107,9 @@ struct Seen {
     found: Vec<FoundCertificate>,
     installers: Vec<InstallerSeen>,
     installers_limited: bool,
+    /// Places that were not looked at.
+    unread: Vec<String>,
+    suspects: Vec<Suspect>,
     certificates_limited: bool,
     holds_old: bool,
     roots: Vec<RootReport>,
@@ -164,6 +170,7 @@ impl Agent {
             seen: Seen::default(),
             finder: Finder::default(),
             checkup: Checkup::open(&device.state)?,
+            memory: Memory::default(),
             look_at: now,
             settings,
             identity,
@@ -217,7 +224,7 @@ impl Agent {
         if looks {
             self.facts = facts::gather(&self.settings.home, self.device.keystores.names(), self.device.bundle_key.recipient());
             self.seen.found = self.finder.look(&self.device.keystores, &self.device.inventory).await;
-            complain("installer files cannot be swept", self.sweep());
+            complain("installer files cannot be swept", self.sweep().await);
             complain("what monsiaj keeps is not backed up yet", self.back_up().await);
             self.look_at = Instant::now() + until_next_look(chance::number());
         }
@@ -289,17 +296,25 @@ impl Agent {
         self.device.receipts.is_waiting() || self.telling.last.is_none() || self.telling.backoff.is_failing()
     }
 
-    fn sweep(&mut self) -> Result<(), SweepError> {
-        let Some(manifest) = self.link.manifest() else { return Ok(()) };
+    async fn sweep(&mut self) -> Result<(), SweepError> {
+        let Some(manifest) = self.link.manifest().cloned() else { return Ok(()) };
+        let wanted = manifest.remove_installers.union(&manifest.tombstones).cloned().collect();
+        let (home, words, mut memory) = (self.settings.home.clone(), manifest.folders.clone(), std::mem::take(&mut self.memory));
+        let look = move || (sweep::look(&home, &words, &wanted, &mut memory, Pace::default()), memory);
+        let Some((looked, memory)) = priority::in_peace(look).await else { return Ok(()) };
+        self.memory = memory;
         let mut sweeper = Sweeper {
             state: &self.device.state,
             home: &self.settings.home,
             receipts: &mut self.device.receipts,
             limit: &mut self.installer_limit,
+            generation: manifest.generation,
         };
-        let swept = sweeper.sweep(&manifest.folders, &manifest.remove_installers)?;
+        let swept = sweeper.clean(looked?, &manifest.remove_installers)?;
         self.seen.installers = swept.left;
         self.seen.installers_limited = swept.limited;
+        self.seen.suspects = swept.suspects.into_iter().take(UNREAD_MAX).collect();
+        self.seen.unread = swept.unread.iter().take(UNREAD_MAX).map(|place| place.display().to_string()).collect();
         Ok(())
     }
 
@@ -361,6 +376,8 @@ impl Agent {
             generation: self.link.generation(),
             slots: self.device.journal.entries().map(crate::journal::Entry::report).collect(),
             installers: self.seen.installers.clone(),
+            unread: self.seen.unread.clone(),
+            suspects: self.seen.suspects.clone(),
             found: self.seen.found.clone(),
             notes: notes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect(),
             diagnosis: self.checkup.last().cloned(),

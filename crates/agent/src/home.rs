@@ -10,4 +10,4 @@ mod unix;
 #[cfg(windows)]
 pub(crate) use plain::Home;
 #[cfg(unix)]
-pub(crate) use unix::{Home, names, size_of};
+pub(crate) use unix::{Home, entries, size_of};

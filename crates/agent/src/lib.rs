@@ -31,6 +31,7 @@ pub mod manifest;
 pub mod offline;
 #[cfg(test)]
 pub(crate) mod pretend;
+mod priority;
 pub mod probe;
 pub mod receipts;
 pub mod selection;

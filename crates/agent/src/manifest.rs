@@ -25,7 +25,9 @@ pub struct Manifest {
     pub retire: BTreeSet<Sha256>,
     /// Installer files to remove.
     pub remove_installers: BTreeSet<FileHash>,
-    /// The folders of the user to look into.
+    /// Installer files that were removed: to be told of if they come back.
+    pub tombstones: BTreeSet<FileHash>,
+    /// The places of the user to look into.
     pub folders: BTreeSet<String>,
     /// Roots that programs are to trust, and their DER where the server has it.
     pub trust: BTreeMap<Sha256, Option<Vec<u8>>>,
@@ -126,6 +128,7 @@ impl TryFrom<&wire::Manifest> for Manifest {
             slots,
             retire: said.retire.iter().map(|text| read("fingerprint", text)).collect::<Result<_, _>>()?,
             remove_installers: said.remove_installers.iter().map(hash).collect::<Result<_, _>>()?,
+            tombstones: said.tombstones.iter().map(hash).collect::<Result<_, _>>()?,
             folders: said.folders.iter().cloned().collect(),
             trust: said.trust.iter().map(root).collect::<Result<_, _>>()?,
         })

@@ -1,30 +1,33 @@
 //! Finds the installer files that certificates came in, and removes those whose contents are on record.
 //!
-//! Looks only directly into the user's own folders, follows no link, and removes a file only as what it was when it was read.
+//! Looks only into the places that policy names, follows no link, and removes a file only as what it was when it was read.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
-#[cfg(not(windows))]
-use std::path::Component;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tegata_api::v1::device::{Deed, FileHash, InstallerSeen};
+use tegata_api::v1::device::{Deed, FileHash, InstallerSeen, Suspect, SuspectKind};
 
 use crate::disk::{self, DiskError};
 use crate::limit::Limit;
 use crate::receipts::{ReceiptError, Receipts};
 use crate::state::State;
 
+pub(crate) mod places;
+mod suspects;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
 use unix as os;
+mod walk;
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]
-use windows::{self as os, own_folder};
+use windows as os;
+
+pub use walk::{Looked, Memory, Pace};
 
 /// How many files of the manifest are looked for. More than lie on any PC; what is behind them comes when these are gone.
 const LISTED_MAX: usize = 1_000;
@@ -45,17 +48,19 @@ pub struct Found {
 }
 
 impl Found {
-    /// As the user would name it. A folder that was moved to another drive is not below the home.
     fn seen(&self) -> InstallerSeen {
-        let path = self.folder.join(&self.name);
-        let below = || format!("~/{}", path.iter().map(OsStr::to_string_lossy).collect::<Vec<_>>().join("/"));
-        let path = if path.is_absolute() { path.display().to_string() } else { below() };
-        InstallerSeen { path, file: self.file.clone() }
+        InstallerSeen { path: named(&self.folder.join(&self.name)), file: self.file.clone() }
     }
 
     fn is_half_removed(&self) -> bool {
         self.name.to_string_lossy().starts_with(REMOVING.0)
     }
+}
+
+/// As the user would name it. A folder that was moved to another drive is not below the home.
+fn named(path: &Path) -> String {
+    let below = || format!("~/{}", path.iter().map(OsStr::to_string_lossy).collect::<Vec<_>>().join("/"));
+    if path.is_absolute() { path.display().to_string() } else { below() }
 }
 
 /// A file whose removal has begun, as it is written down: first without, then with the name that it was moved to.
@@ -70,6 +75,9 @@ struct Intent {
     /// What it is called while it is being removed. Only from here on may the agent have removed it.
     #[serde(default)]
     aside: Option<String>,
+    /// The generation of the manifest that ordered it.
+    #[serde(default)]
+    generation: u64,
 }
 
 /// A folder that could not be looked into, and why.
@@ -100,9 +108,11 @@ pub enum SweepError {
 pub struct Swept {
     /// The installer files that lie there now.
     pub left: Vec<InstallerSeen>,
+    /// What gives them away.
+    pub suspects: Vec<Suspect>,
     /// True if the local limit kept some of them there.
     pub limited: bool,
-    /// The folders that could not be looked into, below the user's home. Nothing is known of what lies there.
+    /// What was not, or not wholly, looked at. Nothing is known of what lies there.
     pub unread: Vec<PathBuf>,
 }
 
@@ -116,26 +126,47 @@ pub struct Sweeper<'a> {
     pub receipts: &'a mut Receipts,
     /// The local limit.
     pub limit: &'a mut Limit,
+    /// The generation of the manifest that says what is removed.
+    pub generation: u64,
+}
+
+/// Looks into the places that `words` mean for files that are `wanted`, and for whatever is called like an installer.
+pub fn look(
+    home: &Path,
+    words: &BTreeSet<String>,
+    wanted: &BTreeSet<FileHash>,
+    memory: &mut Memory,
+    pace: Pace,
+) -> Result<Looked, SweepError> {
+    let (places, unknown) = places::of(home, words);
+    let wanted = wanted.iter().take(LISTED_MAX).cloned().collect();
+    let looked = memory.look(home, places, wanted, pace);
+    let mut looked = looked.map_err(|source| SweepError::Home { home: home.to_owned(), source })?;
+    looked.left.extend(unknown.into_iter().map(PathBuf::from));
+    Ok(looked)
 }
 
 impl Sweeper<'_> {
-    /// Looks into `folders` and removes what is `listed` there.
-    pub fn sweep(&mut self, folders: &BTreeSet<String>, listed: &BTreeSet<FileHash>) -> Result<Swept, SweepError> {
-        let listed = listed.iter().take(LISTED_MAX).cloned().collect();
-        let (found, unread) = os::look(self.home, &places(self.home, folders), &listed).map_err(|source| self.unreadable(source))?;
-        self.settle_interrupted(&found)?;
+    /// Removes what is `listed` of what a look has brought.
+    pub fn clean(&mut self, looked: Looked, listed: &BTreeSet<FileHash>) -> Result<Swept, SweepError> {
+        let listed: BTreeSet<&FileHash> = listed.iter().take(LISTED_MAX).collect();
+        self.settle_interrupted(&looked.found)?;
         let mut swept = Swept::default();
-        for file in found {
+        for file in looked.found {
             if listed.contains(&file.file) && self.remove(&file, &mut swept.limited)? {
                 continue;
             }
             swept.left.push(file.seen());
         }
         swept.left.sort();
-        for (folder, problem) in unread {
+        let suspect = |path: &PathBuf, kind| Suspect { path: named(path), kind };
+        swept.suspects = looked.notes.iter().map(|path| suspect(path, SuspectKind::PasswordNote)).collect();
+        #[cfg(unix)]
+        swept.suspects.extend(suspects::open_passwords(self.home).iter().map(|path| suspect(path, SuspectKind::OpenPassword)));
+        for (folder, problem) in &looked.unread {
             tracing::warn!(folder = %folder.display(), %problem, "installer files cannot be looked for");
-            swept.unread.push(folder);
         }
+        swept.unread = looked.unread.into_iter().map(|(folder, _)| folder).chain(looked.left).collect();
         Ok(swept)
     }
 
@@ -147,7 +178,7 @@ impl Sweeper<'_> {
             *limited = true;
             return Ok(false);
         }
-        let mut intent = Intent { seen, folder: file.folder.clone(), aside: None };
+        let mut intent = Intent { seen, folder: file.folder.clone(), aside: None, generation: self.generation };
         disk::write_json(&self.state.sweeping(), &intent)?;
         let removed = match os::set_aside(self.home, file) {
             Ok(aside) => {
@@ -162,7 +193,7 @@ impl Sweeper<'_> {
             disk::remove(&self.state.sweeping())?;
             return Ok(false);
         }
-        self.receive(intent.seen)?;
+        self.receive(intent)?;
         Ok(true)
     }
 
@@ -178,7 +209,7 @@ impl Sweeper<'_> {
             return Ok(());
         }
         match intent.aside {
-            Some(_) => self.receive(intent.seen),
+            Some(_) => self.receive(intent),
             None => Ok(disk::remove(&self.state.sweeping()).map(drop)?),
         }
     }
@@ -187,8 +218,9 @@ impl Sweeper<'_> {
         disk::read_json(&self.state.sweeping())
     }
 
-    fn receive(&mut self, seen: InstallerSeen) -> Result<(), SweepError> {
-        self.receipts.record(Deed::InstallerRemoved { path: seen.path, file: seen.file }, crate::wall_clock())?;
+    fn receive(&mut self, intent: Intent) -> Result<(), SweepError> {
+        let Intent { seen: InstallerSeen { path, file }, generation, .. } = intent;
+        self.receipts.record(Deed::InstallerRemoved { path, file, generation }, crate::wall_clock())?;
         disk::remove(&self.state.sweeping())?;
         Ok(())
     }
@@ -207,44 +239,6 @@ fn is_worth_reading(name: &OsStr, size: u64, listed: &BTreeSet<FileHash>) -> boo
 fn is_installer_name(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_ascii_lowercase();
     name.ends_with(".p12") || name.ends_with(".pfx")
-}
-
-/// The folders that the manifest's words mean for this user: the usual names below the home, and the user's own (`ダウンロード`).
-pub(crate) fn places(home: &Path, words: &BTreeSet<String>) -> BTreeSet<PathBuf> {
-    let meaning = |word: &String| -> Vec<PathBuf> {
-        let usual = match word.as_str() {
-            "downloads" => "Downloads",
-            "desktop" => "Desktop",
-            "documents" => "Documents",
-            _ => return vec![],
-        };
-        [usual.into()].into_iter().chain(own_folder(home, usual)).collect()
-    };
-    words.iter().flat_map(meaning).collect()
-}
-
-/// Where the user has this folder, if the settings of the desktop say so.
-#[cfg(not(windows))]
-fn own_folder(home: &Path, usual: &str) -> Option<PathBuf> {
-    let own = std::fs::read_to_string(home.join(".config/user-dirs.dirs")).unwrap_or_default();
-    let key = match usual {
-        "Downloads" => "XDG_DOWNLOAD_DIR",
-        "Desktop" => "XDG_DESKTOP_DIR",
-        _ => "XDG_DOCUMENTS_DIR",
-    };
-    own.lines().filter_map(|line| user_folder(line, key, home)).next_back()
-}
-
-/// Reads `XDG_DOWNLOAD_DIR="$HOME/ダウンロード"` (xdg-user-dirs). A folder outside the home, or the home itself, is not looked into.
-#[cfg(not(windows))]
-fn user_folder(line: &str, key: &str, home: &Path) -> Option<PathBuf> {
-    let value = line.trim().strip_prefix(key)?.strip_prefix('=')?.trim_matches('"');
-    let below = match value.strip_prefix("$HOME/") {
-        Some(below) => Path::new(below),
-        None => Path::new(value).strip_prefix(home).ok()?,
-    };
-    let plain = below.components().all(|part| matches!(part, Component::Normal(_)));
-    (plain && below.components().next().is_some()).then(|| below.components().collect())
 }
 
 #[cfg(all(test, not(target_os = "macos")))]

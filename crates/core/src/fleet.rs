@@ -150,6 +150,8 @@ pub struct Held {
     pub confirmed: BTreeSet<Label>,
     /// The targets in which a backup of its file was read back lately and found whole; `None` if there is no file to keep.
     pub backed_up: Option<BTreeSet<TargetName>>,
+    /// True if the file that it came in has come back to a PC from which it was removed, and policy wants it replaced then.
+    pub exposed: bool,
 }
 
 impl Held {

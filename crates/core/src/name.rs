@@ -84,6 +84,19 @@ checked_text!(/// Text for people: a clinic's name, a place memo. Any script, on
     Label, "readable text", "1 to 64 characters on one line, without control or direction-changing characters", is_readable);
 checked_text!(/// A mail address, as far as a program can tell without sending to it.
     Mail, "a mail address", "of the form name@domain, at most 254 characters without blanks", is_mail);
+checked_text!(/// Folders below the user's home: names with `/` between, of which `*` stands for a part, and `**` at the end for all folders below.
+    FolderPattern, "a folder", "1 to 8 names below the home with '/' between, such as Work/certificates; '**' only at the end", is_folder_pattern);
+
+/// Refuses what could leave the home, or mean all of it.
+fn is_folder_pattern(text: &str) -> bool {
+    let names: Vec<&str> = text.split('/').collect();
+    let is_name = |(index, name): (usize, &&str)| {
+        let is_all_below = *name == "**" && index > 0 && index + 1 == names.len();
+        let is_special = ["", ".", ".."].contains(name) || name.bytes().all(|byte| byte == b'*') || name.contains("**");
+        is_all_below || !is_special && !name.chars().any(|c| is_deceptive(c) || ['\\', ':'].contains(&c))
+    };
+    names.len() <= 8 && names.iter().enumerate().all(is_name)
+}
 
 /// Accepts what can be shown on one line without surprises. 64 characters is the upper bound of a CN or O (RFC 5280, appendix A.1).
 fn is_readable(text: &str) -> bool {

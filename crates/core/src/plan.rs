@@ -5,6 +5,7 @@
 
 mod check;
 mod forecast;
+mod installers;
 mod lockout;
 mod outlook;
 mod over;
@@ -58,6 +59,8 @@ pub enum Reason {
     NotInstalled,
     /// A certificate is installed, but has not answered over a real handshake.
     NotProven,
+    /// The file that its certificate came in was removed from a PC and has come back: it may be in other hands.
+    Exposed,
     /// A replacement was asked for: by a person, or by the device because the certificate is not where it belongs.
     RenewalAsked,
     /// The certificate does not say what policy says today.
@@ -74,7 +77,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, most urgent first.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Unwanted,
         Self::NotEnrolled,
         Self::DeviceRevoked,
@@ -84,6 +87,7 @@ impl Reason {
         Self::Ordered,
         Self::NotInstalled,
         Self::NotProven,
+        Self::Exposed,
         Self::RenewalAsked,
         Self::Outdated,
         Self::ExpiresSoon,
@@ -141,6 +145,17 @@ pub enum Action {
         /// SHA-256 of the file.
         sha256: Sha256,
     },
+    /// An installer file that is knowingly left where it lies for now.
+    KeepInstaller {
+        /// The device.
+        device: DeviceId,
+        /// SHA-256 of the file.
+        sha256: Sha256,
+        /// Why.
+        because: Keeping,
+        /// Until when, if time alone can end it.
+        until: Option<Timestamp>,
+    },
     /// Knowingly not done yet.
     Hold {
         /// The slot.
@@ -152,6 +167,22 @@ pub enum Action {
         /// When to look again, if time alone can change it.
         until: Option<Timestamp>,
     },
+}
+
+impl Action {
+    /// True for what is knowingly not done: it is shown to whoever asks, and changes nothing.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Self::Hold { .. } | Self::KeepInstaller { .. })
+    }
+}
+
+/// Why an installer file stays for now, although policy has such files removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Keeping {
+    /// Policy spares it until a certain day.
+    Exempt,
+    /// Not every certificate of the clinic on this device is proven, and kept where policy wants backups.
+    NotSafe,
 }
 
 /// What a held action waits for.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::application::ApplicationRule;
 use crate::calendar::Calendar;
 use crate::name::{
-    AccountName, ClinicName, DeviceId, DeviceName, FacilitySlug, InstitutionNumber, IssuerName, Label, Mail, ProfileName, Sha256,
-    TargetName, TenantName,
+    AccountName, ClinicName, DeviceId, DeviceName, FacilitySlug, FolderPattern, InstitutionNumber, IssuerName, Label, Mail, ProfileName,
+    Sha256, TargetName, TenantName,
 };
-use crate::time::DAY;
+use crate::time::{DAY, Timestamp};
 use crate::vendor::Expectation;
 
 mod portal;
@@ -251,24 +251,64 @@ pub enum Selector {
 }
 
 /// What happens to installer files (`.p12`, `.pfx`) that a set-up leaves behind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InstallerRule {
     /// When files known by hash are removed.
     pub remove: RemoveInstallers,
     /// Where agents look.
     pub folders: BTreeSet<Folder>,
+    /// Further folders in which they look.
+    pub also: BTreeSet<FolderPattern>,
+    /// What happens when one comes back that was removed.
+    pub on_return: OnReturn,
+    /// True if a person is asked about files that look like installers and are not on record.
+    pub asks: bool,
+    /// What is spared for a while.
+    pub exempt: Vec<Exemption>,
 }
 
 /// When an installer file that is known by its hash is removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RemoveInstallers {
     /// Once every certificate of this clinic on the device is proven.
     AfterProof,
     /// Not at all: agents only report.
+    #[default]
     Never,
 }
 
-/// A folder of the logged-on user.
+/// What happens when an installer file comes back to a PC from which it was removed. That it did is always on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnReturn {
+    /// People see it.
+    #[default]
+    Report,
+    /// The certificate that came in it is replaced too: the file may be in other hands.
+    Rotate,
+}
+
+/// Installer files that stay for a while: one file, all on one device, or one on one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exemption {
+    /// The only device that is meant; all of the clinic if there is none.
+    pub device: Option<DeviceName>,
+    /// The only file that is meant; all if there is none.
+    pub file: Option<Sha256>,
+    /// When it ends.
+    pub until: Timestamp,
+}
+
+impl InstallerRule {
+    /// Until when a file on a device of the clinic is spared; nothing if it is not.
+    pub fn exempt_until(&self, device: &DeviceName, file: &Sha256, now: Timestamp) -> Option<Timestamp> {
+        let is_meant = |exemption: &&Exemption| {
+            exemption.device.as_ref().is_none_or(|meant| meant == device) && exemption.file.as_ref().is_none_or(|meant| meant == file)
+        };
+        self.exempt.iter().filter(is_meant).map(|exemption| exemption.until).filter(|until| *until > now).max()
+    }
+}
+
+/// A place of the logged-on user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Folder {
     /// Downloads.
@@ -277,6 +317,16 @@ pub enum Folder {
     Desktop,
     /// Documents.
     Documents,
+    /// Where programs put temporary files.
+    Temp,
+    /// Where mail programs keep attachments.
+    Mail,
+    /// What is kept in a cloud too.
+    Cloud,
+    /// What was thrown away.
+    Trash,
+    /// Drives that can be taken away.
+    Removable,
 }
 
 /// Where sealed backups go, and of which keys.

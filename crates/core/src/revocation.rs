@@ -39,7 +39,7 @@ impl Cause {
 impl From<Reason> for Cause {
     fn from(reason: Reason) -> Self {
         match reason {
-            Reason::DeviceRevoked => Self::KeyCompromise,
+            Reason::DeviceRevoked | Reason::Exposed => Self::KeyCompromise,
             Reason::Unwanted => Self::CessationOfOperation,
             Reason::RenewalAsked
             | Reason::Outdated

@@ -164,7 +164,7 @@ pub async fn record_installer(
     let details = json!({ "sha256": sha256.to_string(), "size": installer.file.size });
     let record = ask.record(Stage::Done, "installer.record", &name, details);
     let file = installer.file.clone();
-    let mut changes = vec![Change::PutInstaller { tenant: tenant.clone(), file, name: name.to_string(), at: now }];
+    let mut changes = vec![Change::PutInstaller { tenant: tenant.clone(), file, name: name.to_string(), order: None, at: now }];
     let seen: BTreeSet<ClinicName> =
         ledger.store().devices_with_file(tenant, &sha256).await?.into_iter().map(|device| device.clinic).collect();
     changes.extend(seen.into_iter().map(|clinic| ask.nudge(clinic)));

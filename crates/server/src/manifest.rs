@@ -24,14 +24,19 @@ pub(crate) struct Holdings<'a> {
     pub certificates: Vec<&'a CertificateRow>,
     /// Installer files that were ordered away.
     pub removing: Vec<FileHash>,
+    /// Installer files that were removed from it.
+    pub tombstones: Vec<FileHash>,
 }
 
 impl Holdings<'_> {
     /// A device that holds nothing.
     pub(crate) const fn empty() -> Self {
-        Self { orders: vec![], certificates: vec![], removing: vec![] }
+        Self { orders: vec![], certificates: vec![], removing: vec![], tombstones: vec![] }
     }
 }
+
+/// How many removed files a device is told to look for; the others are still known by their names.
+const TOMBSTONES_MAX: usize = 500;
 
 /// Policy spelled out, clinic by clinic, as it is needed.
 pub(crate) struct Wishes<'a> {
@@ -67,14 +72,15 @@ pub(crate) fn manifest(wishes: &mut Wishes<'_>, device: &DeviceId, hosts: &BTree
     let pins: BTreeSet<Sha256> = wanted.values().flat_map(|wanted| wanted.trust.iter().copied()).collect();
     let slots = wanted.into_iter().map(|(slot, wanted)| slot_manifest(policy, slot, wanted, holdings)).collect();
     let retire = holdings.certificates.iter().filter(|row| is_leaving(row)).map(|row| row.fingerprint.to_string());
-    let folders = policy.clinics.get(&device.clinic).map(|clinic| &clinic.installers.folders);
+    let rule = policy.clinics.get(&device.clinic).map(|clinic| &clinic.installers);
     Manifest {
         generation: 0,
         device: device.to_string(),
         slots,
         retire: sorted(retire),
         remove_installers: holdings.removing.clone(),
-        folders: folders.into_iter().flatten().map(|folder| words::folder(*folder).to_owned()).collect(),
+        tombstones: holdings.tombstones.iter().take(TOMBSTONES_MAX).cloned().collect(),
+        folders: rule.into_iter().flat_map(words::folders).collect(),
         trust: pins.iter().map(|pin| root(*pin, wishes)).collect(),
     }
 }

@@ -11,11 +11,15 @@ use tegata_core::time::Timestamp;
 
 use crate::audit::{Ledger, TEGATA};
 use crate::bells::Bells;
+use crate::store::installers::InstallerChange;
 use crate::store::{Batch, CertificateRow, Change, DeviceRow, NewRecord, Store, StoreError};
 use crate::words;
 
 /// How many receipts of one message are looked at; the rest is sent again.
 pub const RECEIPTS_MAX: usize = 100;
+
+/// How much of a removed file's path is kept beside the receipt, in characters.
+const PATH_MAX: usize = 400;
 
 /// Why receipts were refused. Those before the refused one are on record.
 #[derive(Debug, thiserror::Error)]
@@ -115,9 +119,11 @@ async fn witness(
             revoke_what_another_pc_holds(device, &row, now, batch);
             ("certificate.retired", row.slot.to_string(), row.slot.clinic, Some(Change::Retired { serial: row.serial, at: now }))
         }
-        Deed::InstallerRemoved { file, .. } => {
+        Deed::InstallerRemoved { path, file, .. } => {
             let sha256: Sha256 = file.sha256.parse().map_err(|_| ReceiptError::NotYours { number })?;
-            let gone = Change::InstallerRemoved { tenant: tenant.clone(), device: device.device.clone(), sha256 };
+            let path = path.chars().take(PATH_MAX).collect();
+            let gone = InstallerChange::Removed { tenant: tenant.clone(), device: device.device.clone(), sha256, path, at: now };
+            let gone = Change::Installer(gone);
             ("installer.removed", device.device.to_string(), device.device.clinic.clone(), Some(gone))
         }
         Deed::RootTrusted { fingerprint } => root(device, number, "root.trusted", fingerprint)?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
-use tegata_api::v1::device::{FOUND_MAX, FoundCertificate, Report};
+use tegata_api::v1::device::{FOUND_MAX, FoundCertificate, Report, UNREAD_MAX};
 use tegata_api::v1::diagnosis::Diagnosis;
 use tegata_core::diagnosis::Cause;
 use tegata_core::name::{ClinicId, Sha256, is_deceptive};
@@ -15,6 +15,7 @@ use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
 use crate::bells::Bells;
+use crate::store::installers::{InstallerChange, Tombstone};
 use crate::store::{Batch, CertificateRow, Change, DeviceRow, NewRecord, StoreError};
 use crate::turn::{TurnError, observe};
 
@@ -24,12 +25,20 @@ const HEARD_EVERY: Duration = Duration::from_secs(600);
 /// The longest text about a found certificate: `CN=` and `O=` with 64 characters each (RFC 5280, appendix A.1) are below it.
 const FOUND_TEXT_MAX: usize = 160;
 
+/// How much is kept of the name of a place that was not looked at, in characters.
+const PLACE_MAX: usize = 400;
+
 /// Keeps a report, and has the clinics looked at that it could change something for.
 pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, mut report: Report, now: Timestamp) -> Result<(), TurnError> {
     keep_few(&mut report.found);
     keep_each_once(report.diagnosis.as_mut());
+    report.unread.truncate(UNREAD_MAX);
+    report.suspects.truncate(UNREAD_MAX);
+    let places = report.unread.iter_mut().chain(report.suspects.iter_mut().map(|suspect| &mut suspect.path));
+    places.for_each(|place| *place = place.chars().take(PLACE_MAX).collect());
     let clock_offset = report.clock.saturating_sub(now.unix());
     let lost = misplaced(ledger, device, &report).await?;
+    let back = returned(ledger, device, &report).await?;
     let matters = was_silent(device, now)
         || is_wrong(device.clock_offset) != is_wrong(clock_offset)
         || installers(&device.report) != installers(&report)
@@ -38,6 +47,7 @@ pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, mut repo
     let put = Change::PutReport { tenant: device.tenant.clone(), device: device.device.clone(), report, clock_offset, at: now };
     let mut batch = Batch { records: vec![], changes: vec![put] };
     lost.iter().for_each(|row| ask_anew(device, row, now, &mut batch));
+    back.iter().for_each(|tombstone| note_return(device, tombstone, now, &mut batch));
     keep(ledger, bells, device, batch, matters, now).await
 }
 
@@ -94,6 +104,32 @@ fn ask_anew(device: &DeviceRow, row: &CertificateRow, now: Timestamp, batch: &mu
         details: json!({ "serial": row.serial.to_string() }),
     });
     batch.changes.push(Change::AskRenewal { tenant: row.tenant.clone(), slot: row.slot.clone() });
+}
+
+/// Installer files that were removed from the device, were not there when it reported last, and are now.
+async fn returned(ledger: &Ledger, device: &DeviceRow, report: &Report) -> Result<Vec<Tombstone>, StoreError> {
+    let (before, now) = (installers(&device.report), installers(report));
+    if now.is_subset(&before) {
+        return Ok(vec![]);
+    }
+    let tombstones = ledger.store().tombstones(&device.tenant, &device.device).await?;
+    let is_back = |tombstone: &Tombstone| now.contains(&tombstone.file.sha256[..]) && !before.contains(&tombstone.file.sha256[..]);
+    Ok(tombstones.into_iter().filter(is_back).collect())
+}
+
+fn note_return(device: &DeviceRow, tombstone: &Tombstone, now: Timestamp, batch: &mut Batch) {
+    let Ok(sha256) = tombstone.file.sha256.parse() else { return };
+    batch.records.push(NewRecord {
+        tenant: device.tenant.clone(),
+        at: now,
+        stage: Stage::Seen,
+        actor: format!("device:{}", device.device),
+        action: "installer.returned",
+        object: device.device.to_string(),
+        details: json!({ "sha256": tombstone.file.sha256, "removedAt": tombstone.removed_at.unix(), "returns": tombstone.returns + 1 }),
+    });
+    let (tenant, device) = (device.tenant.clone(), device.device.clone());
+    batch.changes.push(Change::Installer(InstallerChange::Returned { tenant, device, sha256, at: now }));
 }
 
 fn was_silent(device: &DeviceRow, now: Timestamp) -> bool {

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod installers;
 pub mod log;
 pub mod notices;
 pub mod portal;
@@ -150,12 +151,12 @@ pub enum Change {
     /// Somebody asked for a replacement; cleared by the next order for the slot. While an order is open, one is on its way already.
     AskRenewal { tenant: TenantName, slot: SlotId },
 
-    /// A file with these contents is an installer.
-    PutInstaller { tenant: TenantName, file: FileHash, name: String, at: Timestamp },
+    /// A file with these contents is an installer; `order` is the one whose certificate came in it, if one did.
+    PutInstaller { tenant: TenantName, file: FileHash, name: String, order: Option<OrderId>, at: Timestamp },
     /// An installer file is ordered off a device.
     RemovingInstaller { tenant: TenantName, device: DeviceId, sha256: Sha256 },
-    /// An installer file is gone from a device.
-    InstallerRemoved { tenant: TenantName, device: DeviceId, sha256: Sha256 },
+    /// Something about installer files that were removed.
+    Installer(installers::InstallerChange),
 
     /// Keeps an application. Guard: the slot has no open one.
     RecordApplication(ApplicationRow),
@@ -425,6 +426,10 @@ pub struct Snapshot {
     pub devices: BTreeMap<DeviceId, DeviceRow>,
     /// Installer files on record that lie on these devices, and whether they were ordered away.
     pub installers: Vec<(DeviceId, FileHash, bool)>,
+    /// Installer files that were removed from the clinic's own devices.
+    pub tombstones: Vec<installers::Tombstone>,
+    /// Orders of these slots whose certificate came in a file that was removed from some device and has come back.
+    pub exposed: BTreeSet<OrderId>,
     /// What the clinic's accounts hold from the portal.
     pub portal: Vec<portal::PortalSeat>,
     /// Applications for the clinic's slots that are open.
@@ -528,6 +533,8 @@ pub trait Store: portal::PortalQueries + Send + Sync + 'static {
     /// Installer files ordered off one device and not seen gone.
     async fn installers_to_remove(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<FileHash>, StoreError>;
 
+    /// Installer files that were removed from one device.
+    async fn tombstones(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<installers::Tombstone>, StoreError>;
     /// Devices on which a file with these contents was seen last.
     async fn devices_with_file(&self, tenant: &TenantName, sha256: &Sha256) -> Result<Vec<DeviceId>, StoreError>;
 

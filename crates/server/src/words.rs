@@ -4,10 +4,10 @@ use tegata_api::v1::{fleet, notice};
 use tegata_core::application::Urgency;
 use tegata_core::backup::Trouble;
 use tegata_core::calendar::Stretch;
-use tegata_core::name::{ClinicName, Serial};
+use tegata_core::name::{ClinicName, Serial, Sha256};
 use tegata_core::notice::{Acts, Kind, Rung};
-use tegata_core::plan::{Action, Obstacle, Pressure, Reason, Useless};
-use tegata_core::policy::{Counting, Folder, KeyAlgorithm, KeyOrigin, Platform, Quota, Store};
+use tegata_core::plan::{Action, Keeping, Obstacle, Pressure, Reason, Useless};
+use tegata_core::policy::{Counting, Folder, InstallerRule, KeyAlgorithm, KeyOrigin, Platform, Quota, Store};
 use tegata_core::revocation::Cause;
 use tegata_core::time::{DAY, HOUR, MINUTE};
 
@@ -27,6 +27,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::Ordered => "ordered",
         Reason::NotInstalled => "not-installed",
         Reason::NotProven => "not-proven",
+        Reason::Exposed => "exposed",
         Reason::RenewalAsked => "renewal-asked",
         Reason::Outdated => "outdated",
         Reason::ExpiresSoon => "expires-soon",
@@ -132,12 +133,30 @@ pub fn store(store: Store) -> &'static str {
     }
 }
 
-/// A folder in which agents look for installer files.
-pub fn folder(folder: Folder) -> &'static str {
+/// The places in which agents look for installer files; a folder that policy names by itself begins with `~/`.
+pub fn folders(rule: &InstallerRule) -> impl Iterator<Item = String> {
+    let named = rule.also.iter().map(|pattern| format!("~/{pattern}"));
+    rule.folders.iter().map(|place| folder(*place).to_owned()).chain(named)
+}
+
+fn folder(folder: Folder) -> &'static str {
     match folder {
         Folder::Downloads => "downloads",
         Folder::Desktop => "desktop",
         Folder::Documents => "documents",
+        Folder::Temp => "temp",
+        Folder::Mail => "mail",
+        Folder::Cloud => "cloud",
+        Folder::Trash => "trash",
+        Folder::Removable => "removable",
+    }
+}
+
+/// Why an installer file stays for now.
+pub fn keeping(because: Keeping) -> &'static str {
+    match because {
+        Keeping::Exempt => "exempt",
+        Keeping::NotSafe => "not-safe",
     }
 }
 
@@ -265,14 +284,20 @@ pub fn action(clinic: &ClinicName, action: &Action) -> fleet::Action {
         waits_for: None,
         until: None,
         serial: None,
+        file: None,
     };
+    let of = |sha256: &Sha256, said: fleet::Action| fleet::Action { file: Some(sha256.to_string()), ..said };
     let with = |serial: &Serial, said: fleet::Action| fleet::Action { serial: Some(serial.to_string()), ..said };
     match action {
         Action::Issue { slot, because, .. } => say("issue", slot.to_string(), reason(*because)),
         Action::Cancel { slot, because } => say("cancel", slot.to_string(), reason(*because)),
         Action::Revoke { slot, serial, because } => with(serial, say("revoke", slot.to_string(), reason(*because))),
         Action::Retire { slot, serial, because } => with(serial, say("retire", slot.to_string(), reason(*because))),
-        Action::RemoveInstaller { device, .. } => say("remove-installer", device.to_string(), "installer"),
+        Action::RemoveInstaller { device, sha256 } => of(sha256, say("remove-installer", device.to_string(), "installer")),
+        Action::KeepInstaller { device, sha256, because, until } => fleet::Action {
+            until: until.map(|moment| moment.unix()),
+            ..of(sha256, say("keep-installer", device.to_string(), keeping(*because)))
+        },
         Action::Hold { slot, reason: why, because, until } => fleet::Action {
             waits_for: Some(obstacle(*because).to_owned()),
             until: until.map(|moment| moment.unix()),

@@ -19,6 +19,7 @@ use tegata_core::plan::Reason;
 use tegata_core::policy::{KeyAlgorithm, KeyOrigin};
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
+use tegata_server::store::installers::InstallerChange;
 use tegata_server::store::notices::{
     Channel, DeliveryRow, DeliveryState, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow,
 };
@@ -97,6 +98,7 @@ contract! {
     a_renewal_that_was_asked_for_is_cleared_by_the_order,
     r5_a_revoked_device_has_no_code_left,
     installers_are_seen_ordered_away_and_gone,
+    what_was_removed_leaves_a_tombstone_and_a_file_that_comes_back_exposes_its_certificate,
     a_snapshot_is_one_clinic_and_its_guests,
     a_snapshot_forgets_what_was_retired_long_ago,
     a_snapshot_keeps_what_is_gone_and_was_never_revoked_until_it_expires,
@@ -652,7 +654,7 @@ async fn installers_are_seen_ordered_away_and_gone(backend: &dyn Backend) {
     let pc = device("sakura/pc-1");
     store.commit(changes([report("sakura/pc-1", &[1, 2])])).await.unwrap();
     assert!(store.snapshot(&clinic("sakura"), at(0)).await.unwrap().installers.is_empty(), "nothing is an installer yet");
-    let put = Change::PutInstaller { tenant: aozora(), file: file(1), name: "client_cert.pfx".into(), at: at(1) };
+    let put = Change::PutInstaller { tenant: aozora(), file: file(1), name: "client_cert.pfx".into(), order: None, at: at(1) };
     store.commit(changes([put])).await.unwrap();
     let seen = store.snapshot(&clinic("sakura"), at(0)).await.unwrap().installers;
     assert_eq!(seen, [(pc.clone(), file(1), false)]);
@@ -664,7 +666,7 @@ async fn installers_are_seen_ordered_away_and_gone(backend: &dyn Backend) {
     store.commit(changes([report("sakura/pc-1", &[1])])).await.unwrap();
     assert_eq!(store.snapshot(&clinic("sakura"), at(0)).await.unwrap().installers, [(pc.clone(), file(1), true)], "still ordered away");
 
-    let gone = Change::InstallerRemoved { tenant: aozora(), device: pc.clone(), sha256: sha(1) };
+    let gone = removed("sakura/pc-1", 1, at(2));
     store.commit(changes([gone])).await.unwrap();
     assert!(store.installers_to_remove(&aozora(), &pc).await.unwrap().is_empty());
     store.commit(changes([report("sakura/pc-1", &[1])])).await.unwrap();
@@ -673,6 +675,43 @@ async fn installers_are_seen_ordered_away_and_gone(backend: &dyn Backend) {
     assert!(store.snapshot(&clinic("sakura"), at(0)).await.unwrap().installers.is_empty());
     let row = store.device(&aozora(), &pc).await.unwrap().unwrap();
     assert_eq!((row.clock_offset, row.last_seen, &row.facts.hostname[..]), (-3, at(90), "uketsuke"));
+}
+
+fn removed(of: &str, number: u8, when: Timestamp) -> Change {
+    let path = "~/Downloads/a.p12".to_owned();
+    Change::Installer(InstallerChange::Removed { tenant: aozora(), device: device(of), sha256: sha(number), path, at: when })
+}
+
+async fn what_was_removed_leaves_a_tombstone_and_a_file_that_comes_back_exposes_its_certificate(backend: &dyn Backend) {
+    let store = with_device(backend).await;
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    let pc = device("sakura/pc-1");
+    let returned = |number| {
+        Change::Installer(InstallerChange::Returned { tenant: aozora(), device: device("sakura/pc-1"), sha256: sha(number), at: at(5) })
+    };
+    let put = |number, order| Change::PutInstaller { tenant: aozora(), file: file(number), name: "a.p12".into(), order, at: at(1) };
+    store.commit(changes([put(1, Some(order_id(1))), put(2, None), put(1, None)])).await.unwrap();
+    assert!(matches!(store.commit(changes([returned(1)])).await, Err(StoreError::Conflict(_))), "it was never removed");
+    store
+        .commit(changes([removed("sakura/pc-1", 1, at(2)), removed("sakura/pc-1", 2, at(2)), removed("sakura/pc-1", 9, at(2))]))
+        .await
+        .unwrap();
+    let there = store.tombstones(&aozora(), &pc).await.unwrap();
+    let told: Vec<_> = there.iter().map(|tombstone| (tombstone.file.clone(), tombstone.removed_at, tombstone.returns)).collect();
+    assert_eq!(told, [(file(1), at(2), 0), (file(2), at(2), 0)], "what is on record, and nothing else");
+    let exposed = async || store.snapshot(&clinic("sakura"), at(0)).await.unwrap().exposed;
+    assert!(exposed().await.is_empty());
+
+    store.commit(changes([returned(2)])).await.unwrap();
+    assert!(exposed().await.is_empty(), "no certificate came in it");
+    store.commit(changes([returned(1), removed("sakura/pc-1", 1, at(6)), returned(1)])).await.unwrap();
+    assert_eq!(exposed().await, [order_id(1)].into());
+    assert_eq!(store.due(at(9), 9).await.unwrap(), [clinic("sakura")], "its clinic has to look");
+    let snapshot = store.snapshot(&clinic("sakura"), at(0)).await.unwrap();
+    let told: Vec<_> =
+        snapshot.tombstones.iter().map(|tombstone| (tombstone.removed_at, tombstone.returned_at, tombstone.returns)).collect();
+    assert_eq!(told, [(at(6), Some(at(5)), 2), (at(2), Some(at(5)), 1)]);
+    assert!(store.tombstones(&"midori".parse().unwrap(), &pc).await.unwrap().is_empty(), "another tenant has none");
 }
 
 async fn a_snapshot_is_one_clinic_and_its_guests(backend: &dyn Backend) {
@@ -1012,7 +1051,7 @@ async fn repeating_what_may_be_repeated_changes_nothing(backend: &dyn Backend) {
             Change::Heard { tenant: tenant.clone(), device: pc.clone(), at: at(100) },
             Change::Proven { serial: serial(1), at: at(100) },
             Change::AskRenewal { tenant: tenant.clone(), slot: slot("sakura/pc-1/karte") },
-            Change::PutInstaller { tenant: tenant.clone(), file: file(1), name: "f".into(), at: at(100) },
+            Change::PutInstaller { tenant: tenant.clone(), file: file(1), name: "f".into(), order: None, at: at(100) },
             Change::RemovingInstaller { tenant, device: pc, sha256: sha(1) },
             wake(&clinic("sakura"), Some(100)),
         ])

@@ -3,6 +3,7 @@
 mod backups;
 mod documents;
 mod expiring;
+mod installers;
 mod named;
 mod notices;
 
@@ -62,6 +63,8 @@ enum What {
     Applications,
     /// Every backup in every target: stored, read back and whole since when, and what is wrong
     Backups,
+    /// Every installer file that lies, or lay, on a PC: present, exempt, asked about, removed, and how often it came back
+    Installers,
     /// What is planned next, and what knowingly waits
     Actions,
     /// Every certificate that expires soon, who has to act, and what its renewal waits for
@@ -88,6 +91,7 @@ impl Get {
             What::Quotas => list.show("quotas", quotas::table).await,
             What::Applications => list.show("applications", application::table).await,
             What::Backups => list.show("backups", backups::table).await,
+            What::Installers => list.show("installers", installers::table).await,
             What::Actions => list.actions().await,
             What::Expiring => list.expiring(self.within).await,
             What::Notices => list.show("notices", notices::table).await,

@@ -37,7 +37,7 @@ fn told(preview: &Preview, look: &Look, nothing: &str, verb: &str) -> String {
     if !preview.actions.is_empty() {
         let _ = write!(text, "\n{}\n", actions(&preview.actions, look));
     }
-    let waiting = preview.actions.iter().filter(|action| action.action == "hold").count();
+    let waiting = preview.actions.iter().filter(|action| ["hold", "keep-installer"].contains(&&*action.action)).count();
     let _ = write!(text, "\n{} {verb}; {}", count(preview.documents.len(), "document"), count(preview.actions.len(), "action"));
     let _ = match waiting {
         0 => writeln!(text, "."),
@@ -121,6 +121,7 @@ mod tests {
             waits_for: None,
             until: None,
             serial: None,
+            file: None,
         };
         let hold = Action {
             action: "hold".into(),

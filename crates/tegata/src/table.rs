@@ -93,11 +93,12 @@ impl<'a> Table<'a> {
 /// Green is silence, yellow moves by itself, red may need a person.
 fn color(state: &str) -> Option<Color> {
     match state {
-        "ready" | "proven" | "enrolled" | "settled" | "ample" | "imported" | "done" | "verified" => Some(Color::Green),
+        "ready" | "proven" | "enrolled" | "settled" | "ample" | "imported" | "done" | "verified" | "removed" => Some(Color::Green),
         "ordered" | "not-installed" | "not-proven" | "renewal-asked" | "outdated" | "expires-soon" | "dependants-open" | "leftover"
-        | "issued" | "installed" | "tight" | "full" | "closing" | "waiting" | "due" | "not-backed-up" => Some(Color::Yellow),
+        | "issued" | "installed" | "tight" | "full" | "closing" | "waiting" | "due" | "not-backed-up" | "removing" | "exempt" | "asked"
+        | "unknown" => Some(Color::Yellow),
         "missing" | "expired" | "revoked" | "not-enrolled" | "device-revoked" | "unwanted" | "abandoned" | "short" | "lapsed"
-        | "failed" | "failing" | "stale" => Some(Color::Red),
+        | "failed" | "failing" | "stale" | "exposed" | "present" | "not-looked-at" | "password-note" | "open-password" => Some(Color::Red),
         _ => None,
     }
 }

@@ -18,19 +18,44 @@ use super::steps;
 pub(crate) struct Home {
     handle: OwnedFd,
     owner: u32,
+    /// True if the handle is that of the whole file system.
+    is_root: bool,
 }
 
 impl Home {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let handle = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let owner = fstat(&handle)?.st_uid;
-        Ok(Self { handle, owner })
+        Ok(Self { handle, owner, is_root: false })
     }
 
-    /// A folder below the home that is the user's own.
+    /// The whole file system, for what the same user has outside the home.
+    pub(crate) fn elsewhere(self) -> io::Result<Self> {
+        let handle = openat(CWD, "/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { handle, is_root: true, ..self })
+    }
+
+    /// True for the whole file system.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.is_root
+    }
+
+    /// True for what is the user's own.
+    pub(crate) fn owns(&self, stat: &Stat) -> bool {
+        stat.st_uid == self.owner
+    }
+
+    /// A folder below the home that is the user's own. Elsewhere it may be the system's too, if nobody else can take files away there.
     pub(crate) fn folder(&self, place: &Path) -> io::Result<OwnedFd> {
         let folder = beneath(&self.handle, place.as_os_str(), OFlags::RDONLY | OFlags::DIRECTORY)?;
-        if fstat(&folder)?.st_uid == self.owner { Ok(folder) } else { Err(io::Error::other("the folder belongs to somebody else")) }
+        let stat = fstat(&folder)?;
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        let is_closed = mode.contains(Mode::SVTX) || !mode.intersects(Mode::WGRP | Mode::WOTH);
+        if stat.st_uid == self.owner || self.is_root && stat.st_uid == 0 && is_closed {
+            Ok(folder)
+        } else {
+            Err(io::Error::other("the folder belongs to somebody else"))
+        }
     }
 
     /// Opens a file that is the user's own, has one name only, and is not too large to read.
@@ -67,10 +92,19 @@ impl Home {
     }
 }
 
+/// What is in a folder, without the folder itself and the one above.
+pub(crate) fn entries(folder: &OwnedFd) -> io::Result<Vec<(OsString, FileType)>> {
+    let entry = |entry: rustix::io::Result<rustix::fs::DirEntry>| {
+        let entry = entry?;
+        Ok((OsString::from_vec(entry.file_name().to_bytes().to_vec()), entry.file_type()))
+    };
+    let is_inside = |entry: &io::Result<(OsString, FileType)>| entry.as_ref().map_or(true, |(name, _)| name != "." && name != "..");
+    Dir::read_from(folder)?.map(entry).filter(is_inside).collect()
+}
+
 /// The names in a folder.
-pub(crate) fn names(folder: &OwnedFd) -> io::Result<Vec<OsString>> {
-    let name = |entry: rustix::io::Result<rustix::fs::DirEntry>| Ok(OsString::from_vec(entry?.file_name().to_bytes().to_vec()));
-    Dir::read_from(folder)?.map(name).collect()
+fn names(folder: &OwnedFd) -> io::Result<Vec<OsString>> {
+    Ok(entries(folder)?.into_iter().map(|(name, _)| name).collect())
 }
 
 /// The length of a file, in bytes.

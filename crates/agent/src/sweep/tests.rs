@@ -1,12 +1,16 @@
 //! The sweep, and those who would like it to remove something else.
 
 use std::fs;
+use std::time::Duration;
 
 use super::*;
 use crate::pretend::World;
 
+#[cfg(target_os = "linux")]
+mod traps;
 #[cfg(unix)]
 mod unix;
+mod walk;
 #[cfg(windows)]
 mod windows;
 
@@ -14,6 +18,7 @@ struct Pc {
     world: World,
     limit: Limit,
     receipts: Receipts,
+    memory: Memory,
 }
 
 impl Pc {
@@ -22,7 +27,7 @@ impl Pc {
         fs::create_dir_all(world.home().join("Downloads")).unwrap();
         let limit = Limit::open(&world.state.installer_removals()).unwrap();
         let receipts = world.receipts();
-        Self { world, limit, receipts }
+        Self { world, limit, receipts, memory: Memory::default() }
     }
 
     fn put(&self, path: &str, contents: &[u8]) -> FileHash {
@@ -37,10 +42,16 @@ impl Pc {
     }
 
     fn sweep(&mut self, listed: &[&FileHash]) -> Swept {
-        let folders = ["downloads", "desktop", "documents", "trash"].map(String::from).into();
+        self.sweep_in(&["downloads", "desktop", "documents"], listed, Pace { rest: Duration::ZERO, ..Pace::default() })
+    }
+
+    fn sweep_in(&mut self, words: &[&str], listed: &[&FileHash], pace: Pace) -> Swept {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        let listed = listed.iter().map(|&file| file.clone()).collect();
         let home = self.world.home();
-        let mut sweeper = Sweeper { state: &self.world.state, home: &home, receipts: &mut self.receipts, limit: &mut self.limit };
-        sweeper.sweep(&folders, &listed.iter().map(|&file| file.clone()).collect()).unwrap()
+        let looked = look(&home, &words, &listed, &mut self.memory, pace).unwrap();
+        let (state, receipts, limit) = (&self.world.state, &mut self.receipts, &mut self.limit);
+        Sweeper { state, home: &home, receipts, limit, generation: 7 }.clean(looked, &listed).unwrap()
     }
 
     /// The different deeds that wait to be told.
@@ -147,7 +158,7 @@ fn f8_a_bundle_of_another_name_is_told_only_if_it_is_listed() {
 
 /// Leaves behind what an agent leaves that was cut off after writing this intent.
 fn cut_short(pc: &Pc, seen: &InstallerSeen, aside: Option<&str>) {
-    let intent = Intent { seen: seen.clone(), folder: "Downloads".into(), aside: aside.map(str::to_owned) };
+    let intent = Intent { seen: seen.clone(), folder: "Downloads".into(), aside: aside.map(str::to_owned), generation: 7 };
     disk::write_json(&pc.world.state.sweeping(), &intent).unwrap();
 }
 
@@ -163,7 +174,7 @@ fn a_removal_that_was_cut_short_is_finished_and_receipted_once() {
         pc.put(&path, &bundle("the listed bundle"));
         cut_short(&pc, &seen, reached);
         assert!(pc.left(&[&listed]).is_empty(), "{reached:?} {moved}");
-        assert_eq!(pc.said(), [Deed::InstallerRemoved { path: seen.path.clone(), file: listed.clone() }], "{number}");
+        assert_eq!(pc.said(), [Deed::InstallerRemoved { path: seen.path.clone(), file: listed.clone(), generation: 7 }], "{number}");
     }
     let gone = InstallerSeen { path: "~/Downloads/gone.p12".into(), file: FileHash { sha256: "ab".repeat(32), size: 3 } };
     cut_short(&pc, &gone, Some(aside));

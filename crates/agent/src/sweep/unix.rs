@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, RenameFlags, Stat, fstat, renameat_with, statat, unlinkat};
 use rustix::io::Errno;
@@ -13,21 +13,118 @@ use tegata_api::v1::device::FileHash;
 
 use crate::home::{self, Home, size_of};
 
-use super::{Found, REMOVING, SIZE_MAX, Unread, is_installer_name, is_worth_reading};
+use super::{Found, REMOVING, SIZE_MAX, is_installer_name, is_worth_reading};
 
-/// The files worth reporting, directly in `places`, and the places that could not be looked into.
-pub(super) fn look(home: &Path, places: &BTreeSet<PathBuf>, listed: &BTreeSet<FileHash>) -> io::Result<(Vec<Found>, Vec<Unread>)> {
-    let home = Home::open(home)?;
-    let (mut found, mut unread) = (Vec::new(), Vec::new());
-    for place in places {
-        match look_into(&home, place, listed) {
-            Ok(files) => found.extend(files),
-            Err(problem) if is_nobodys_trouble(&problem) => {}
-            Err(problem) => unread.push((place.clone(), problem)),
-        }
+#[cfg(not(target_os = "macos"))]
+mod linux;
+#[cfg(not(target_os = "macos"))]
+pub(super) use linux::{CLOUD, MAIL, own_folder, removable, temporary, trash};
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+pub(super) use macos::{CLOUD, MAIL, own_folder, removable, temporary, trash};
+
+/// Fails if the home cannot be opened.
+pub(super) fn check(home: &Path) -> io::Result<()> {
+    Home::open(home).map(drop)
+}
+
+/// A drive, as the kernel numbers it.
+pub(super) type Drive = rustix::fs::Dev;
+
+/// What a folder is like: another file in it, or one less, changes this.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    drive: Drive,
+    inode: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    pub(super) fn drive(&self) -> Drive {
+        self.drive
     }
-    found.sort();
-    Ok((found, unread))
+
+    /// False for a folder that was changed just now: file systems count in steps of up to two seconds (FAT).
+    pub(super) fn is_settled(&self) -> bool {
+        (self.changed.0 - crate::wall_clock()).abs() > 2
+    }
+}
+
+/// A name in a folder.
+pub(super) struct Entry {
+    pub(super) name: OsString,
+    pub(super) is_folder: bool,
+    /// Its length, if the folder itself says so.
+    pub(super) size: Option<u64>,
+}
+
+/// A folder of the user's own.
+pub(super) struct Folder {
+    home: Home,
+    handle: OwnedFd,
+}
+
+impl Folder {
+    /// Opens a folder below the home, or on a drive.
+    pub(super) fn open(home: &Path, place: &Path) -> io::Result<Self> {
+        let home = if place.is_absolute() { Home::open(home)?.elsewhere()? } else { Home::open(home)? };
+        let handle = home.folder(place.strip_prefix("/").unwrap_or(place))?;
+        Ok(Self { home, handle })
+    }
+
+    pub(super) fn stamp(&self) -> io::Result<Stamp> {
+        let stat = fstat(&self.handle)?;
+        #[allow(clippy::useless_conversion, reason = "their types differ from system to system")]
+        let changed = (i64::from(stat.st_ctime), i64::try_from(stat.st_ctime_nsec).unwrap_or(0));
+        Ok(Stamp { drive: stat.st_dev, inode: stat.st_ino, changed })
+    }
+
+    pub(super) fn entries(&self) -> io::Result<Vec<Entry>> {
+        let entry = |(name, kind): (OsString, FileType)| {
+            let kind = if kind == FileType::Unknown { self.look_at(&name).map_or(kind, |stat| kind_of(&stat)) } else { kind };
+            let is_folder = kind == FileType::Directory && !self.is_somebody_elses(&name);
+            Entry { name, is_folder, size: None }
+        };
+        Ok(home::entries(&self.handle)?.into_iter().map(entry).collect())
+    }
+
+    /// In a folder that everybody shares, what others have in it is nobody's business.
+    fn is_somebody_elses(&self, name: &OsStr) -> bool {
+        self.home.is_elsewhere() && self.look_at(name).is_none_or(|stat| !self.home.owns(&stat))
+    }
+
+    fn look_at(&self, name: &OsStr) -> Option<Stat> {
+        statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()
+    }
+
+    /// What a file contains, if it is a bundle that is worth telling.
+    pub(super) fn candidate(&self, name: &OsStr, wanted: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
+        let stat = statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let is_file = kind_of(&stat) == FileType::RegularFile;
+        if !is_file || !is_worth_reading(name, size_of(&stat), wanted) || !is_here(&stat) {
+            return Ok(None);
+        }
+        let (file, before) = self.home.open_file(&self.handle, name, SIZE_MAX)?;
+        Ok(hash_of_bundle(&file, &before)?.filter(|file| is_installer_name(name) || wanted.contains(file)))
+    }
+}
+
+fn kind_of(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+/// False for a file whose contents are in iCloud only: reading it would fetch it, and removing it would remove it from other Macs.
+#[cfg(target_os = "macos")]
+fn is_here(stat: &Stat) -> bool {
+    /// `SF_DATALESS` of `sys/stat.h`.
+    const DATALESS: u32 = 0x4000_0000;
+    stat.st_flags & DATALESS == 0
+}
+
+#[cfg(not(target_os = "macos"))]
+fn is_here(_: &Stat) -> bool {
+    true
 }
 
 /// A folder that is missing, or is a link. Everything else must not look like a folder without files: a kernel without openat2, or a Mac
@@ -39,7 +136,8 @@ pub(super) fn is_nobodys_trouble(problem: &io::Error) -> bool {
 
 /// True if there is something of this name. A folder that is missing has nothing in it.
 pub(super) fn is_there(home: &Path, place: &Path, name: &str) -> io::Result<bool> {
-    let looked = Home::open(home)?.folder(place).and_then(|folder| Ok(statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?));
+    check(home)?;
+    let looked = Folder::open(home, place).and_then(|folder| Ok(statat(&folder.handle, name, AtFlags::SYMLINK_NOFOLLOW)?));
     match looked {
         Ok(_) => Ok(true),
         Err(problem) if is_nobodys_trouble(&problem) => Ok(false),
@@ -62,8 +160,7 @@ pub(super) struct Aside {
 
 /// Moves a file aside, if it still is what was found.
 pub(super) fn set_aside(home: &Path, found: &Found) -> io::Result<Aside> {
-    let home = Home::open(home)?;
-    let folder = home.folder(&found.folder)?;
+    let Folder { home, handle: folder } = Folder::open(home, &found.folder)?;
     let (file, read) = home.open_file(&folder, &found.name, SIZE_MAX)?;
     if hash_of_bundle(&file, &read)?.as_ref() != Some(&found.file) {
         return Err(io::Error::other("its contents are not those that were listed"));
@@ -96,30 +193,8 @@ impl Aside {
     }
 }
 
-fn look_into(home: &Home, place: &Path, listed: &BTreeSet<FileHash>) -> io::Result<Vec<Found>> {
-    let folder = home.folder(place)?;
-    let mut found = Vec::new();
-    for name in home::names(&folder)? {
-        if let Ok(Some(file)) = read_candidate(home, &folder, &name, listed) {
-            found.push(Found { folder: place.to_owned(), name, file });
-        }
-    }
-    Ok(found)
-}
-
-/// What the file contains, if it is a bundle that is worth reporting.
-fn read_candidate(home: &Home, folder: &OwnedFd, name: &OsStr, listed: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
-    let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    if !is_file || !is_worth_reading(name, size_of(&stat), listed) {
-        return Ok(None);
-    }
-    let (file, before) = home.open_file(folder, name, SIZE_MAX)?;
-    Ok(hash_of_bundle(&file, &before)?.filter(|file| is_installer_name(name) || listed.contains(file)))
-}
-
 /// Reads the whole file through its handle; fails if it grows beyond what it was. Nothing is said of a file that is no bundle.
-fn hash_of_bundle(file: &File, stat: &Stat) -> io::Result<Option<FileHash>> {
+pub(super) fn hash_of_bundle(file: &File, stat: &Stat) -> io::Result<Option<FileHash>> {
     let mut bytes = Vec::with_capacity(usize::try_from(size_of(stat)).unwrap_or(0));
     let read = file.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
     if read as u64 != size_of(stat) {

@@ -1,8 +1,8 @@
 //! Looking and removing by handle: a file is removed as what was read, since nobody else can have it open or give it another name meanwhile.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::fs::{self, File, Metadata};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::windows::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -15,9 +15,11 @@ use windows_sys::Win32::Storage::FileSystem::{
 
 use crate::windows::access;
 use crate::windows::file::{self, Kind};
-use crate::windows::system::{self, Folder};
 
-use super::{Found, REMOVING, SIZE_MAX, Unread, is_installer_name, is_worth_reading};
+use super::{Found, REMOVING, SIZE_MAX, is_installer_name, is_worth_reading};
+
+mod places;
+pub(super) use places::{CLOUD, MAIL, own_folder, removable, temporary, trash};
 
 /// Links, and files whose contents are in a cloud: reading those would fetch them, and removing them would remove them from other PCs.
 const NOT_HERE: u32 =
@@ -25,27 +27,97 @@ const NOT_HERE: u32 =
 /// Nobody may give a folder another name, or remove it, while it is open.
 const FOLDER_SHARE: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE;
 
-/// The files worth reporting, directly in `places`, and what could not be looked into.
-pub(super) fn look(home: &Path, places: &BTreeSet<PathBuf>, listed: &BTreeSet<FileHash>) -> io::Result<(Vec<Found>, Vec<Unread>)> {
-    open_root(home)?;
-    let (mut found, mut unread) = (Vec::new(), Vec::new());
-    for place in places {
-        match look_into(home, place, listed, &mut unread) {
-            Ok(files) => found.extend(files),
-            Err(problem) if problem.kind() == io::ErrorKind::NotFound => {}
-            Err(problem) => unread.push((place.clone(), problem)),
-        }
+/// Fails if the home cannot be opened.
+pub(super) fn check(home: &Path) -> io::Result<()> {
+    open_root(home).map(drop)
+}
+
+/// A folder that is not there. Everything else must not look like a folder without files.
+pub(super) fn is_nobodys_trouble(problem: &io::Error) -> bool {
+    problem.kind() == io::ErrorKind::NotFound
+}
+
+/// No folder is opened through a link, and only links lead to other drives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Drive;
+
+/// What a folder is like: another file in it, or one less, changes this. In steps of 100 ns since 1601.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    made: u64,
+    changed: u64,
+}
+
+/// From 1601 to 1970, in seconds.
+const UNIX_BEGINS: i64 = 11_644_473_600;
+
+impl Stamp {
+    pub(super) fn drive(&self) -> Drive {
+        Drive
     }
-    found.sort();
-    Ok((found, unread))
+
+    /// False for a folder that was changed just now: FAT counts in steps of two seconds.
+    pub(super) fn is_settled(&self) -> bool {
+        let changed = i64::try_from(self.changed / 10_000_000).unwrap_or(i64::MAX) - UNIX_BEGINS;
+        (changed - crate::wall_clock()).abs() > 2
+    }
+}
+
+/// A name in a folder.
+pub(super) struct Entry {
+    pub(super) name: OsString,
+    pub(super) is_folder: bool,
+    /// Its length, if the folder itself says so.
+    pub(super) size: Option<u64>,
+}
+
+/// A folder of the user's own.
+pub(super) struct Folder {
+    handle: File,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens a folder below the home, or on a drive.
+    pub(super) fn open(home: &Path, place: &Path) -> io::Result<Self> {
+        let handle = open_folder(home, place)?;
+        Ok(Self { path: file::final_path(&handle)?, handle })
+    }
+
+    pub(super) fn stamp(&self) -> io::Result<Stamp> {
+        let there = self.handle.metadata()?;
+        Ok(Stamp { made: there.creation_time(), changed: there.last_write_time() })
+    }
+
+    pub(super) fn entries(&self) -> io::Result<Vec<Entry>> {
+        let entry = |entry: io::Result<fs::DirEntry>| {
+            let entry = entry?;
+            let there = entry.metadata()?;
+            let is_folder = there.is_dir() && there.file_attributes() & FILE_ATTRIBUTE_REPARSE_POINT == 0;
+            Ok(Entry { name: entry.file_name(), is_folder, size: Some(there.file_size()) })
+        };
+        fs::read_dir(&self.path)?.map(entry).collect()
+    }
+
+    /// What a file contains, if it is a bundle that is worth telling.
+    pub(super) fn candidate(&self, name: &OsStr, wanted: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
+        let there = fs::symlink_metadata(self.path.join(name))?;
+        if there.is_dir() || !is_worth_reading(name, there.file_size(), wanted) {
+            return Ok(None);
+        }
+        if there.file_attributes() & NOT_HERE != 0 {
+            return Err(io::Error::other("it is a link, or its contents are not on this PC"));
+        }
+        let file = open_file(&self.handle, name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)?;
+        Ok(hash_of_bundle(&file)?.filter(|file| is_installer_name(name) || wanted.contains(file)))
+    }
 }
 
 /// True if there is something of this name. A folder that is missing has nothing in it.
 pub(super) fn is_there(home: &Path, place: &Path, name: &str) -> io::Result<bool> {
-    let looked = open_folder(home, place).and_then(|folder| fs::symlink_metadata(file::final_path(&folder)?.join(name)));
-    match looked {
+    match Folder::open(home, place).and_then(|folder| fs::symlink_metadata(folder.path.join(name))) {
         Ok(_) => Ok(true),
-        Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(problem) if is_nobodys_trouble(&problem) => Ok(false),
         Err(problem) => Err(problem),
     }
 }
@@ -81,26 +153,6 @@ impl Aside {
     }
 }
 
-/// Where the user has this folder: below the home, or wherever it was moved to.
-pub(super) fn own_folder(home: &Path, usual: &str) -> Option<PathBuf> {
-    let folder = match usual {
-        "Downloads" => Folder::Downloads,
-        "Desktop" => Folder::Desktop,
-        _ => Folder::Documents,
-    };
-    // Windows speaks of the user that the agent runs as, who may look after another folder: a home that was named.
-    let is_theirs = system::folder(Folder::Profile).is_some_and(|profile| is_same(&profile, home));
-    let place = system::folder(folder).filter(|_| is_theirs)?;
-    Some(below(home, &place).unwrap_or(place))
-}
-
-/// The rest of a path below the home, if it lies there.
-fn below(home: &Path, place: &Path) -> Option<PathBuf> {
-    let mut parts = place.components();
-    let starts = home.components().all(|part| parts.next().is_some_and(|other| part.as_os_str().eq_ignore_ascii_case(other.as_os_str())));
-    (starts && parts.clone().next().is_some()).then(|| parts.collect())
-}
-
 fn is_same(one: &Path, other: &Path) -> bool {
     let text = |path: &Path| path.to_string_lossy().trim_end_matches('\\').to_lowercase();
     text(one) == text(other)
@@ -132,42 +184,20 @@ fn is_at(file: &File, meant: &Path) -> io::Result<()> {
     if is_same(&file::final_path(file)?, meant) { Ok(()) } else { Err(io::Error::other("it leads elsewhere")) }
 }
 
-fn look_into(home: &Path, place: &Path, listed: &BTreeSet<FileHash>, unread: &mut Vec<Unread>) -> io::Result<Vec<Found>> {
-    let folder = open_folder(home, place)?;
-    let mut found = Vec::new();
-    for entry in fs::read_dir(file::final_path(&folder)?)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        match read_candidate(&folder, &name, &entry.metadata()?, listed) {
-            Ok(Some(file)) => found.push(Found { folder: place.to_owned(), name, file }),
-            Err(problem) if is_installer_name(&name) => unread.push((place.join(name), problem)),
-            _ => {}
-        }
-    }
-    Ok(found)
-}
-
-/// What the file contains, if it is a bundle that is worth reporting.
-fn read_candidate(folder: &File, name: &OsStr, there: &Metadata, listed: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
-    if there.is_dir() || !is_worth_reading(name, there.file_size(), listed) {
-        return Ok(None);
-    }
-    if there.file_attributes() & NOT_HERE != 0 {
-        return Err(io::Error::other("it is a link, or its contents are not on this PC"));
-    }
-    let file = open_file(folder, name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)?;
-    Ok(hash_of_bundle(&file)?.filter(|file| is_installer_name(name) || listed.contains(file)))
-}
-
 /// Opens a file that is the user's own, has one name only, lies here, and is not too large to read.
 fn open_file(folder: &File, name: &OsStr, access: u32, share: u32) -> io::Result<File> {
     let opened = file::open_in(folder, name, Kind::File, FILE_GENERIC_READ | access, share)?;
     let there = opened.metadata()?;
     let is_here = there.file_attributes() & NOT_HERE == 0 && there.file_size() <= SIZE_MAX;
-    if !is_here || file::look_at(&opened)?.links != 1 || !access::is_ours(&access::owner(&opened)?)? {
+    if !is_here || file::look_at(&opened)?.links != 1 || !is_ours(&access::owner(&opened)?)? {
         return Err(io::Error::other("it is not a single file of the user's own"));
     }
     is_at(&opened, &file::final_path(folder)?.join(name)).map(|()| opened)
+}
+
+/// On file systems that know no owners (FAT) everything belongs to everybody.
+fn is_ours(owner: &str) -> io::Result<bool> {
+    Ok(owner == "S-1-1-0" || access::is_ours(owner)?)
 }
 
 /// Reads the whole file through its handle; fails if it grows beyond what it was. Nothing is said of a file that is no bundle.

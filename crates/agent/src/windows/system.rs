@@ -1,23 +1,26 @@
 //! What Windows says of itself and of its user.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::windows::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::ptr::null_mut;
 
 use windows_sys::Wdk::System::SystemServices::RtlGetVersion;
+use windows_sys::Win32::Storage::FileSystem::{GetDriveTypeW, GetLogicalDrives};
 use windows_sys::Win32::System::Com::CoTaskMemFree;
 use windows_sys::Win32::System::SystemInformation::{
     ComputerNamePhysicalDnsHostname, GetComputerNameExW, OSVERSIONINFOEXW, OSVERSIONINFOW,
 };
 use windows_sys::Win32::System::SystemServices::VER_NT_WORKSTATION;
+use windows_sys::Win32::System::Threading::{GetCurrentThread, SetThreadPriority, THREAD_MODE_BACKGROUND_BEGIN};
 use windows_sys::Win32::UI::Shell::{
     FOLDERID_Desktop, FOLDERID_Documents, FOLDERID_Downloads, FOLDERID_LocalAppData, FOLDERID_Profile, FOLDERID_ProgramFiles,
     KF_FLAG_DONT_VERIFY, SHGetKnownFolderPath,
 };
 use windows_sys::core::GUID;
 
-use super::narrow;
+use super::{check, narrow, wide};
 
 /// A folder that has a meaning of its own, wherever it lies.
 #[derive(Clone, Copy)]
@@ -56,6 +59,23 @@ pub(crate) fn folder(which: Folder) -> Option<PathBuf> {
     // SAFETY: the shell has allocated it for us in this way, or it is null, which is let pass.
     unsafe { CoTaskMemFree(path.cast()) };
     found
+}
+
+/// The roots of the drives that can be taken away, such as `E:\\`.
+pub(crate) fn removable_drives() -> Vec<PathBuf> {
+    /// `DRIVE_REMOVABLE` (fileapi.h).
+    const REMOVABLE: u32 = 2;
+    // SAFETY: it takes nothing and answers a number.
+    let there = unsafe { GetLogicalDrives() };
+    let roots = ('A'..='Z').enumerate().filter(|(place, _)| there & (1 << place) != 0).map(|(_, letter)| format!("{letter}:\\"));
+    // SAFETY: the text ends with a zero and outlives the call.
+    roots.filter(|root| unsafe { GetDriveTypeW(wide(root.as_ref()).as_ptr()) } == REMOVABLE).map(PathBuf::from).collect()
+}
+
+/// From now on this thread runs behind everything that people wait for: processor, disk and memory.
+pub(crate) fn work_in_background() -> io::Result<()> {
+    // SAFETY: the handle of the own thread needs no closing.
+    check(unsafe { SetThreadPriority(GetCurrentThread(), THREAD_MODE_BACKGROUND_BEGIN) })
 }
 
 /// The name of the PC; empty if it has none.

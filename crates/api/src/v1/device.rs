@@ -158,7 +158,11 @@ pub struct Manifest {
     pub retire: Vec<String>,
     /// Installer files to remove, wherever they lie in `folders`.
     pub remove_installers: Vec<FileHash>,
-    /// The folders of the user in which agents look for installer files: `downloads`, `desktop`, `documents`.
+    /// Installer files that were removed from the device. If one comes back, under whatever name, the device reports it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tombstones: Vec<FileHash>,
+    /// The places of the user in which agents look for installer files: `downloads`, `desktop`, `documents`, `temp`, `mail`, `cloud`,
+    /// `trash`, `removable`, and folders below the home, `~/Work/**`. An agent passes over a word that it does not know, and says so.
     pub folders: Vec<String>,
     /// Roots that programs are to trust. What the agent has added of others goes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -273,6 +277,29 @@ pub struct FileHash {
     pub size: u64,
 }
 
+/// A file that may give an installer file away.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Suspect {
+    /// Its path as the user would name it.
+    pub path: String,
+    /// What is the matter with it.
+    pub kind: SuspectKind,
+}
+
+/// What is the matter with a file that may give an installer file away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SuspectKind {
+    /// A text beside an installer file whose name speaks of a password.
+    PasswordNote,
+    /// A password of monsiaj that others than its user may read.
+    OpenPassword,
+}
+
+/// How many places are named that were not looked at.
+pub const UNREAD_MAX: usize = 50;
+
 /// What an agent sees. Facts only; sent at start, after every change, and each hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -287,6 +314,12 @@ pub struct Report {
     pub slots: Vec<SlotReport>,
     /// Installer files in the folders it was told to look at.
     pub installers: Vec<InstallerSeen>,
+    /// Places that were not, or not wholly, looked at the last time, at most [`UNREAD_MAX`]. What lies there is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
+    /// Files that may give installer files away, at most [`UNREAD_MAX`]. Known by name, place and rights: nothing of them is read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<Suspect>,
     /// Client certificates in its stores that it did not put there, at most [`FOUND_MAX`].
     pub found: Vec<FoundCertificate>,
     /// What a person should know, such as a browser that still holds an old decision.
@@ -428,6 +461,9 @@ pub enum Deed {
         path: String,
         /// What it contained.
         file: FileHash,
+        /// Why: the manifest that ordered it, by its generation. 0 in receipts of agents that did not say so yet.
+        #[serde(default)]
+        generation: u64,
     },
     /// Programs were made to trust a root.
     RootTrusted {

@@ -151,6 +151,9 @@ pub struct Action {
     /// The serial number of the certificate that is revoked or retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
+    /// SHA-256 of the installer file that is removed or stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 /// A clinic at a glance.
@@ -301,6 +304,78 @@ pub struct CodeAnswer {
     pub authority_sha256: String,
     /// When it expires, seconds since the Unix epoch.
     pub expires_at: i64,
+}
+
+/// What is known about one installer file on one device, or about a place there that was not looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Installer {
+    /// The device, `clinic/device`.
+    pub device: String,
+    /// SHA-256 of the file; nothing for a place, and for what is not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// What became of it.
+    pub state: InstallerState,
+    /// Where it lies, or lay last, as the user would name it.
+    pub paths: Vec<String>,
+    /// When it was removed, seconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<i64>,
+    /// How often it has come back after it was removed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub returns: u32,
+    /// When it came back last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_at: Option<i64>,
+    /// Until when policy spares it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exempt_until: Option<i64>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What became of an installer file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstallerState {
+    /// It lies there, and policy does not have it removed, or not yet.
+    Present,
+    /// It lies there, and the device was told to remove it.
+    Removing,
+    /// It lies there, and policy spares it for a while.
+    Exempt,
+    /// It lies there, is not on record, and a person is asked: `tegata installers record` puts it on record.
+    Asked,
+    /// It lies there, and is not on record.
+    Unknown,
+    /// The device has removed it.
+    Removed,
+    /// A text beside an installer file whose name speaks of a password. It is only told.
+    PasswordNote,
+    /// A password of monsiaj that others than its user may read. It is only told.
+    OpenPassword,
+    /// A place that was not, or not wholly, looked at: what lies there is not known.
+    NotLookedAt,
+}
+
+impl InstallerState {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Removing => "removing",
+            Self::Exempt => "exempt",
+            Self::Asked => "asked",
+            Self::Unknown => "unknown",
+            Self::Removed => "removed",
+            Self::PasswordNote => "password-note",
+            Self::OpenPassword => "open-password",
+            Self::NotLookedAt => "not-looked-at",
+        }
+    }
 }
 
 /// "A file with these contents is an installer: it must not stay on a PC."

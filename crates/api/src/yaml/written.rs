@@ -104,7 +104,7 @@ pub(super) fn closed(text: &str) -> Result<Closed, Wrong> {
     Ok(Closed::Days { first, last })
 }
 
-fn date(whole: &str, text: &str) -> Result<Date, Wrong> {
+pub(super) fn date(whole: &str, text: &str) -> Result<Date, Wrong> {
     let wrong = || {
         Wrong::new(
             format!("{} is not a day", quote(whole)),

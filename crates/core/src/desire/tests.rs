@@ -20,7 +20,7 @@ fn clinic(name: &str, slug: &str) -> ClinicNetwork {
         devices: BTreeMap::new(),
         guests: BTreeSet::new(),
         certificates: Vec::new(),
-        installers: InstallerRule { remove: RemoveInstallers::AfterProof, folders: BTreeSet::new() },
+        installers: InstallerRule { remove: RemoveInstallers::AfterProof, ..InstallerRule::default() },
         backup: BackupRule::default(),
         replace_at_once: 3,
         portal: None,

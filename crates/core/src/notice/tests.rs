@@ -184,6 +184,7 @@ mod bearers {
             revoked: false,
             confirmed: Default::default(),
             backed_up: None,
+            exposed: false,
         }
     }
 

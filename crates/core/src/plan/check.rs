@@ -47,6 +47,7 @@ pub(super) const CHECKS: [fn(&Case<'_>) -> Option<Reason>; Reason::ALL.len()] = 
     ordered,
     not_installed,
     not_proven,
+    exposed,
     renewal_asked,
     outdated,
     expires_soon,
@@ -97,6 +98,10 @@ fn not_installed(case: &Case<'_>) -> Option<Reason> {
 
 fn not_proven(case: &Case<'_>) -> Option<Reason> {
     case.awaits(Progress::Installed).then_some(Reason::NotProven)
+}
+
+fn exposed(case: &Case<'_>) -> Option<Reason> {
+    case.newest().is_some_and(|newest| newest.exposed).then_some(Reason::Exposed)
 }
 
 fn renewal_asked(case: &Case<'_>) -> Option<Reason> {

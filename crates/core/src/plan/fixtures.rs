@@ -76,6 +76,7 @@ pub fn held(number: u64, progress: Progress) -> Held {
         revoked: false,
         confirmed: BTreeSet::new(),
         backed_up: None,
+        exposed: false,
     }
 }
 
@@ -105,7 +106,7 @@ impl Scene {
     pub fn of(devices: &[&str]) -> Self {
         let awake =
             ObservedDevice { last_seen: NOW, clock_offset: 0, revoked: false, installers: BTreeSet::new(), removing: BTreeSet::new() };
-        let installers = InstallerRule { remove: RemoveInstallers::AfterProof, folders: BTreeSet::new() };
+        let installers = InstallerRule { remove: RemoveInstallers::AfterProof, ..InstallerRule::default() };
         Self {
             desired: Desired {
                 slots: devices.iter().map(|name| (slot(name), wanted())).collect(),

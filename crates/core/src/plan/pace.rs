@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::fleet::{Desired, Observed, ObservedDevice};
-use crate::name::{AccountName, DeviceId, Sha256, SlotId};
+use crate::name::{AccountName, SlotId};
 use crate::plan::check::{Case, Judged};
 use crate::plan::quota::{Ledger, Wish};
-use crate::plan::{Action, Obstacle, Reason, over};
-use crate::policy::RemoveInstallers;
+use crate::plan::{Action, Obstacle, Reason, installers, over};
 use crate::time::{DAY, HOUR, Timestamp};
 
 /// A device that was not heard for longer than this is silent.
@@ -60,7 +59,12 @@ pub(super) fn pace<'a>(
     pacer.alarm.set(pacer.ledger.holds_until());
     let mut actions = pacer.taken_back;
     actions.append(&mut pacer.issued);
-    actions.extend(installers_to_remove(desired, observed, judged));
+    for action in installers::decide(desired, observed, judged, now) {
+        if let Action::KeepInstaller { until, .. } = &action {
+            pacer.alarm.set(*until);
+        }
+        actions.push(action);
+    }
     actions.append(&mut pacer.held);
     (actions, pacer.alarm.next)
 }
@@ -73,7 +77,13 @@ pub(super) fn urgency<'a>(case: &Case<'a>, reason: Reason) -> (Reason, Option<Ti
 /// True if this slot has to be ordered a certificate: nothing that policy asks for is under way.
 pub(super) fn needs_certificate(case: &Case<'_>, reason: Reason) -> bool {
     let is_lack = match reason {
-        Reason::Missing | Reason::Revoked | Reason::Expired | Reason::RenewalAsked | Reason::Outdated | Reason::ExpiresSoon => true,
+        Reason::Missing
+        | Reason::Revoked
+        | Reason::Expired
+        | Reason::Exposed
+        | Reason::RenewalAsked
+        | Reason::Outdated
+        | Reason::ExpiresSoon => true,
         Reason::Unwanted
         | Reason::NotEnrolled
         | Reason::DeviceRevoked
@@ -141,6 +151,7 @@ impl Pacer<'_> {
             | Reason::Missing
             | Reason::Revoked
             | Reason::Expired
+            | Reason::Exposed
             | Reason::RenewalAsked
             | Reason::Outdated
             | Reason::ExpiresSoon => {
@@ -242,8 +253,8 @@ impl Places {
 
     /// Says whether a replacement has to wait for others. What does not work any more never does, nor what expires at once.
     fn obstacle(&self, case: &Case<'_>, reason: Reason) -> Option<Wait> {
-        let can_wait =
-            matches!(reason, Reason::RenewalAsked | Reason::Outdated | Reason::ExpiresSoon) && case.works() && !case.is_replacing();
+        let is_replacement = matches!(reason, Reason::Exposed | Reason::RenewalAsked | Reason::Outdated | Reason::ExpiresSoon);
+        let can_wait = is_replacement && case.works() && !case.is_replacing();
         let can_wait = can_wait && !case.waits_for_person();
         let last_call = case.turn.map(|turn| turn.last_call).filter(|last_call| case.now < *last_call);
         let taken = if is_awake(case) { self.awake } else { self.awake + self.asleep };
@@ -270,7 +281,10 @@ impl Alarm {
             self.set(Some(held.not_after.after(SECOND)));
         }
         match reason {
-            None | Some(Reason::DependantsOpen | Reason::NotBackedUp | Reason::Leftover | Reason::RenewalAsked | Reason::Outdated) => {
+            None
+            | Some(
+                Reason::DependantsOpen | Reason::NotBackedUp | Reason::Leftover | Reason::Exposed | Reason::RenewalAsked | Reason::Outdated,
+            ) => {
                 self.set(case.turn.map(|turn| turn.due));
             }
             Some(_) => {}
@@ -315,29 +329,4 @@ fn too_often(case: &Case<'_>) -> Option<Wait> {
     let third_last = case.seen.issued_at.iter().nth_back(BREAKER_LIMIT - 1)?;
     let until = third_last.after(BREAKER_SPAN);
     (until > case.now).then_some(Wait { because: Obstacle::TooOften, until: Some(until) })
-}
-
-/// Installer files on the clinic's own devices, where every certificate of this clinic is proven and backed up.
-fn installers_to_remove(desired: &Desired, observed: &Observed, judged: &[Judged<'_>]) -> Vec<Action> {
-    let mut files: Vec<(&DeviceId, &Sha256)> =
-        hearing(observed).flat_map(|(id, device)| device.installers.difference(&device.removing).map(move |file| (id, file))).collect();
-    if files.is_empty() || desired.installers.as_ref().is_none_or(|rule| rule.remove != RemoveInstallers::AfterProof) {
-        return Vec::new();
-    }
-    let safe = safe_devices(judged);
-    files.retain(|(device, _)| safe.contains(device));
-    files.into_iter().map(|(device, file)| Action::RemoveInstaller { device: device.clone(), sha256: *file }).collect()
-}
-
-fn hearing(observed: &Observed) -> impl Iterator<Item = (&DeviceId, &ObservedDevice)> {
-    observed.devices.iter().filter(|(_, device)| !device.revoked)
-}
-
-/// The clinic's own devices that have slots, and whose newest certificate works in each and is where policy wants backups.
-fn safe_devices<'a>(judged: &[Judged<'a>]) -> BTreeSet<&'a DeviceId> {
-    let own = judged.iter().map(|judged| &judged.case).filter(|case| case.wanted.is_some() && case.slot.device.clinic == case.slot.clinic);
-    let is_safe = |case: &&Case<'_>| case.newest().is_some_and(|newest| newest.is_valid_proof(case.now)) && case.is_backed_up();
-    let (safe, unsafe_yet): (Vec<_>, Vec<_>) = own.partition(is_safe);
-    let unsafe_yet: BTreeSet<_> = unsafe_yet.into_iter().map(|case| &case.slot.device).collect();
-    safe.into_iter().map(|case| &case.slot.device).filter(|device| !unsafe_yet.contains(device)).collect()
 }

@@ -173,7 +173,7 @@ fn carried_out(observed: &Observed, actions: &[Action]) -> Observed {
 }
 
 fn is_hold(action: &Action) -> bool {
-    matches!(action, Action::Hold { .. })
+    action.is_waiting()
 }
 
 /// The slots in which somebody can sign in at all these moments, with nothing but what is on the device then.

@@ -63,7 +63,11 @@ impl Wish {
         let is_new = case.seen.certificates.is_empty() && case.seen.issued_at.is_empty();
         match reason {
             Reason::Missing | Reason::NotEnrolled if is_new => Self::First,
-            Reason::RenewalAsked | Reason::Outdated if case.works() && case.turn.is_some_and(|turn| turn.due > case.now) => Self::Early,
+            Reason::Exposed | Reason::RenewalAsked | Reason::Outdated
+                if case.works() && case.turn.is_some_and(|turn| turn.due > case.now) =>
+            {
+                Self::Early
+            }
             _ => Self::Due,
         }
     }

@@ -24,6 +24,7 @@ fn example(reason: Reason) -> Scene {
         Reason::Ordered => Scene::holding([held(1, Progress::Issued)]).ordered("d1", template()),
         Reason::NotInstalled => Scene::holding([proven(1), held(2, Progress::Issued)]),
         Reason::NotProven => Scene::holding([revoked(1), Held { not_after: NOW.after(DAY), ..held(2, Progress::Installed) }]),
+        Reason::Exposed => Scene::holding([Held { exposed: true, template: old_template(), ..proven(1) }]).asked("d1"),
         Reason::RenewalAsked => Scene::holding([Held { template: old_template(), ..held(1, Progress::Installed) }]).asked("d1"),
         Reason::Outdated => Scene::holding([Held { template: old_template(), ..expiring_in(1, DAY) }]),
         Reason::ExpiresSoon => Scene::holding([revoked(1), expiring_in(2, DAY)]),
@@ -76,6 +77,9 @@ fn every_reason_has_its_case_and_the_table_is_in_the_order_of_urgency() {
         NotProven
         retire c1 from sakura/d1/karte (Revoked)
         hold sakura/d1/karte (NotProven): Device
+
+        Exposed
+        issue sakura/d1/karte (Exposed), replacing c1
 
         RenewalAsked
         issue sakura/d1/karte (RenewalAsked), replacing c1
@@ -778,17 +782,61 @@ mod installers {
         check(
             with_file(Scene::holding([held(1, Progress::Installed)])),
             expect![[r#"
-            hold sakura/d1/karte (NotProven): Device
-        "#]],
+                keep installer f1 on sakura/d1: NotSafe
+                keep installer f2 on sakura/d1: NotSafe
+                hold sakura/d1/karte (NotProven): Device
+            "#]],
         );
         let mut second = with_file(Scene::holding([proven(1)]));
         second.desired.slots.insert("sakura/d1/weborca".parse().unwrap(), wanted());
         check(
             second,
             expect![[r#"
-            issue sakura/d1/weborca (Missing)
-        "#]],
+                issue sakura/d1/weborca (Missing)
+                keep installer f1 on sakura/d1: NotSafe
+                keep installer f2 on sakura/d1: NotSafe
+            "#]],
         );
+    }
+
+    #[test]
+    fn an_exempt_file_stays_until_its_day_and_an_exempt_device_keeps_all() {
+        let exempt = |device: Option<&str>, file: Option<u8>, until| {
+            let exemption = crate::policy::Exemption {
+                device: device.map(|name| name.parse().unwrap()),
+                file: file.map(|number| Sha256([number; 32])),
+                until,
+            };
+            let mut scene = with_file(Scene::holding([proven(1)])).with("d1", |device| device.removing.extend([Sha256([2; 32])]));
+            scene.desired.installers.as_mut().unwrap().exempt = vec![exemption];
+            scene
+        };
+        check(
+            exempt(None, Some(1), NOW.after(DAY)),
+            expect![[r#"
+                keep installer f1 on sakura/d1: Exempt until 2026-04-02T00:00:00Z
+            "#]],
+        );
+        check(
+            exempt(Some("d1"), None, NOW.after(DAY)),
+            expect![[r#"
+                keep installer f1 on sakura/d1: Exempt until 2026-04-02T00:00:00Z
+                keep installer f2 on sakura/d1: Exempt until 2026-04-02T00:00:00Z
+            "#]],
+        );
+        check(
+            exempt(Some("d2"), None, NOW.after(DAY)),
+            expect![[r#"
+                remove installer f1 from sakura/d1
+            "#]],
+        );
+        check(
+            exempt(None, Some(1), NOW),
+            expect![[r#"
+                remove installer f1 from sakura/d1
+            "#]],
+        );
+        assert_eq!(exempt(None, Some(2), NOW.after(HOUR)).plan().wake_at, Some(NOW.after(HOUR)), "also where it was ordered away before");
     }
 
     #[test]
@@ -796,7 +844,13 @@ mod installers {
         let mut never = with_file(Scene::holding([proven(1)]));
         never.desired.installers.as_mut().unwrap().remove = crate::policy::RemoveInstallers::Never;
         check(never, expect![]);
-        check(with_file(Scene::of(&["d1"]).not_wanted("d1")), expect![]);
+        check(
+            with_file(Scene::of(&["d1"]).not_wanted("d1")),
+            expect![[r#"
+            keep installer f1 on sakura/d1: NotSafe
+            keep installer f2 on sakura/d1: NotSafe
+        "#]],
+        );
     }
 
     #[test]
@@ -805,6 +859,8 @@ mod installers {
             check(
                 with_file(Scene::holding([proven(1)]).with_backup("d1", kept)),
                 expect![[r#"
+                    keep installer f1 on sakura/d1: NotSafe
+                    keep installer f2 on sakura/d1: NotSafe
                     hold sakura/d1/karte (NotBackedUp): BackupTarget
                 "#]],
             );
@@ -824,7 +880,13 @@ mod installers {
         scene.observed.devices.insert(guest.device.clone(), home);
         scene.observed.slots.insert(guest.clone(), crate::fleet::ObservedSlot { certificates: vec![proven(1)], ..Default::default() });
         scene.desired.slots.insert(guest, wanted());
-        check(scene, expect![]);
+        check(
+            scene,
+            expect![[r#"
+            keep installer f1 on momiji/note: NotSafe
+            keep installer f2 on momiji/note: NotSafe
+        "#]],
+        );
     }
 }
 

@@ -99,7 +99,7 @@ fn empty_clinic(name: &ClinicName) -> Result<ClinicNetwork, String> {
         devices: BTreeMap::new(),
         guests: BTreeSet::new(),
         certificates: Vec::new(),
-        installers: InstallerRule { remove: RemoveInstallers::AfterProof, folders: BTreeSet::new() },
+        installers: InstallerRule { remove: RemoveInstallers::AfterProof, ..InstallerRule::default() },
         backup: BackupRule::default(),
         replace_at_once: 0,
         portal: None,

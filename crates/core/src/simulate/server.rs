@@ -160,7 +160,7 @@ impl Server {
             Action::RemoveInstaller { device, sha256 } => {
                 self.known.devices.entry(device.clone()).and_modify(|device| device.removing.extend([*sha256]));
             }
-            Action::Hold { .. } => {}
+            Action::KeepInstaller { .. } | Action::Hold { .. } => {}
         }
     }
 
@@ -234,6 +234,7 @@ impl Server {
             revoked: false,
             confirmed: BTreeSet::new(),
             backed_up: None,
+            exposed: false,
         });
         seen.issued_at.push(now);
         if let Some(name) = order.account {

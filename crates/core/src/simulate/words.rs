@@ -72,6 +72,12 @@ pub fn told(action: &Action) -> String {
         Action::Revoke { slot, serial, because } => format!("revoke {} in {slot} ({because:?})", certificate(*serial)),
         Action::Retire { slot, serial, because } => format!("retire {} from {slot} ({because:?})", certificate(*serial)),
         Action::RemoveInstaller { device, sha256 } => format!("remove installer f{} from {device}", sha256.0[31]),
+        Action::KeepInstaller { device, sha256, because, until: None } => {
+            format!("keep installer f{} on {device}: {because:?}", sha256.0[31])
+        }
+        Action::KeepInstaller { device, sha256, because, until: Some(until) } => {
+            format!("keep installer f{} on {device}: {because:?} until {until}", sha256.0[31])
+        }
         Action::Hold { slot, reason, because, until: None } => format!("hold {slot} ({reason:?}): {because:?}"),
         Action::Hold { slot, reason, because, until: Some(until) } => format!("hold {slot} ({reason:?}): {because:?} until {until}"),
     }

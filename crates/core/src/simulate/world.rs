@@ -204,7 +204,7 @@ impl World {
 
     /// True if something was done.
     fn carry_out(&mut self, clinic: &ClinicName, actions: &[Action]) -> bool {
-        let (holds, acts): (Vec<_>, Vec<_>) = actions.iter().partition(|action| matches!(action, Action::Hold { .. }));
+        let (holds, acts): (Vec<_>, Vec<_>) = actions.iter().partition(|action| action.is_waiting());
         for act in &acts {
             self.log.happened(self.now, &words::told(act));
             self.server.carry_out(act, self.now);

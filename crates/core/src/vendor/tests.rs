@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::calendar::Calendar;
-use crate::policy::{BackupRule, ClinicSsh, InstallerRule, RemoveInstallers};
+use crate::policy::{BackupRule, ClinicSsh, InstallerRule};
 use crate::time::DAY;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -25,7 +25,7 @@ fn clinic() -> ClinicNetwork {
         devices: BTreeMap::new(),
         guests: BTreeSet::new(),
         certificates: Vec::new(),
-        installers: InstallerRule { remove: RemoveInstallers::Never, folders: BTreeSet::new() },
+        installers: InstallerRule::default(),
         backup: BackupRule::default(),
         replace_at_once: 1,
         portal: None,

@@ -179,7 +179,7 @@ async fn a_backup_is_announced_carried_and_read_back_and_lies_beside_what_it_is(
 async fn installer_files_stay_until_the_backup_was_read_back() {
     let mut scene = Scene::set().await;
     let file = FileHash { sha256: sha256(b"p12").to_string(), size: 3 };
-    let put = Change::PutInstaller { tenant: tenant(), file: file.clone(), name: "a.p12".into(), at: scene.world.now };
+    let put = Change::PutInstaller { tenant: tenant(), file: file.clone(), name: "a.p12".into(), order: None, at: scene.world.now };
     scene.world.note(vec![put]).await;
     let seen = InstallerSeen { path: "~/Downloads/a.p12".into(), file: file.clone() };
     let report = Report { installers: vec![seen], clock: scene.world.now.unix(), ..Report::default() };

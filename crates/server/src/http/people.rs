@@ -17,8 +17,8 @@ use tegata_api::v1::account::{Account, AccountDetail, SlotDetail};
 use tegata_api::v1::application::{Application, KeepPin, RecordApplication, SealedPin};
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::fleet::{
-    Action, ApplyRequest, Certificate, Clinic, CodeAnswer, CodeRequest, Device, DeviceDetail, DocumentInForce, Documents, Preview,
-    RecordInstaller, RevokeRequest, Slot,
+    Action, ApplyRequest, Certificate, Clinic, CodeAnswer, CodeRequest, Device, DeviceDetail, DocumentInForce, Documents, Installer,
+    Preview, RecordInstaller, RevokeRequest, Slot,
 };
 use tegata_api::v1::revocation::{Blast, RevokeMany, RevokedMany, Selection};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, Serial, SlotId, TenantName};
@@ -33,6 +33,7 @@ use crate::enroll::Enrolment;
 use crate::fleet;
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, get, post};
+use crate::installers;
 use crate::issuers::authorities::INSTANCE;
 use crate::policy;
 use crate::revocations;
@@ -66,6 +67,7 @@ pub fn routes() -> Vec<Route> {
         post(Person, "/v1/tenants/{tenant}/certificates/{serial}/renew", renew_certificate),
         post(Person, "/v1/tenants/{tenant}/revocations/preview", preview_revocations).long(),
         post(Person, "/v1/tenants/{tenant}/revocations", revoke_many).long(),
+        get(Person, "/v1/tenants/{tenant}/installers", list_installers),
         post(Person, "/v1/tenants/{tenant}/installers", record_installer),
         get(Person, "/v1/tenants/{tenant}/applications", list_applications),
         post(Person, "/v1/tenants/{tenant}/applications", record_application),
@@ -335,6 +337,16 @@ async fn revoke_many(
     let Caller { tenant, actor, .. } = caller;
     let work = async move { revocations::carry_out(&ledger, &bells, &tenant, &wish, &actor, clock.now()).await };
     Ok(Json(tokio::spawn(work).await.map_err(Refusal::internal)??))
+}
+
+async fn list_installers(
+    caller: Caller,
+    only: Only,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+) -> Result<Json<Vec<Installer>>, Refusal> {
+    let clinic = only.known(&ledger, &caller.tenant).await?;
+    Ok(Json(installers::list(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
 }
 
 async fn record_installer(

@@ -4,6 +4,7 @@ mod applications;
 mod backups;
 mod changes;
 mod crowd;
+mod installers;
 mod log;
 mod lookup;
 mod notices;
@@ -38,6 +39,7 @@ use self::lookup::Question;
 use self::rows::{Columns, number};
 use self::writer::{Failure, Request, Writer};
 use crate::store::backup::{Backed, BackupRow, CopyRow, Kind};
+use crate::store::installers::Tombstone;
 use crate::store::log::HeadRow;
 use crate::store::notices::{DeliveryRow, ExpiringQuery, LetterRow, Told, WebhookKeyRow};
 use crate::store::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
@@ -271,6 +273,10 @@ impl Store for Sqlite {
             JOIN installers ON installers.tenant = seen.tenant AND installers.sha256 = seen.sha256
             WHERE seen.tenant = ? AND seen.home = ? AND seen.device = ? AND seen.removing = 1 ORDER BY seen.sha256";
         self.all("installers_seen", on_device(find, tenant, device), Columns::file).await
+    }
+
+    async fn tombstones(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<Tombstone>, StoreError> {
+        self.all("tombstones", on_device(installers::ON_DEVICE, tenant, device), installers::tombstone).await
     }
 
     async fn devices_with_file(&self, tenant: &TenantName, sha256: &Sha256) -> Result<Vec<DeviceId>, StoreError> {

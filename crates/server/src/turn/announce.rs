@@ -22,7 +22,7 @@ pub(crate) async fn announce(
     plan: &Plan,
     now: Timestamp,
 ) -> Result<Recorded<Vec<Action>>, StoreError> {
-    let actions: Vec<Action> = plan.actions.iter().filter(|action| !matches!(action, Action::Hold { .. })).cloned().collect();
+    let actions: Vec<Action> = plan.actions.iter().filter(|action| !action.is_waiting()).cloned().collect();
     let mut batch = Batch::default();
     batch.changes.extend(nothing_was_given_out_since(clinic, scene, &actions));
     for action in &actions {
@@ -79,7 +79,7 @@ impl Announcement<'_> {
                 let (device, sha256): (DeviceId, _) = (device.clone(), *sha256);
                 self.batch.changes.push(Change::RemovingInstaller { tenant, device, sha256 });
             }
-            Action::Hold { .. } => {}
+            Action::KeepInstaller { .. } | Action::Hold { .. } => {}
         }
         Ok(())
     }

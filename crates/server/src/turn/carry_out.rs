@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
-use tegata_api::v1::device::Manifest;
+use tegata_api::v1::device::{FileHash, Manifest};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, Sha256};
 use tegata_core::plan::Action;
 use tegata_core::policy::Tenant;
@@ -33,7 +33,7 @@ pub(crate) async fn carry_out(
     let nudges = scene.snapshot.nudges;
     let policy = scene.policy.clone();
     let scene = if decided.get().is_empty() { scene } else { observe::read(ledger.store(), &policy, clinic, now).await? };
-    let raised = raised(ledger, clinic, &scene).await?;
+    let raised = raised(ledger, clinic, &scene, now).await?;
     let rest = Change::Rest { clinic: clinic.clone(), as_of: nudges, at: wake_at };
     let mut batch = Batch::default();
     for Raised { before, manifest } in &raised {
@@ -67,7 +67,7 @@ struct Raised {
 }
 
 /// The devices of the clinic, guests included, for which the record now says something else than their manifest.
-async fn raised(ledger: &Ledger, clinic: &ClinicId, scene: &Scene) -> Result<Vec<Raised>, StoreError> {
+async fn raised(ledger: &Ledger, clinic: &ClinicId, scene: &Scene, now: Timestamp) -> Result<Vec<Raised>, StoreError> {
     let hosts = hosts(&scene.policy, scene.snapshot.devices.keys());
     let visiting = ledger.store().devices_away(clinic).await?;
     let home = by_device(&scene.snapshot);
@@ -81,6 +81,7 @@ async fn raised(ledger: &Ledger, clinic: &ClinicId, scene: &Scene) -> Result<Vec
         } else {
             elsewhere(ledger, clinic, id, |holdings| manifest(&mut wishes, id, hosts, holdings)).await?
         };
+        made.remove_installers.retain(|file| !is_exempt(&scene.policy, id, file, now));
         made.generation = row.manifest.generation;
         if made != row.manifest {
             made.generation += 1;
@@ -97,6 +98,13 @@ async fn roots(ledger: &Ledger, clinic: &ClinicId, policy: &Tenant) -> Result<BT
     }
     let rows = ledger.store().authorities(Some(&clinic.tenant)).await?;
     Ok(rows.into_iter().map(|row| (sha256(&row.certificate), row.certificate)).collect())
+}
+
+/// True for a file that was ordered away, and has been spared since.
+fn is_exempt(policy: &Tenant, device: &DeviceId, file: &FileHash, now: Timestamp) -> bool {
+    let rule = policy.clinics.get(&device.clinic).map(|clinic| &clinic.installers);
+    let Ok(sha256) = file.sha256.parse() else { return false };
+    rule.is_some_and(|rule| rule.exempt_until(&device.device, &sha256, now).is_some())
 }
 
 /// The clinics that each of these devices is a guest of.
@@ -122,6 +130,9 @@ fn by_device(snapshot: &Snapshot) -> BTreeMap<&DeviceId, Holdings<'_>> {
     for (device, file, _) in snapshot.installers.iter().filter(|(_, _, removing)| *removing) {
         holdings.entry(device).or_default().removing.push(file.clone());
     }
+    for tombstone in &snapshot.tombstones {
+        holdings.entry(&tombstone.device).or_default().tombstones.push(tombstone.file.clone());
+    }
     holdings
 }
 
@@ -137,7 +148,8 @@ async fn elsewhere(
     let filter = CertificateFilter { device: Some(device.clone()), present: true, ..CertificateFilter::default() };
     let certificates = store.certificates(&clinic.tenant, filter).await?;
     let removing = store.installers_to_remove(&clinic.tenant, device).await?;
-    Ok(make(&Holdings { orders: orders.iter().collect(), certificates: certificates.iter().collect(), removing }))
+    let tombstones = store.tombstones(&clinic.tenant, device).await?.into_iter().map(|tombstone| tombstone.file).collect();
+    Ok(make(&Holdings { orders: orders.iter().collect(), certificates: certificates.iter().collect(), removing, tombstones }))
 }
 
 /// What raising a manifest carries out: every removal that the device was not told of before.

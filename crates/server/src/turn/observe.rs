@@ -7,7 +7,7 @@ use std::time::Duration;
 use tegata_core::desire::desire;
 use tegata_core::fleet::{Desired, Held, Loose, Observed, ObservedAccount, ObservedDevice, ObservedSlot, OpenOrder, Progress};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TargetName, TenantName};
-use tegata_core::policy::Tenant;
+use tegata_core::policy::{ClinicNetwork, OnReturn, Tenant};
 use tegata_core::time::{DAY, Timestamp};
 
 use crate::backup;
@@ -155,7 +155,12 @@ fn held(row: &CertificateRow, policy: &Tenant, snapshot: &Snapshot, now: Timesta
         revoked: row.revoked_at.is_some(),
         confirmed: snapshot.confirmations.get(&row.serial).into_iter().flatten().filter_map(|name| name.parse().ok()).collect(),
         backed_up: backed_up(row, policy, snapshot, now),
+        exposed: snapshot.exposed.contains(&row.order) && policy.clinics.get(&row.slot.clinic).is_some_and(rotates),
     }
+}
+
+fn rotates(clinic: &ClinicNetwork) -> bool {
+    clinic.installers.on_return == OnReturn::Rotate
 }
 
 /// The targets in which the file of a certificate lies and can be relied on; nothing if there is no file.

@@ -310,7 +310,7 @@ async fn installers_go_once_everything_is_proven() {
     world.prove(&mut pc, SLOT).await;
     assert_eq!(world.manifest(&pc).await.remove_installers, std::slice::from_ref(&file));
     assert_eq!(world.logged("done installer.remove sakura/pc-1").await, 1);
-    world.tell(&mut pc, vec![Deed::InstallerRemoved { path: "~/Downloads/a.p12".into(), file }]).await;
+    world.tell(&mut pc, vec![Deed::InstallerRemoved { path: "~/Downloads/a.p12".into(), file, generation: 1 }]).await;
     world.settle().await;
     assert!(world.manifest(&pc).await.remove_installers.is_empty() && actions(&world).await.is_empty());
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::vendor::{ImportAnswer, ImportRequest, Pin, Recipients};
-use tegata_core::name::{Sha256, TenantName};
+use tegata_core::name::{OrderId, Sha256, TenantName};
 use tegata_core::plan::Reason;
 use tegata_core::time::Timestamp;
 use tegata_pki::certificate::Certificate;
@@ -14,7 +14,7 @@ use super::{Checked, Place, VendorError, details, insist, opened, read_chain, re
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::manifest;
-use crate::store::{Batch, Bundle, CertificateRow, Change, OrderRow, OrderState};
+use crate::store::{Batch, Bundle, CertificateRow, Change, NewRecord, OrderRow, OrderState};
 
 /// To whom a vendor's file for a slot is sealed.
 ///
@@ -83,13 +83,14 @@ impl Brought<'_> {
         let Checked { facts, here } = place.check(ledger, &self.chain, Some(&self.bundle.file_name), self.now).await?;
         let own = self.chain.first().ok_or(VendorError::Malformed("the file holds no certificate"))?;
         let open = place.order(ledger).await?.filter(|order| order.state == OrderState::Open);
-        let mut batch = self.installers(tenant, request);
+        let mut batch = Batch { records: vec![self.noted(tenant, request)], changes: vec![] };
         let (tenant_of, file) = (tenant.clone(), self.installer);
         batch.changes.push(Change::ForgetPinTries { tenant: tenant_of, slot: slot.clone(), file });
         batch.changes.push(place.nudge(self.now));
         let again = here.is_some();
         let serial = match here {
             Some(row) => {
+                batch.changes.push(self.noting(tenant, request, row.order));
                 let of = (row.order, row.fingerprint, row.not_after);
                 let kept = place.backup(of, keepers, &self.bundle, self.now)?;
                 let serial = self.seal_anew(&place, row, open, &mut batch);
@@ -101,6 +102,7 @@ impl Brought<'_> {
                     Some(order) => order,
                     None => self.order(ledger, &place, &mut batch).await?,
                 };
+                batch.changes.push(self.noting(tenant, request, order.id));
                 let taken = taken_in(order.id, own, Some(self.bundle.clone()), self.now);
                 batch.records.push(place.record(Stage::Done, self.actor, "certificate.import", details(&taken, &facts), self.now));
                 let serial = taken.serial;
@@ -142,20 +144,21 @@ impl Brought<'_> {
     }
 
     /// Copies of the file must not stay on PCs.
-    fn installers(&self, tenant: &TenantName, request: &ImportRequest) -> Batch {
+    fn noting(&self, tenant: &TenantName, request: &ImportRequest, order: OrderId) -> Change {
         let (file, name) = (request.file.clone(), self.bundle.file_name.clone());
-        let put = Change::PutInstaller { tenant: tenant.clone(), file, name, at: self.now };
-        let details = json!({ "sha256": self.installer.to_string(), "size": request.file.size });
-        let record = crate::store::NewRecord {
+        Change::PutInstaller { tenant: tenant.clone(), file, name, order: Some(order), at: self.now }
+    }
+
+    fn noted(&self, tenant: &TenantName, request: &ImportRequest) -> NewRecord {
+        NewRecord {
             tenant: tenant.clone(),
             at: self.now,
             stage: Stage::Done,
             actor: self.actor.to_owned(),
             action: "installer.record",
             object: self.bundle.file_name.clone(),
-            details,
-        };
-        Batch { records: vec![record], changes: vec![put] }
+            details: json!({ "sha256": self.installer.to_string(), "size": request.file.size }),
+        }
     }
 }
 

@@ -69,12 +69,13 @@ impl Cast {
     /// The first of the user's folders in which agents of a clinic look for installers, if they remove any.
     pub fn sweeps(&self, clinic: &ClinicName) -> Option<&'static str> {
         let rule = &self.policy.clinics.get(clinic)?.installers;
-        let folder = rule.folders.first().filter(|_| rule.remove == RemoveInstallers::AfterProof)?;
-        Some(match folder {
-            Folder::Downloads => "Downloads",
-            Folder::Desktop => "Desktop",
-            Folder::Documents => "Documents",
-        })
+        let name = |folder: &Folder| match folder {
+            Folder::Downloads => Some("Downloads"),
+            Folder::Desktop => Some("Desktop"),
+            Folder::Documents => Some("Documents"),
+            _ => None,
+        };
+        rule.folders.iter().filter(|_| rule.remove == RemoveInstallers::AfterProof).find_map(name)
     }
 
     fn hosts(&self, clinic: &ClinicNetwork, profile: &CertificateProfile) -> Vec<String> {

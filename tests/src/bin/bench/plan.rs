@@ -73,6 +73,7 @@ fn one_change(tenant: &Tenant, clinic: &ClinicName) -> Result<f64> {
             revoked: false,
             confirmed: Default::default(),
             backed_up: None,
+            exposed: false,
         };
         observed.slots.insert(slot.clone(), ObservedSlot { certificates: vec![held], ..ObservedSlot::default() });
     }

@@ -1,6 +1,5 @@
 //! Bookmarks and shortcuts that lead somewhere beside the chart.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
@@ -22,7 +21,7 @@ pub(super) struct Shortcut {
 /// The user's shortcuts, and whether all could be read.
 pub(super) fn shortcuts(home: &Home, path: &Path) -> (Vec<Shortcut>, bool) {
     let (mut found, mut is_whole) = (Vec::new(), true);
-    for place in sweep::places(path, &BTreeSet::from(["desktop".to_owned()])) {
+    for place in sweep::places::own(path, "Desktop") {
         let Ok(names) = home.list(&place) else {
             is_whole = false;
             continue;

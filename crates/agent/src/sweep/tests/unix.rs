@@ -74,12 +74,12 @@ fn f8_the_same_holds_where_folders_are_opened_one_by_one() {
     super::f8_what_is_no_bundle_is_neither_told_nor_removed_whatever_the_server_lists();
     a_folder_that_cannot_be_looked_into_is_told_and_stops_no_other();
     super::a_removal_that_was_cut_short_is_finished_and_receipted_once();
-    race(2_000);
+    race(500);
 }
 
 #[test]
 fn f8_nothing_outside_and_nothing_different_is_removed_under_racing_swaps() {
-    race(10_000);
+    race(2_000);
 }
 
 /// Somebody swaps the file for links and for other files, as fast as the machine can, while the agent removes.
@@ -142,4 +142,53 @@ fn take_back(downloads: &Path, target: &Path, kept: &Path, contents: &[u8]) -> b
         }
     }
     false
+}
+
+/// A precious file and the listed one change places, each time in one step, while the agent removes what is listed.
+#[cfg(target_os = "linux")]
+#[test]
+fn f8_a_precious_file_outlives_a_hundred_thousand_swaps() {
+    const SWAPS: u32 = 100_000;
+    /// How often at least the agent has to have been deceived, and to have removed the right file.
+    const HITS: u32 = 50;
+    let pc = Pc::new();
+    let home = pc.world.home();
+    let listed = pc.put("Downloads/bundle.p12", &bundle("the listed bundle"));
+    let found = Found { folder: "Downloads".into(), name: "bundle.p12".into(), file: listed };
+    fs::write(home.join("precious.p12"), bundle("a precious bundle")).unwrap();
+    let (enough, swaps) = (AtomicBool::new(false), AtomicU32::new(0));
+    let (mut removed, mut deceived) = (0_u32, 0_u32);
+    std::thread::scope(|scope| {
+        let swapper = scope.spawn(|| exchange(&home, &enough, &swaps));
+        while !swapper.is_finished() {
+            match os::set_aside(&home, &found).and_then(Aside::remove) {
+                Ok(()) => removed += 1,
+                Err(problem) => deceived += u32::from(problem.to_string().contains("something else took its place")),
+            }
+            enough.store(swaps.load(Ordering::Relaxed) >= SWAPS && removed >= HITS && deceived >= HITS, Ordering::Relaxed);
+        }
+        swapper.join().expect("the precious file is gone");
+    });
+    assert!(removed >= HITS && deceived >= HITS);
+}
+
+#[cfg(target_os = "linux")]
+fn exchange(home: &Path, enough: &AtomicBool, swaps: &AtomicU32) {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    let (target, elsewhere, staging) = (home.join("Downloads/bundle.p12"), home.join("precious.p12"), home.join("staging"));
+    let mut is_elsewhere = true;
+    while !enough.load(Ordering::Relaxed) {
+        if renameat_with(CWD, &target, CWD, &elsewhere, RenameFlags::EXCHANGE).is_ok() {
+            swaps.fetch_add(1, Ordering::Relaxed);
+            is_elsewhere = !is_elsewhere;
+        } else if is_elsewhere {
+            fs::write(&staging, bundle("the listed bundle")).unwrap();
+            renameat_with(CWD, &staging, CWD, &target, RenameFlags::NOREPLACE).unwrap_or_default();
+        } else {
+            // The agent has moved it aside, and has to bring it back.
+            assert!((0..5_000_000).any(|_| target.exists()), "it does not come back");
+        }
+    }
+    let place = if is_elsewhere { elsewhere } else { target };
+    assert!((0..5_000_000).any(|_| fs::read(&place).is_ok_and(|bytes| bytes == bundle("a precious bundle"))), "it is not there");
 }

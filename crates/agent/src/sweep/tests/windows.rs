@@ -86,7 +86,7 @@ fn f8_nothing_can_take_the_place_of_a_file_between_look_and_removal() {
 
 #[test]
 fn f8_nothing_different_is_removed_under_racing_swaps() {
-    const REMOVALS: u32 = 50;
+    const REMOVALS: u32 = 300;
     let pc = Pc::new();
     let home = pc.world.home();
     let (target, kept) = (home.join("Downloads/bundle.p12"), home.join("kept"));

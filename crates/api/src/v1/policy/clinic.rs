@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClinicPortal, ClinicSsh, ClosedDays, DeviceReference, DeviceSsh, FacilitySlug, InstitutionNumber, Mail, Name, Notice, OpenHours, Span,
-    Text, WebhookUrl,
+    ClinicPortal, ClinicSsh, ClosedDays, Day, DeviceReference, DeviceSsh, FacilitySlug, FileDigest, FolderPattern, InstitutionNumber, Mail,
+    Name, Notice, OpenHours, Span, Text, WebhookUrl,
 };
 
 /// One clinic: its people, its PCs, and which certificate goes where.
@@ -276,9 +276,47 @@ pub struct Installers {
     /// Where agents look. Left out: `downloads` and `desktop`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folders: Option<Vec<Folder>>,
-    /// What happens to files that look like installers but are not on record. Noted; agents only report them today.
+    /// Further folders below the user's home, such as `Work/certificates`; `*` stands for a part of a name, and `/**` at the end for all
+    /// folders below.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub also: Vec<FolderPattern>,
+    /// What happens to files that look like installers but are not on record. Left out: `ignore`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<UnknownInstallers>,
+    /// What happens when a file comes back to a PC from which it was removed. Left out: `report`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_return: Option<OnReturn>,
+    /// Files and devices that are spared for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    pub exempt: Vec<Exemption>,
+}
+
+/// What happens when an installer file comes back. It is always on record, and removed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnReturn {
+    /// People see it.
+    Report,
+    /// The certificate that came in it is replaced too: the file may be in other hands.
+    Rotate,
+}
+
+/// Installer files that stay for a while: one file, all on one device, or one file on one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Exemption {
+    /// The device of this clinic. Left out: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Name>,
+    /// The file, as `tegata get installers` shows it. Left out: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<FileDigest>,
+    /// The day on which it ends, at midnight where the clinic is.
+    pub until: Day,
+    /// Why, for people.
+    pub because: Text,
 }
 
 /// When installer files that are known by their contents are removed.
@@ -291,7 +329,8 @@ pub enum RemoveInstallers {
     Never,
 }
 
-/// A folder of the logged-on user.
+/// A place of the logged-on user. Below `temp`, `mail`, `cloud`, `trash` and `removable` agents look some folders deep, a bounded number of
+/// files at a time; in `downloads`, `desktop` and `documents` itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Folder {
@@ -301,6 +340,16 @@ pub enum Folder {
     Desktop,
     /// Documents.
     Documents,
+    /// Where programs put temporary files.
+    Temp,
+    /// Where Outlook, Thunderbird and Apple Mail keep attachments that were opened or saved.
+    Mail,
+    /// What OneDrive, iCloud Drive, Dropbox and Google Drive keep on the PC. A file whose contents are in the cloud only is not fetched.
+    Cloud,
+    /// The trash, or recycle bin, of this user.
+    Trash,
+    /// Drives that can be taken away, such as USB sticks, as long as they are there.
+    Removable,
 }
 
 /// What happens to files that look like installers but are not on record.

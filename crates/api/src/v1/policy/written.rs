@@ -51,6 +51,12 @@ written!(/// Opening hours of a day: `"09:00-18:00"`, or several with commas bet
     OpenHours, r"^ *[0-9]{2}:[0-9]{2} *- *[0-9]{2}:[0-9]{2} *(, *[0-9]{2}:[0-9]{2} *- *[0-9]{2}:[0-9]{2} *)*$");
 written!(/// Days on which the clinic is closed: `holidays` (Japanese public holidays), a date `2026-08-13`, or `2026-12-29/2027-01-03`.
     ClosedDays, r"^(holidays|[0-9]{4}-[0-9]{2}-[0-9]{2}(/[0-9]{4}-[0-9]{2}-[0-9]{2})?)$");
+written!(/// A day, such as `2026-08-13`.
+    Day, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$");
+written!(/// A folder below the user's home: `Work/certificates`, `share/*/keys`, `Work/**`.
+    FolderPattern, r"^[^/\\]+(/[^/\\]+){0,7}$");
+written!(/// The SHA-256 of a file: 64 hexadecimal digits.
+    FileDigest, r"^[0-9A-Fa-f]{64}$");
 written!(/// The SHA-256 of a certificate's DER: 64 hexadecimal digits, with or without colons.
     Thumbprint, r"^[0-9A-Fa-f:]{64,95}$");
 written!(/// The thumbprint of an authority: its SHA-1 as the vendor published it (40 hexadecimal digits) or its SHA-256 (64), with or without colons or blanks.

@@ -1,18 +1,18 @@
 //! Reads a clinic.
 
+mod installers;
 mod notify;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tegata_core::calendar::{self, Calendar, Weekday};
 use tegata_core::name::{ClinicName, DeviceId, Label};
-use tegata_core::policy::{self, InstallerRule};
+use tegata_core::policy;
 
 use super::{ROOT, labels, set, ssh};
 use crate::hint::{did_you_mean, quote};
 use crate::v1::policy::{
-    Account, AccountState, Assignment, Bound, ClinicNetworkSpec, Counting, Device, Folder, Hours, Installers, OpenHours, Platform, Quota,
-    RemoveInstallers, Selector,
+    Account, AccountState, Assignment, Bound, ClinicNetworkSpec, Counting, Device, Hours, OpenHours, Platform, Quota, Selector,
 };
 use crate::yaml::gather::{At, Gather, Wrong};
 use crate::yaml::written;
@@ -53,7 +53,7 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
         set(&backup.targets, &at, gather, |name, at, gather| gather.name(at, &name.0), |name| name.0.clone())
     });
     let portal = optional(spec.portal.as_ref(), |portal| gather.name(&at.key("portal").key("issuer"), &portal.issuer.0));
-    let installers = installers(spec.installers.as_ref(), &at.key("installers"), gather);
+    let installers = installers::rule(spec.installers.as_ref(), &at.key("installers"), &hours, &devices, gather);
     Some(policy::ClinicNetwork {
         name: name?,
         display_name: display_name?,
@@ -259,32 +259,4 @@ fn device(clinic: Option<&ClinicName>, text: &str, at: &At<'_>, gather: &mut Gat
             Some(DeviceId { clinic: clinic?, device: device? })
         }
     }
-}
-
-fn installers(installers: Option<&Installers>, at: &At<'_>, gather: &mut Gather<'_>) -> InstallerRule {
-    let usual = BTreeSet::from([policy::Folder::Downloads, policy::Folder::Desktop]);
-    let Some(installers) = installers else { return InstallerRule { remove: policy::RemoveInstallers::Never, folders: usual } };
-    let at = at.key("folders");
-    let read = |folder: &Folder, _: &At<'_>, _: &mut Gather<'_>| {
-        Some(match folder {
-            Folder::Downloads => policy::Folder::Downloads,
-            Folder::Desktop => policy::Folder::Desktop,
-            Folder::Documents => policy::Folder::Documents,
-        })
-    };
-    let folders = installers.folders.as_ref().map(|folders| set(folders, &at, gather, read, |folder| format!("{folder:?}").to_lowercase()));
-    let remove = match installers.remove {
-        RemoveInstallers::AfterProof => policy::RemoveInstallers::AfterProof,
-        RemoveInstallers::Never => policy::RemoveInstallers::Never,
-    };
-    if folders.as_ref().is_some_and(BTreeSet::is_empty) && remove == policy::RemoveInstallers::AfterProof {
-        gather.say_of_key(
-            &at,
-            Wrong::new(
-                "installers are to be removed, but no folder is named",
-                "name at least one of downloads, desktop and documents, or leave folders out",
-            ),
-        );
-    }
-    InstallerRule { remove, folders: folders.unwrap_or(usual) }
 }

@@ -91,9 +91,9 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::Condemn { serials, because } => revocation::condemn(db, serials, *because).await,
         Change::AskRenewal { tenant, slot } => ask_renewal(db, tenant, slot).await,
 
-        Change::PutInstaller { tenant, file, name, at } => put_installer(db, tenant, file, name, *at).await,
+        Change::PutInstaller { tenant, file, name, order, at } => put_installer(db, tenant, file, name, order.as_ref(), *at).await,
         Change::RemovingInstaller { tenant, device, sha256 } => removing_installer(db, tenant, device, sha256).await,
-        Change::InstallerRemoved { tenant, device, sha256 } => installer_removed(db, tenant, device, sha256).await,
+        Change::Installer(change) => super::installers::apply(db, change).await,
 
         Change::RecordApplication(row) => applications::record(db, row).await,
         Change::CloseApplication { tenant, slot, because, at } => applications::close(db, tenant, slot, *because, *at).await,
@@ -185,7 +185,7 @@ async fn wake(db: &mut SqliteConnection, clinic: &ClinicId, at: Option<Timestamp
     Ok(())
 }
 
-async fn nudge(db: &mut SqliteConnection, clinic: &ClinicId, at: Timestamp) -> Applied {
+pub(super) async fn nudge(db: &mut SqliteConnection, clinic: &ClinicId, at: Timestamp) -> Applied {
     let nudge = "INSERT INTO clinics (tenant, clinic, wake_at, nudges) VALUES ($1, $2, $3, 1)
         ON CONFLICT (tenant, clinic) DO UPDATE SET wake_at = min(coalesce(wake_at, $3), $3), nudges = nudges + 1";
     of_clinic(nudge, clinic).bind(at.unix()).execute(db).await?;
@@ -321,12 +321,19 @@ async fn ask_renewal(db: &mut SqliteConnection, tenant: &TenantName, slot: &Slot
     Ok(())
 }
 
-async fn put_installer(db: &mut SqliteConnection, tenant: &TenantName, file: &FileHash, name: &str, at: Timestamp) -> Applied {
+async fn put_installer(
+    db: &mut SqliteConnection,
+    tenant: &TenantName,
+    file: &FileHash,
+    name: &str,
+    order: Option<&OrderId>,
+    at: Timestamp,
+) -> Applied {
     let Ok(sha256) = file.sha256.parse::<Sha256>() else { return Err(Refusal::Conflict("a file is known by 64 hexadecimal digits")) };
-    let put = "INSERT INTO installers (tenant, sha256, size, name, recorded_at) VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT (tenant, sha256) DO UPDATE SET size = $3, name = $4";
+    let put = "INSERT INTO installers (tenant, sha256, size, name, recorded_at, order_id) VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (tenant, sha256) DO UPDATE SET size = $3, name = $4, order_id = coalesce($6, order_id)";
     let put = query(put).bind(tenant.as_str()).bind(&sha256.0[..]).bind(number(file.size)).bind(name);
-    put.bind(at.unix()).execute(db).await?;
+    put.bind(at.unix()).bind(order.map(|order| order.0.to_vec())).execute(db).await?;
     Ok(())
 }
 
@@ -334,12 +341,6 @@ async fn removing_installer(db: &mut SqliteConnection, tenant: &TenantName, devi
     let order = "INSERT INTO installers_seen (tenant, home, device, sha256, removing) VALUES ($1, $2, $3, $4, 1)
         ON CONFLICT (tenant, home, device, sha256) DO UPDATE SET removing = 1";
     of_device(order, tenant, device).bind(&sha256.0[..]).execute(db).await?;
-    Ok(())
-}
-
-async fn installer_removed(db: &mut SqliteConnection, tenant: &TenantName, device: &DeviceId, sha256: &Sha256) -> Applied {
-    let gone = "DELETE FROM installers_seen WHERE tenant = $1 AND home = $2 AND device = $3 AND sha256 = $4";
-    of_device(gone, tenant, device).bind(&sha256.0[..]).execute(db).await?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use tegata_api::v1::device::FileHash;
 use tegata_core::name::{ClinicId, DeviceId};
 use tegata_core::time::Timestamp;
 
+use super::installers;
 use super::rows::Columns;
 use super::{Statement, all, database, one};
 use crate::store::{Snapshot, StoreError};
@@ -25,7 +26,9 @@ pub(super) async fn read(pool: &SqlitePool, clinic: &ClinicId, history_since: Ti
     let renewals_asked = all(&mut *db, "renewals_asked", of(RENEWALS, clinic), Columns::slot).await?;
     let devices = all(&mut *db, "devices", of(DEVICES, clinic), Columns::device).await?;
     let portal = all(&mut *db, "portal_certificates", of(super::portal::SEATS, clinic), super::portal::seat).await?;
-    let installers = all(&mut *db, "installers_seen", of(INSTALLERS, clinic), installer_seen).await?;
+    let seen = all(&mut *db, "installers_seen", of(INSTALLERS, clinic), installer_seen).await?;
+    let tombstones = all(&mut *db, "tombstones", of(installers::IN_CLINIC, clinic), installers::tombstone).await?;
+    let exposed = all(&mut *db, "certificates", of(installers::EXPOSED, clinic), installers::order).await?.into_iter().collect();
     let applications = all(&mut *db, "applications", of(APPLICATIONS, clinic), Columns::application).await?;
     let backups = super::backups::of_clinic(&mut *db, clinic).await?;
     transaction.commit().await.map_err(database)?;
@@ -34,7 +37,20 @@ pub(super) async fn read(pool: &SqlitePool, clinic: &ClinicId, history_since: Ti
     for (serial, dependant) in confirmed {
         confirmations.entry(serial).or_default().insert(dependant);
     }
-    Ok(Snapshot { nudges, orders, certificates, confirmations, renewals_asked, devices, installers, portal, applications, backups })
+    Ok(Snapshot {
+        nudges,
+        orders,
+        certificates,
+        confirmations,
+        renewals_asked,
+        devices,
+        installers: seen,
+        tombstones,
+        exposed,
+        portal,
+        applications,
+        backups,
+    })
 }
 
 fn installer_seen(row: &Columns) -> Result<(DeviceId, FileHash, bool), StoreError> {
