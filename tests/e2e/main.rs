@@ -13,5 +13,6 @@ mod plan;
 mod portal;
 mod renewal;
 mod revoke;
+mod state;
 mod vendor;
 mod windows;

@@ -25,6 +25,8 @@ pub struct Manifest {
     pub remove_installers: BTreeSet<FileHash>,
     /// The folders of the user to look into.
     pub folders: BTreeSet<String>,
+    /// How often the server was put back from a backup.
+    pub epoch: u64,
 }
 
 impl Manifest {
@@ -123,6 +125,7 @@ impl TryFrom<&wire::Manifest> for Manifest {
             retire: said.retire.iter().map(|text| read("fingerprint", text)).collect::<Result<_, _>>()?,
             remove_installers: said.remove_installers.iter().map(hash).collect::<Result<_, _>>()?,
             folders: said.folders.iter().cloned().collect(),
+            epoch: said.epoch,
         })
     }
 }

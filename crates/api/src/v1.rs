@@ -12,5 +12,6 @@ pub mod offline;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod problem;
+pub mod recovery;
 pub mod revocation;
 pub mod vendor;

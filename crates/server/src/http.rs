@@ -1,6 +1,6 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`agent`] answers devices, [`people`], [`vendor`], [`offline`], [`backup`] and [`notices`] answer bearer tokens, [`public`] and [`revocation`] answer anyone,
+//! [`agent`] answers devices, [`people`], [`vendor`], [`offline`], [`backup`], [`notices`] and [`recovery`] answer bearer tokens, [`public`] and [`revocation`] answer anyone,
 //! [`portal`] answers browsers. How the server says no is made in [`refuse`] alone.
 
 pub mod agent;
@@ -10,6 +10,7 @@ pub mod offline;
 pub mod people;
 pub mod portal;
 pub mod public;
+pub mod recovery;
 pub mod refuse;
 pub mod revocation;
 pub mod vendor;
@@ -140,7 +141,9 @@ impl Route {
 
 /// Every route that there is.
 pub fn routes() -> Vec<Route> {
-    let people = [people::routes(), vendor::routes(), offline::routes(), backup::routes(), notices::routes()].into_iter().flatten();
+    let people = [people::routes(), vendor::routes(), offline::routes(), backup::routes(), notices::routes(), recovery::routes()]
+        .into_iter()
+        .flatten();
     let anyone = [public::routes(), revocation::routes(), portal::routes()].into_iter().flatten();
     agent::routes().into_iter().chain(people).chain(anyone).collect()
 }

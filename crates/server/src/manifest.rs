@@ -56,7 +56,7 @@ impl<'a> Wishes<'a> {
     }
 }
 
-/// Says everything that one device should have. The generation is left at 0: whoever keeps the manifest counts it.
+/// Says everything that one device should have. Generation and epoch are left at 0: whoever keeps the manifest counts them.
 pub(crate) fn manifest(wishes: &mut Wishes<'_>, device: &DeviceId, hosts: &BTreeSet<ClinicName>, holdings: &Holdings<'_>) -> Manifest {
     let policy = wishes.policy;
     let slots = wishes.slots_on(device, hosts).into_iter().map(|(slot, wanted)| slot_manifest(policy, slot, wanted, holdings)).collect();
@@ -69,6 +69,7 @@ pub(crate) fn manifest(wishes: &mut Wishes<'_>, device: &DeviceId, hosts: &BTree
         retire: sorted(retire),
         remove_installers: holdings.removing.clone(),
         folders: folders.into_iter().flatten().map(|folder| words::folder(*folder).to_owned()).collect(),
+        epoch: 0,
     }
 }
 

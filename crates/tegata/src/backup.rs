@@ -215,10 +215,15 @@ impl Restored {
 
 /// The secret keys in a file of `age-keygen`, whose other lines are comments.
 fn identities(path: &Path) -> Result<Vec<DeviceKey>, Failure> {
+    identity_lines(path, |line| DeviceKey::from_secret(line).ok())
+}
+
+/// The same, as whatever they are to be used for.
+pub fn identity_lines<Key>(path: &Path, read: impl Fn(&str) -> Option<Key>) -> Result<Vec<Key>, Failure> {
     let mut text = Zeroizing::new(String::new());
     let file = fs::File::open(path).map_err(|source| Failure::Read { path: path.to_owned(), source })?;
     file.take(IDENTITY_MAX).read_to_string(&mut text).map_err(|source| Failure::Read { path: path.to_owned(), source })?;
-    let keys: Vec<DeviceKey> = text.lines().filter_map(|line| DeviceKey::from_secret(line).ok()).collect();
+    let keys: Vec<Key> = text.lines().filter_map(read).collect();
     if keys.is_empty() { Err(RestoreError::NoIdentity(path.to_owned()).into()) } else { Ok(keys) }
 }
 

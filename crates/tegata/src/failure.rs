@@ -202,6 +202,9 @@ pub enum Failure {
     /// A backup cannot be got back.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// The server's state cannot be backed up, proven or put back.
+    #[error(transparent)]
+    State(#[from] tegata_server::state::StateError),
     /// A span of time was named for a list that has none.
     #[error("--within is only for `tegata get expiring`")]
     Timeless,

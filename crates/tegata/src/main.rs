@@ -36,6 +36,7 @@ mod revoke;
 mod schema;
 mod serve;
 mod session;
+mod state;
 mod table;
 mod webhook;
 

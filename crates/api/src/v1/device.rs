@@ -128,6 +128,14 @@ pub struct Manifest {
     pub remove_installers: Vec<FileHash>,
     /// The folders of the user in which agents look for installer files: `downloads`, `desktop`, `documents`.
     pub folders: Vec<String>,
+    /// How often the server was put back from a backup. A device that sees a higher number says anew what it holds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub epoch: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What one slot should hold.

@@ -80,7 +80,7 @@ async fn raised(ledger: &Ledger, clinic: &ClinicId, scene: &Scene) -> Result<Vec
         } else {
             elsewhere(ledger, clinic, id, |holdings| manifest(&mut wishes, id, hosts, holdings)).await?
         };
-        made.generation = row.manifest.generation;
+        (made.generation, made.epoch) = (row.manifest.generation, ledger.history().epoch);
         if made != row.manifest {
             made.generation += 1;
             raised.push(Raised { before: row.clone(), manifest: made });
