@@ -4,6 +4,7 @@ mod application;
 mod backup;
 mod bad_input;
 mod browser;
+mod canary;
 mod doctor;
 mod journey;
 mod kill;

@@ -467,7 +467,7 @@ pub struct CertificateFilter {
 
 /// What the server needs from a database.
 #[async_trait]
-pub trait Store: portal::PortalQueries + recovery::RecoveryQueries + Send + Sync + 'static {
+pub trait Store: portal::PortalQueries + recovery::RecoveryQueries + backup::ReadQueries + Send + Sync + 'static {
     /// Applies a batch. When this returns `Ok`, it survives a power cut; when it returns `Conflict`, nothing has changed.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
 

@@ -344,7 +344,7 @@ fn refusal(code: Code) -> Exit {
         Code::WouldLockOut => Exit::LockOut,
         Code::OverQuota => Exit::OverQuota,
         Code::Busy => Exit::Unreachable,
-        Code::NotFound | Code::Forbidden | Code::Unauthorized => Exit::Denied,
+        Code::NotFound | Code::Forbidden | Code::NeedsApproval | Code::Unauthorized => Exit::Denied,
         Code::BundleRefused => Exit::Bundle,
         Code::Malformed | Code::CodeRefused | Code::OrderClosed | Code::RequestRefused | Code::Conflict | Code::Internal => Exit::Error,
     }

@@ -161,7 +161,7 @@ fn status(code: Code) -> StatusCode {
     match code {
         Code::Malformed => StatusCode::BAD_REQUEST,
         Code::Unauthorized => StatusCode::UNAUTHORIZED,
-        Code::Forbidden | Code::CodeRefused => StatusCode::FORBIDDEN,
+        Code::Forbidden | Code::CodeRefused | Code::NeedsApproval => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::OrderClosed | Code::WouldLockOut | Code::OverQuota | Code::Conflict => StatusCode::CONFLICT,
         Code::RequestRefused | Code::BundleRefused | Code::InvalidDocuments => StatusCode::UNPROCESSABLE_ENTITY,
@@ -292,6 +292,9 @@ impl From<BackupError> for Refusal {
                 Self::new(Code::Busy, "the target does not give the backup").detail(tegata_api::v1::backup::said(trouble).en)
             }
             BackupError::Malformed(what) => Self::malformed(what),
+            BackupError::NeedsApproval(id) => Self::new(Code::NeedsApproval, "it takes two people to read this backup")
+                .detail(format!("have somebody else say `tegata backup approve {id}` within the hour, then say this again")),
+            BackupError::SamePerson => Self::new(Code::Forbidden, "whoever asked cannot agree").detail(error.to_string()),
             BackupError::SealedToOthers => Self::new(Code::Conflict, &error.to_string()),
             BackupError::TooOften => Self::new(Code::Busy, &error.to_string()).detail("send it again later").retry_after(600),
             BackupError::Policy(error) => error.into(),
