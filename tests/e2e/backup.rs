@@ -148,5 +148,34 @@ fn comes_back(scene: &Scene, file: &Path) -> Result<()> {
     fs::write(&sealed, bytes)?;
     let damaged = scene.restore("f", &["--from", &nas])?;
     ensure!(String::from_utf8_lossy(&damaged.stderr).contains("damaged") && !scene.world.path("f").exists(), "{damaged:?}");
+    is_drilled(scene, &sealed)?;
+    goes_elsewhere(scene)
+}
+
+/// A bit is flipped in one target: whoever has the key finds that, and it is put there again.
+fn is_drilled(scene: &Scene, sealed: &Path) -> Result<()> {
+    let drill = || scene.world.cli(["backup", "drill", "--identity", &scene.identity]);
+    let found = drill()?;
+    ensure!(found.status.code() == Some(8) && String::from_utf8_lossy(&found.stdout).contains("damaged"), "{found:?}");
+    let offsite = scene.sshd.root().join("aozora/sakura").join(sealed.file_name().context("a file")?);
+    wait_for(PATIENCE, "what is damaged to be put there again", || Ok((fs::read(sealed)? == fs::read(&offsite)?).then_some(())))?;
+    wait_for(PATIENCE, "it to be read back", || Ok(scene.backups()?.iter().all(|backup| backup.state == "verified").then_some(())))?;
+    ensure!(drill()?.status.success() && scene.backups()?.iter().all(|backup| backup.opened_at.is_some()), "{:?}", scene.backups()?);
+    let count = scene.world.audit()?.iter().filter(|record| record.action == "backup.drill").count();
+    ensure!(count == 4, "two copies, twice: {count}");
     Ok(())
+}
+
+/// Into a new file under a password that is shown once, and onto the PC itself.
+fn goes_elsewhere(scene: &Scene) -> Result<()> {
+    let to = scene.world.path("to.p12").display().to_string();
+    let restore = ["backup", "restore", "--slot", SLOT, "--identity", &scene.identity];
+    let written = scene.world.cli_well([&restore[..], &["--to", &to]].concat())?;
+    let password = written.lines().find_map(|line| line.strip_prefix("Its password: ")).context("a password is shown")?;
+    let opened = run_well(Path::new("openssl"), ["pkcs12", "-in", &to, "-passin", &format!("pass:{password}"), "-nodes"])?;
+    ensure!(opened.contains("BEGIN PRIVATE KEY") && opened.contains("client1210"), "{opened}");
+    ensure!(!scene.world.cli([&restore[..], &["--to", &to]].concat())?.status.success(), "nothing is written over");
+    let answer: ImportAnswer = scene.world.ask([&restore[..], &["--install"]].concat())?;
+    ensure!(answer.again && answer.slot == SLOT, "{answer:?}");
+    wait_for(PATIENCE, "the slot to be ready again", || Ok(state(&scene.world)?.filter(|state| state == "ready").map(drop)))
 }

@@ -153,13 +153,13 @@ impl Monsiaj {
 }
 
 /// Somebody at the vendor's portal, who has signed in.
-struct Staff<'a> {
+pub(super) struct Staff<'a> {
     vendor: &'a World,
     root: String,
 }
 
 impl<'a> Staff<'a> {
-    fn sign_in(vendor: &'a World, sink: &Sink) -> Result<Self> {
+    pub fn sign_in(vendor: &'a World, sink: &Sink) -> Result<Self> {
         let staff = Self { vendor, root: format!("{}/portal/aozora/sakura-naika", vendor.address()) };
         fs::write(vendor.path("vendor.pem"), vendor.access()?.authority)?;
         let sent = staff.curl("apply", &["--data-raw", "mail=tanaka%40example.jp&offset=3", "--write-out", "%{redirect_url}"])?;
@@ -170,7 +170,7 @@ impl<'a> Staff<'a> {
     }
 
     /// A file, and its password.
-    fn first_certificate(&self) -> Result<(PathBuf, String)> {
+    pub fn first_certificate(&self) -> Result<(PathBuf, String)> {
         let form = self.curl("new", &[])?;
         let token = after(&form, "name=\"token\" value=\"")?;
         let page =

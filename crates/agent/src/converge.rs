@@ -26,6 +26,7 @@ use crate::state::State;
 use crate::switch;
 use crate::vendor::Vendor;
 
+mod anew;
 mod sources;
 mod steps;
 #[cfg(test)]
@@ -153,6 +154,9 @@ impl Device {
     /// Takes every slot as far as it can go now. A slot in trouble waits for its own retry and stops no other.
     pub async fn converge(&mut self, manifest: &Manifest, retries: &mut Retries) -> Outcome {
         let mut outcome = Outcome::default();
+        if let Err(problem) = self.say_anew(manifest).await {
+            tracing::warn!(problem = crate::told(&problem), "the server does not know yet what is installed here");
+        }
         for slot in &manifest.slots {
             if retries.is_due(slot) {
                 self.lead(manifest, slot, retries, &mut outcome).await;

@@ -31,6 +31,8 @@ pub struct Manifest {
     pub folders: BTreeSet<String>,
     /// Roots that programs are to trust, and their DER where the server has it.
     pub trust: BTreeMap<Sha256, Option<Vec<u8>>>,
+    /// How often the server was put back from a backup.
+    pub epoch: u64,
 }
 
 impl Manifest {
@@ -131,6 +133,7 @@ impl TryFrom<&wire::Manifest> for Manifest {
             tombstones: said.tombstones.iter().map(hash).collect::<Result<_, _>>()?,
             folders: said.folders.iter().cloned().collect(),
             trust: said.trust.iter().map(root).collect::<Result<_, _>>()?,
+            epoch: said.epoch,
         })
     }
 }

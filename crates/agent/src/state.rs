@@ -171,6 +171,11 @@ impl State {
         self.root.join("snapshots.json")
     }
 
+    /// Up to which epoch of the server it was said what is installed here.
+    pub fn epoch(&self) -> PathBuf {
+        self.root.join("epoch.json")
+    }
+
     /// Whether the server was reached last time, for `status`.
     pub fn contact(&self) -> PathBuf {
         self.root.join("contact.json")

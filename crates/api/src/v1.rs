@@ -14,6 +14,7 @@ pub mod playbook;
 #[cfg(feature = "policy")]
 pub mod policy;
 pub mod problem;
+pub mod recovery;
 pub mod revocation;
 pub mod trust;
 pub mod vendor;

@@ -93,11 +93,17 @@ pub enum Trouble {
     Broken,
     /// Nobody who could open it is among the target's recipients: it was sealed before policy named them.
     NotSealed,
+    /// Nobody has opened it for longer than policy allows.
+    NotOpened,
+    /// A person tried to open it with the right key, and could not.
+    Closed,
+    /// A person opened it, and found something else in it than the key of its certificate.
+    OtherContent,
 }
 
 impl Trouble {
     /// Every one of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Unreachable,
         Self::Slow,
         Self::WrongHostKey,
@@ -109,6 +115,9 @@ impl Trouble {
         Self::Altered,
         Self::Broken,
         Self::NotSealed,
+        Self::NotOpened,
+        Self::Closed,
+        Self::OtherContent,
     ];
 
     /// True if it is the target's, whatever is to be done there: whoever else waits for it need not try.
@@ -166,7 +175,8 @@ mod tests {
     #[test]
     fn a_loss_is_of_one_copy_and_what_keeps_the_server_out_is_of_the_target() {
         for trouble in Trouble::ALL {
-            let is_of_copy = trouble.is_loss() || matches!(trouble, Trouble::Broken | Trouble::NotSealed);
+            let is_of_copy = trouble.is_loss()
+                || matches!(trouble, Trouble::Broken | Trouble::NotSealed | Trouble::NotOpened | Trouble::Closed | Trouble::OtherContent);
             assert_eq!(is_of_copy, !trouble.is_of_target(), "{trouble:?}");
         }
     }

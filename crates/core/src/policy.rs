@@ -334,6 +334,8 @@ pub enum Folder {
 pub struct BackupRule {
     /// The targets; empty means that lost certificates are issued anew instead.
     pub targets: BTreeSet<TargetName>,
+    /// How many people it takes to read a backup: 1 or 2.
+    pub approvals: u8,
 }
 
 /// How certificates for one system are made, installed, used and renewed.
@@ -506,6 +508,8 @@ pub struct BackupTarget {
     pub retention: Duration,
     /// How often every copy is read back and compared.
     pub drill_every: Option<Duration>,
+    /// How often a person has to open every copy; `None`: nobody has to.
+    pub open_every: Option<Duration>,
 }
 
 /// A place for backups.

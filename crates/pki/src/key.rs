@@ -231,6 +231,11 @@ impl Seal {
         Zeroizing::new(self.identity.to_string().expose_secret().to_owned())
     }
 
+    /// Its public half (`age1…`), by which it is known which seal is meant.
+    pub fn recipient(&self) -> String {
+        self.identity.to_public().to_string()
+    }
+
     /// Encrypts.
     pub fn seal(&self, secret: &[u8]) -> Vec<u8> {
         age::encrypt(&self.identity.to_public(), secret)

@@ -7,6 +7,7 @@ mod write;
 
 use std::collections::BTreeSet;
 
+use data_encoding::BASE32_NOPAD;
 use p12_keystore::Pkcs12Archive;
 use p12_keystore::error::Error;
 use tegata_core::name::Sha256;
@@ -15,7 +16,7 @@ use zeroize::Zeroizing;
 
 use self::envelope::Envelope;
 use crate::certificate;
-use crate::key::{KeyError, PrivateKey, sha256};
+use crate::key::{KeyError, PrivateKey, random, sha256};
 
 /// The largest bundle that is looked at, in bytes.
 pub const SIZE_MAX: usize = 1024 * 1024;
@@ -85,6 +86,20 @@ pub fn write(flavor: Flavor, key: &PrivateKey, chain: &[Vec<u8>], friendly_name:
         return Err(KeyError::because("a bundle's name and password cannot hold characters beyond U+FFFF, such as emoji"));
     }
     write::bundle(flavor, key, chain, friendly_name, password)
+}
+
+/// A password that is shown once: twenty letters and digits in fours, 100 bits.
+pub fn new_password() -> Zeroizing<String> {
+    let bytes = Zeroizing::new(random::<13>());
+    let letters = Zeroizing::new(BASE32_NOPAD.encode(bytes.as_slice()));
+    let mut password = Zeroizing::new(String::with_capacity(24));
+    for (index, letter) in letters.chars().take(20).enumerate() {
+        if index > 0 && index % 4 == 0 {
+            password.push('-');
+        }
+        password.push(letter);
+    }
+    password
 }
 
 /// True if these bytes are a bundle, as far as that can be seen without its password. Whoever removes bundles removes nothing else.

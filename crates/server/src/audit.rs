@@ -8,9 +8,10 @@ use std::sync::Arc;
 use tegata_core::name::TenantName;
 use tegata_core::policy::Tenant;
 use tegata_core::time::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::policy::{Policies, PolicyError};
+use crate::recovery::{self, History};
 use crate::store::backup::CopyRow;
 use crate::store::notices::DeliveryRow;
 use crate::store::{Batch, Store, StoreError};
@@ -46,12 +47,46 @@ pub struct Ledger {
     store: Arc<dyn Store>,
     policies: Policies,
     appended: Arc<Notify>,
+    history: watch::Sender<History>,
 }
 
 impl Ledger {
-    /// Writes to `store`.
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, policies: Policies::default(), appended: Arc::default() }
+    /// Writes to `store`, as its past allows.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn open(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        let history = History::of(&store.epochs().await?);
+        Ok(Self { store, policies: Policies::default(), appended: Arc::default(), history: watch::Sender::new(history) })
+    }
+
+    /// What is known of the database's past.
+    #[must_use]
+    pub fn history(&self) -> History {
+        *self.history.borrow()
+    }
+
+    /// Refuses while nothing may be given out.
+    ///
+    /// # Errors
+    /// [`StoreError::Recovering`].
+    pub fn expect_settled(&self) -> Result<(), StoreError> {
+        if self.history().is_open { Err(StoreError::Recovering) } else { Ok(()) }
+    }
+
+    /// Returns once work may begin: at once, unless the database was put back and nobody has put that on record yet.
+    pub async fn until_settled(&self) {
+        // It cannot be closed: the sender is our own.
+        let _ = self.history.subscribe().wait_for(|history| !history.is_open).await;
+    }
+
+    /// The epoch is on record.
+    pub(crate) fn settle(&self, history: History) {
+        self.history.send_replace(history);
+    }
+
+    fn admit(&self, batch: &Batch) -> Result<(), StoreError> {
+        if recovery::is_safe(batch) { Ok(()) } else { self.expect_settled() }
     }
 
     /// Commits a batch that announces `what`; gives the proof once it is durable.
@@ -79,6 +114,7 @@ impl Ledger {
 
     /// Commits changes that need no proof: what was heard, seen or asked.
     pub async fn note(&self, batch: Batch) -> Result<(), StoreError> {
+        self.admit(&batch)?;
         let has_records = !batch.records.is_empty();
         self.store.commit(batch).await?;
         if has_records {

@@ -3,7 +3,9 @@
 //! What is to lie where is found out by every turn ([`order`]); the carrier ([`carrier`]) makes it so and reads it back, again and again;
 //! [`fetch`] hands it out to people. The server can open none of it.
 
+pub mod approval;
 pub mod carrier;
+pub mod drill;
 pub mod fetch;
 pub mod keep;
 pub(crate) mod order;
@@ -50,9 +52,9 @@ fn place(place: &BackupPlace) -> Sha256 {
     sha256(serde_json::json!(parts).to_string().as_bytes())
 }
 
-/// True if somebody whom policy names for the target can open the backup.
+/// True if somebody whom policy names for the target can open the backup, as far as is known.
 fn opens(backup: &BackupRow, target: &BackupTarget) -> bool {
-    backup.recipients.iter().any(|recipient| target.recipients.contains(recipient))
+    backup.useless.is_none() && backup.recipients.iter().any(|recipient| target.recipients.contains(recipient))
 }
 
 /// True if a copy is where policy has the target now, and somebody whom it names there can open it. Any other counts as none.

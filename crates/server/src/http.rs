@@ -1,6 +1,7 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`agent`] answers devices, [`people`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`], [`notices`] and [`playbooks`] answer bearer tokens, [`public`] and [`revocation`] answer anyone,
+//! [`agent`] answers devices, [`people`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`], [`notices`], [`playbooks`] and [`recovery`] answer bearer tokens,
+//! [`public`] and [`revocation`] answer anyone,
 //! [`portal`] answers browsers. How the server says no is made in [`refuse`] alone.
 
 pub mod agent;
@@ -12,6 +13,7 @@ pub mod people;
 pub mod playbooks;
 pub mod portal;
 pub mod public;
+pub mod recovery;
 pub mod refuse;
 pub mod revocation;
 pub mod vendor;
@@ -145,8 +147,16 @@ impl Route {
 
 /// Every route that there is.
 pub fn routes() -> Vec<Route> {
-    let people =
-        [people::routes(), log::routes(), vendor::routes(), offline::routes(), backup::routes(), notices::routes(), playbooks::routes()];
+    let people = [
+        people::routes(),
+        log::routes(),
+        vendor::routes(),
+        offline::routes(),
+        backup::routes(),
+        notices::routes(),
+        playbooks::routes(),
+        recovery::routes(),
+    ];
     let people = people.into_iter().flatten();
     let anyone = [public::routes(), revocation::routes(), portal::routes()].into_iter().flatten();
     agent::routes().into_iter().chain(people).chain(anyone).collect()

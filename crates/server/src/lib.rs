@@ -23,9 +23,11 @@ pub mod portal;
 #[cfg(test)]
 mod pretend;
 pub mod receipts;
+pub mod recovery;
 pub mod reports;
 pub mod revocations;
 pub mod serve;
+pub mod state;
 pub mod store;
 pub mod tls;
 pub mod tokens;

@@ -65,7 +65,7 @@ impl<'a> Wishes<'a> {
     }
 }
 
-/// Says everything that one device should have. The generation is left at 0: whoever keeps the manifest counts it.
+/// Says everything that one device should have. Generation and epoch are left at 0: whoever keeps the manifest counts them.
 pub(crate) fn manifest(wishes: &mut Wishes<'_>, device: &DeviceId, hosts: &BTreeSet<ClinicName>, holdings: &Holdings<'_>) -> Manifest {
     let policy = wishes.policy;
     let wanted = wishes.slots_on(device, hosts);
@@ -82,6 +82,7 @@ pub(crate) fn manifest(wishes: &mut Wishes<'_>, device: &DeviceId, hosts: &BTree
         tombstones: holdings.tombstones.iter().take(TOMBSTONES_MAX).cloned().collect(),
         folders: rule.into_iter().flat_map(words::folders).collect(),
         trust: pins.iter().map(|pin| root(*pin, wishes)).collect(),
+        epoch: 0,
     }
 }
 

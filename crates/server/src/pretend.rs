@@ -18,7 +18,7 @@ use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::policy::{self, ApplyError};
 use crate::receipts;
-use crate::store::sqlite::Sqlite;
+use crate::store::sqlite::{Sqlite, archive};
 use crate::store::{Batch, CertificateRow, Change, DeviceRow, Draft, Issued, OrderRow, OrderState};
 use crate::turn;
 
@@ -88,6 +88,19 @@ impl World {
         let Self { folder, ledger, now, .. } = self;
         drop(ledger);
         Self { ledger: open(folder.path()).await, folder, bells: Bells::default(), now }
+    }
+
+    /// A copy of everything as it is now.
+    pub async fn copy(&self) -> tempfile::TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        archive::copy(&self.folder.path().join("tegata.db"), &copy.path().join("tegata.db")).await.unwrap();
+        copy
+    }
+
+    /// Loses everything and puts a copy back.
+    pub async fn put_back(self, folder: tempfile::TempDir) -> Self {
+        archive::begin_epoch(&folder.path().join("tegata.db"), self.now, self.now).await.unwrap();
+        Self { ledger: open(folder.path()).await, folder, bells: Bells::default(), now: self.now }
     }
 
     /// Applies issuer, profile and exactly these clinics.
@@ -272,5 +285,5 @@ pub(crate) fn documents(clinics: &[&str]) -> Documents {
 }
 
 async fn open(folder: &Path) -> Ledger {
-    Ledger::new(Arc::new(Sqlite::open(&folder.join("tegata.db")).await.unwrap()))
+    Ledger::open(Arc::new(Sqlite::open(&folder.join("tegata.db")).await.unwrap())).await.unwrap()
 }

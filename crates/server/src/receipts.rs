@@ -1,5 +1,7 @@
 //! Signed receipts: what devices say they did becomes *seen* records.
 
+mod lost;
+
 use data_encoding::BASE64;
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
@@ -11,6 +13,7 @@ use tegata_core::time::Timestamp;
 
 use crate::audit::{Ledger, TEGATA};
 use crate::bells::Bells;
+use crate::policy::PolicyError;
 use crate::store::installers::InstallerChange;
 use crate::store::{Batch, CertificateRow, Change, DeviceRow, NewRecord, Store, StoreError};
 use crate::words;
@@ -39,6 +42,9 @@ pub enum ReceiptError {
         /// Its number.
         number: u64,
     },
+    /// The policy cannot be had.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The database failed or the state changed meanwhile.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -55,6 +61,8 @@ pub async fn accept(
     receipts: Vec<SignedReceipt>,
     now: Timestamp,
 ) -> Result<ReceiptsAnswer, ReceiptError> {
+    // What this database does not know of may have been forgotten with the rest.
+    ledger.expect_settled()?;
     let mut up_to = device.receipts;
     let mut batch = Batch::default();
     let mut refused = None;
@@ -62,7 +70,7 @@ pub async fn accept(
         match read(device, index, signed) {
             Ok(receipt) if receipt.number <= up_to => {}
             Ok(receipt) if receipt.number > up_to + 1 => break,
-            Ok(receipt) => match witness(ledger.store(), device, &receipt, signed, now, &mut batch).await {
+            Ok(receipt) => match take(ledger, device, &receipt, signed, now, &mut batch).await {
                 Ok(()) => up_to = receipt.number,
                 Err(error) => refused = Some(error),
             },
@@ -91,6 +99,21 @@ fn read(device: &DeviceRow, index: usize, signed: &SignedReceipt) -> Result<Rece
         return Err(ReceiptError::NotYours { number });
     }
     Ok(receipt)
+}
+
+/// Adds to the batch what a receipt proves, or that it is about a past which this database has lost.
+async fn take(
+    ledger: &Ledger,
+    device: &DeviceRow,
+    receipt: &Receipt,
+    signed: &SignedReceipt,
+    now: Timestamp,
+    batch: &mut Batch,
+) -> Result<(), ReceiptError> {
+    if ledger.history().epoch > 0 && lost::is_unknown(ledger.store(), device, &receipt.deed).await? {
+        return lost::witness(ledger, device, receipt, signed, now, batch).await;
+    }
+    witness(ledger.store(), device, receipt, signed, now, batch).await
 }
 
 /// Adds to the batch what a receipt proves.
@@ -129,20 +152,24 @@ async fn witness(
         Deed::RootTrusted { fingerprint } => root(device, number, "root.trusted", fingerprint)?,
         Deed::RootDistrusted { fingerprint } => root(device, number, "root.distrusted", fingerprint)?,
     };
-    batch.records.push(NewRecord {
-        tenant: tenant.clone(),
-        at: now,
+    batch.records.push(seen(device, action, object, signed, now));
+    batch.changes.push(Change::CountReceipt { tenant: tenant.clone(), device: device.device.clone(), number });
+    batch.changes.extend(change);
+    batch.changes.push(Change::Nudge { clinic: ClinicId { tenant, clinic }, at: now });
+    Ok(())
+}
+
+fn seen(device: &DeviceRow, action: &'static str, object: String, signed: &SignedReceipt, at: Timestamp) -> NewRecord {
+    NewRecord {
+        tenant: device.tenant.clone(),
+        at,
         stage: Stage::Seen,
         actor: format!("device:{}", device.device),
         action,
         object,
         // Byte for byte as it was signed: whoever holds the device's public key can check it without us.
         details: json!({ "receipt": signed.receipt, "signature": signed.signature, "identity": device.identity.to_string() }),
-    });
-    batch.changes.push(Change::CountReceipt { tenant: tenant.clone(), device: device.device.clone(), number });
-    batch.changes.extend(change);
-    batch.changes.push(Change::Nudge { clinic: ClinicId { tenant, clinic }, at: now });
-    Ok(())
+    }
 }
 
 /// What a device says of a root is put on record, and changes nothing else: the root itself is in the receipt.

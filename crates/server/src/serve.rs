@@ -162,7 +162,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let (code_key, portal_key) = (CodeKey::of(&seal), PortalKey::of(&seal));
     let (webhook_keys, log_keys) = (Arc::new(WebhookKeys::of(&seal)), Arc::new(LogKeys::of(&seal)));
     folder.keep_database_private()?;
-    let ledger = Ledger::new(Arc::new(Sqlite::open(&folder.database()).await?));
+    let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.database()).await?)).await?;
     let authorities = Arc::new(Authorities::new(ledger.clone(), clock.clone(), seal));
     let (server, devices) = (Arc::new(authorities.own(Own::Server).await?), Arc::new(authorities.own(Own::Devices).await?));
     let access = administrator(&folder, &ledger, &clock, &server, reached_at(&config, address)).await?;
@@ -186,8 +186,12 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let published_at = plain.as_ref().map_or(access.server.clone(), |(_, address)| host_and_port("http", &config, *address));
     let desk = base.desk(authorities.clone(), portal_key, (&access.server, &published_at));
     let app = base.app(authorities, devices.clone(), (server, certificate), code_key, &published_at, desk);
-    app.issuance.finish_drafts().await?;
-    app.desk.forget_drafts().await?;
+    if ledger.history().is_open {
+        tracing::warn!("this database was put back from a backup: nothing is given out until `tegata state recover --note …` was said");
+    } else {
+        app.issuance.finish_drafts().await?;
+        app.desk.forget_drafts().await?;
+    }
 
     base.take_turns();
     base.send_post();
@@ -322,19 +326,29 @@ impl Base {
 
     fn take_turns(&self) {
         let stopping = self.running.stopping.clone();
-        self.running.tasks.spawn(turn::run(self.ledger.clone(), self.bells.clone(), self.clock.clone(), stopping));
+        self.once_settled(turn::run(self.ledger.clone(), self.bells.clone(), self.clock.clone(), stopping));
     }
 
     fn send_post(&self) {
         let (ledger, bells, clock, mailer) = (self.ledger.clone(), self.bells.clone(), self.clock.clone(), self.mailer.clone());
         let post = Post { ledger, bells, clock, mailer, hooks: Hooks::new(self.webhook_keys.clone()) };
-        self.running.tasks.spawn(post.run(self.running.stopping.clone()));
+        self.once_settled(post.run(self.running.stopping.clone()));
     }
 
     fn carry_backups(&self) {
         let (ledger, bells, clock, access) = (self.ledger.clone(), self.bells.clone(), self.clock.clone(), self.backup_access.clone());
         let carrier = Carrier { ledger, bells, clock, access, busy: Default::default() };
-        self.running.tasks.spawn(carrier.run(self.running.stopping.clone()));
+        self.once_settled(carrier.run(self.running.stopping.clone()));
+    }
+
+    /// Begins once something may be given out.
+    fn once_settled(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let (ledger, stopping) = (self.ledger.clone(), self.running.stopping.clone());
+        self.running.tasks.spawn(async move {
+            if stopping.run_until_cancelled(ledger.until_settled()).await.is_some() {
+                work.await;
+            }
+        });
     }
 
     fn grow_logs(&self) {
@@ -346,7 +360,11 @@ impl Base {
     fn watch_policies(&self, policies: Option<(TenantName, PathBuf)>) {
         let Some((tenant, path)) = policies else { return };
         let (ledger, bells, clock) = (self.ledger.clone(), self.bells.clone(), self.clock.clone());
-        self.running.until_stopping(watch::Folder { tenant, path, ledger, bells, clock }.watch());
+        let settled = ledger.clone();
+        self.running.until_stopping(async move {
+            settled.until_settled().await;
+            watch::Folder { tenant, path, ledger, bells, clock }.watch().await;
+        });
     }
 
     fn open_door(&self, listener: TcpListener, tls: tls::Handshakes, devices: &Signer, app: App) {

@@ -9,6 +9,7 @@ pub mod installers;
 pub mod log;
 pub mod notices;
 pub mod portal;
+pub mod recovery;
 pub mod revocation;
 pub mod sqlite;
 pub mod vendor;
@@ -32,6 +33,7 @@ use self::backup::{Backed, BackupChange, BackupRow, CopyRow};
 use self::notices::{DeliveryRow, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow};
 pub use self::vendor::{ApplicationRow, Bundle, Closed, TakenIn};
 
+use self::recovery::RecoveryChange;
 use self::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 
 /// Why the database did not do what it was asked.
@@ -43,6 +45,9 @@ pub enum StoreError {
     /// The database failed. A failed commit is never retried as if it could succeed: see [`Store::failed`].
     #[error("the database failed")]
     Database(#[source] Arc<sqlx::Error>),
+    /// The database was put back from a backup, and nobody has put that on record yet. Nothing of the batch was applied.
+    #[error("the database was put back from a backup, and nothing is given out until that is on record")]
+    Recovering,
     /// What is stored cannot be read back.
     #[error("the database holds something unreadable in {place}")]
     Corrupt {
@@ -188,6 +193,8 @@ pub enum Change {
     Backup(BackupChange),
     /// Keeps a tree that has grown. Guard: it covered as many records before.
     GrowLog(log::Grown),
+    /// What happens because the database was put back.
+    Recovery(RecoveryChange),
 }
 
 /// A policy document as it is kept: parsed, canonical, without comments.
@@ -451,7 +458,7 @@ pub struct CertificateFilter {
 
 /// What the server needs from a database.
 #[async_trait]
-pub trait Store: portal::PortalQueries + Send + Sync + 'static {
+pub trait Store: portal::PortalQueries + recovery::RecoveryQueries + backup::ReadQueries + Send + Sync + 'static {
     /// Applies a batch. When this returns `Ok`, it survives a power cut; when it returns `Conflict`, nothing has changed.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
 

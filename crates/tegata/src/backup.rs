@@ -1,12 +1,14 @@
 //! `tegata backup`: gets back what was sealed.
 
+mod approve;
+mod drill;
 mod found;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use data_encoding::BASE64;
 use serde::Serialize;
 use tegata_api::v1::backup::{FetchRequest, Fetched, Manifest};
@@ -14,9 +16,11 @@ use tegata_core::name::{SlotId, TargetName};
 use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::folder::{self, File};
 use tegata_pki::bundle::{self, Content, DeviceKey, SealError};
-use tegata_pki::key::sha256;
+use tegata_pki::key::{KeyError, PrivateKey, sha256};
+use tegata_pki::pkcs12::{self, Flavor};
 use zeroize::Zeroizing;
 
+use crate::certificate::import;
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -35,15 +39,20 @@ pub struct Backup {
 #[derive(Subcommand)]
 enum What {
     Restore(Restore),
+    Drill(drill::Drill),
+    Approve(approve::Approve),
 }
 
-/// Fetch the newest backup of a slot, open it here, and write the vendor's file under its own name
+/// Fetch the newest backup of a slot, open it here, and give the vendor's file back
 ///
-/// The server hands out what it cannot open, and puts that on record. With --from no server is asked: a copy of a target's folder is
-/// enough. The file is compared with its manifest, and its key with its certificate, before anything is written; nothing is written over.
+/// --out writes it under its own name, --to under a new password that is shown once, and --install seals it to the PC that has the slot now,
+/// which installs it by itself. The server hands out what it cannot open, and puts that on record. With --from no server is asked: a copy of
+/// a target's folder is enough. The file is compared with its manifest, and its key with its certificate, before anything is written;
+/// nothing is written over.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --out restored\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --from /mnt/nas/tegata --out restored"
+    group(ArgGroup::new("where").required(true).args(["out", "to", "install"])),
+    after_help = "Examples:\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --out restored\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --install\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --from /mnt/nas/tegata --out restored"
 )]
 struct Restore {
     /// The slot, `clinic/device/profile`
@@ -58,9 +67,15 @@ struct Restore {
     /// Ask no server: look in a copy of a target's folder
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
-    /// Where the file goes; made if it is not there
+    /// The folder that the files go into; made if it is not there
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    out: Option<PathBuf>,
+    /// Write key and certificates into this new file, under a password that is made here and shown once
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    /// Seal it to the PC that has the slot now, and have that install it
+    #[arg(long, conflicts_with_all = ["from", "show_password"])]
+    install: bool,
     /// What was backed up: the vendor's file, or what monsiaj keeps on the PC
     #[arg(long, value_enum, default_value_t = Kind::File)]
     kind: Kind,
@@ -109,6 +124,12 @@ pub enum RestoreError {
     /// None of the identities opens it.
     #[error("the backup cannot be opened with this identity")]
     Closed(#[source] SealError),
+    /// monsiaj's files are no certificate.
+    #[error("what monsiaj kept goes into a folder only")]
+    OnlyInto,
+    /// The key in it cannot be written into another file.
+    #[error("the key cannot be put into a new file")]
+    Unusable(#[source] KeyError),
     /// What is inside belongs to another certificate.
     #[error("the file inside holds another certificate than its manifest says")]
     OtherCertificate,
@@ -122,6 +143,8 @@ impl RestoreError {
             Self::NotThere { .. } => "name the folder of the target itself, or leave out --from to ask the server",
             Self::Ambiguous(_) => "name the folder of one of them: DIR/TENANT",
             Self::Altered | Self::OtherCertificate => "take it from another target: `tegata get backups` shows them",
+            Self::OnlyInto => "name it with --out DIR",
+            Self::Unusable(_) => "take the vendor's own file, with --out DIR",
             Self::Closed(_) => "use the identity of one of the recipients in the manifest (ID.json beside the backup)",
         }
     }
@@ -144,6 +167,8 @@ impl Backup {
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
         match self.what {
             What::Restore(verb) => verb.run(global).await,
+            What::Drill(verb) => verb.run(global).await,
+            What::Approve(verb) => verb.run(global).await,
         }
     }
 }
@@ -159,36 +184,53 @@ impl Restore {
         if manifest.slot != self.slot.to_string() || manifest.kind != self.kind.word() {
             return Err(RestoreError::OtherCertificate.into());
         }
-        let (files, password) = match self.kind {
-            Kind::File => self.vendors_file(&sealed, &identities, &manifest)?,
-            Kind::Monsiaj => (each(&identities, |key| folder::unseal(&sealed, key))?, None),
+        let content = match self.kind {
+            Kind::File => Some(vendors_file(&sealed, &identities, &manifest)?),
+            Kind::Monsiaj => None,
         };
-        let written = write_all(&self.out, &files)?;
+        let (written, password) = match (content, &self.out, &self.to) {
+            (Some(content), None, Some(to)) => (vec![to.clone()], Some(under_new_password(&content, to)?)),
+            (Some(content), None, None) => return import::install(global, &self.slot, content).await,
+            (Some(content), Some(out), _) => {
+                let file = File { name: content.name_on_disk().to_owned(), bytes: content.file.clone() };
+                (write_all(out, &[file])?, self.show_password.then(|| content.password.to_string()))
+            }
+            (None, Some(out), _) => (write_all(out, &each(&identities, |key| folder::unseal(&sealed, key))?)?, None),
+            (None, None, _) => return Err(RestoreError::OnlyInto.into()),
+        };
         let (slot, fingerprint, not_after) = (manifest.slot, manifest.fingerprint, manifest.not_after);
         let restored = Restored { slot, files: written, fingerprint, not_after, password };
         output::show(global, &restored, |_| restored.tell(self.kind))?;
         Ok(Exit::Fine)
     }
 
-    /// The file, and its password if that is to be shown.
-    fn vendors_file(&self, sealed: &[u8], identities: &[DeviceKey], manifest: &Manifest) -> Result<(Vec<File>, Option<String>), Failure> {
-        let content = each(identities, |key| bundle::unseal(sealed, key))?;
-        check(&content, manifest)?;
-        let file = File { name: content.name_on_disk().to_owned(), bytes: content.file.clone() };
-        Ok((vec![file], self.show_password.then(|| content.password.to_string())))
-    }
-
     async fn fetch(&self, global: &Global) -> Result<(Manifest, Vec<u8>), Failure> {
         if let Some(folder) = &self.from {
             return found::newest(folder, &self.slot, self.kind.word());
         }
-        let home = if self.slot.device.clinic == self.slot.clinic { String::new() } else { format!("@{}", self.slot.device.clinic) };
-        let path = format!("backups/{}/{}{home}/{}/fetch", self.slot.clinic, self.slot.device.device, self.slot.profile);
-        let request = FetchRequest { target: self.target.as_ref().map(ToString::to_string), kind: Some(self.kind.word().to_owned()) };
-        let fetched: Fetched = Session::open(global)?.post(&path, &request).await?;
+        let request =
+            FetchRequest { target: self.target.as_ref().map(ToString::to_string), kind: Some(self.kind.word().to_owned()), id: None };
+        let fetched: Fetched = Session::open(global)?.post(&format!("{}/fetch", path_of(&self.slot)), &request).await?;
         let sealed = BASE64.decode(fetched.sealed.as_bytes()).map_err(|_| RestoreError::Altered)?;
         Ok((fetched.manifest, sealed))
     }
+}
+
+/// The file as the vendor made it.
+fn vendors_file(sealed: &[u8], identities: &[DeviceKey], manifest: &Manifest) -> Result<Content, Failure> {
+    let content = each(identities, |key| bundle::unseal(sealed, key))?;
+    check(&content, manifest)?;
+    Ok(content)
+}
+
+/// Writes what is in the vendor's file under a password that nothing else has. Gives the password.
+fn under_new_password(content: &Content, to: &Path) -> Result<String, Failure> {
+    let (bundle, facts) = content.open().map_err(|fault| Failure::Bundle { path: to.to_owned(), faults: vec![fault] })?;
+    let key = PrivateKey::from_pkcs8(&bundle.key).map_err(RestoreError::Unusable)?;
+    let (name, password) = (bundle.friendly_name.or(facts.common_name).unwrap_or_default(), pkcs12::new_password());
+    let file = pkcs12::write(Flavor::Modern, &key, &bundle.chain, &name, &password).map_err(RestoreError::Unusable)?;
+    write_new(to, &file).map_err(|source| Failure::Keep { path: to.to_owned(), source })?;
+    Ok(password.to_string())
 }
 
 /// The key has to be the certificate's, and the certificate the one that was backed up.
@@ -213,12 +255,23 @@ impl Restored {
     }
 }
 
+/// Where the server has the backups of a slot.
+fn path_of(slot: &SlotId) -> String {
+    let home = if slot.device.clinic == slot.clinic { String::new() } else { format!("@{}", slot.device.clinic) };
+    format!("backups/{}/{}{home}/{}", slot.clinic, slot.device.device, slot.profile)
+}
+
 /// The secret keys in a file of `age-keygen`, whose other lines are comments.
 fn identities(path: &Path) -> Result<Vec<DeviceKey>, Failure> {
+    identity_lines(path, |line| DeviceKey::from_secret(line).ok())
+}
+
+/// The same, as whatever they are to be used for.
+pub fn identity_lines<Key>(path: &Path, read: impl Fn(&str) -> Option<Key>) -> Result<Vec<Key>, Failure> {
     let mut text = Zeroizing::new(String::new());
     let file = fs::File::open(path).map_err(|source| Failure::Read { path: path.to_owned(), source })?;
     file.take(IDENTITY_MAX).read_to_string(&mut text).map_err(|source| Failure::Read { path: path.to_owned(), source })?;
-    let keys: Vec<DeviceKey> = text.lines().filter_map(|line| DeviceKey::from_secret(line).ok()).collect();
+    let keys: Vec<Key> = text.lines().filter_map(read).collect();
     if keys.is_empty() { Err(RestoreError::NoIdentity(path.to_owned()).into()) } else { Ok(keys) }
 }
 

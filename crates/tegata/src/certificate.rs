@@ -1,6 +1,6 @@
 //! `tegata certificate`: what is done to certificates by hand, one or many.
 
-mod import;
+pub mod import;
 mod revoke;
 
 use clap::{Args, Subcommand};

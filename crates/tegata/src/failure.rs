@@ -225,6 +225,9 @@ pub enum Failure {
     /// The server's answer about its log is cut off.
     #[error("an answer of the server is cut off; try again")]
     LogCutOff,
+    /// The server's state cannot be backed up, proven or put back.
+    #[error(transparent)]
+    State(#[from] tegata_server::state::StateError),
     /// A span of time was named for a list that has none.
     #[error("--within is only for `tegata get expiring`")]
     Timeless,
@@ -404,7 +407,7 @@ fn refusal(code: Code) -> Exit {
         Code::WouldLockOut => Exit::LockOut,
         Code::OverQuota => Exit::OverQuota,
         Code::Busy => Exit::Unreachable,
-        Code::NotFound | Code::Forbidden | Code::Unauthorized => Exit::Denied,
+        Code::NotFound | Code::Forbidden | Code::NeedsApproval | Code::Unauthorized => Exit::Denied,
         Code::BundleRefused => Exit::Bundle,
         Code::Malformed | Code::CodeRefused | Code::OrderClosed | Code::RequestRefused | Code::Conflict | Code::Internal => Exit::Error,
     }

@@ -37,6 +37,7 @@ mod revoke;
 mod schema;
 mod serve;
 mod session;
+mod state;
 mod table;
 mod webhook;
 

@@ -29,6 +29,11 @@ impl Session {
         Ok(Self { is_named: global.named_tenant().is_some(), ..session })
     }
 
+    /// Connects as the command line says, for a tenant that is none of the clinics'.
+    pub fn open_for(global: &Global, tenant: TenantName) -> Result<Self, Failure> {
+        Self::with(read_access(&access_file(global))?, tenant)
+    }
+
     /// Connects with known access.
     pub fn with(access: Access, tenant: TenantName) -> Result<Self, Failure> {
         let client = Client::new(&access.server, &access.authority, Credentials::Token(access.token.clone()))?;

@@ -219,7 +219,7 @@ impl Device {
     }
 
     /// Takes the pair out of every store, has each key sign, and shows the first to the site.
-    async fn prove(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
+    pub(super) async fn prove(&mut self, slot: &Slot, entry: &mut Entry) -> Result<(), StepError> {
         let fingerprint = entry.fingerprint.ok_or(StepError::NothingStaged)?;
         let mut proving = None;
         for store in &slot.stores {
@@ -334,7 +334,7 @@ impl Device {
         Ok(())
     }
 
-    fn record(&mut self, deed: Deed) -> Result<(), StepError> {
+    pub(super) fn record(&mut self, deed: Deed) -> Result<(), StepError> {
         Ok(self.receipts.record(deed, crate::wall_clock())?)
     }
 

@@ -6,6 +6,8 @@
 //! |---|---|
 //! | `GET /backups` `?clinic=` | `[`[`Backup`]`]` |
 //! | `POST /backups/{clinic}/{device}/{profile}/fetch` [`FetchRequest`] | [`Fetched`]; that it was handed out is on record |
+//! | `POST /backups/{clinic}/{device}/{profile}/drill` [`DrillReport`] | 204; that is on record |
+//! | `POST /backup-approvals` [`ApproveRequest`] | [`Approved`] |
 //!
 //! and for devices `POST /v1/agent/backups` [`KeepRequest`], answered with 204.
 //!
@@ -34,6 +36,9 @@ pub struct Backup {
     pub stored_at: Option<i64>,
     /// When it was last read back and found whole.
     pub verified_at: Option<i64>,
+    /// When a person last opened it and found its certificate's own key: `tegata backup drill`. Nothing proves more.
+    #[serde(default)]
+    pub opened_at: Option<i64>,
     /// When it is tried or read back next.
     pub next_at: Option<i64>,
     /// Why the last try failed.
@@ -63,6 +68,51 @@ pub struct FetchRequest {
     /// Which kind: `file`, which is meant if nothing is said, or `monsiaj`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// Which one of the slot, as [`Backup`] calls it. Left out: the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// What was found by opening one copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrillReport {
+    /// Which backup, as [`Backup`] calls it.
+    pub id: String,
+    /// In which target.
+    pub target: String,
+    /// What was found.
+    pub outcome: Drilled,
+}
+
+/// What a copy turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Drilled {
+    /// It opens, and the key in it is the one of its certificate.
+    Opened,
+    /// It is not what was put there.
+    Altered,
+    /// It was sealed to whoever tried, and does not open.
+    Closed,
+    /// It opens, and holds something else.
+    OtherContent,
+}
+
+/// Agrees to a read that somebody else has asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApproveRequest {
+    /// What whoever asked was told.
+    pub id: String,
+}
+
+/// Who asked may read now, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Approved {
+    /// A backup of which slot.
+    pub slot: String,
 }
 
 /// A sealed backup on its way to whoever can open it.
@@ -131,6 +181,9 @@ pub fn word(trouble: Trouble) -> &'static str {
         Trouble::Altered => "altered",
         Trouble::Broken => "broken",
         Trouble::NotSealed => "not-sealed",
+        Trouble::NotOpened => "not-opened",
+        Trouble::Closed => "closed",
+        Trouble::OtherContent => "other-content",
     }
 }
 
@@ -156,6 +209,11 @@ fn japanese(trouble: Trouble) -> &'static str {
         Trouble::NotSealed => {
             "この保存先のrecipientsが決まる前に封をしたため、開ける人がいません。同じファイルをもう一度certificate importで取り込んでください。"
         }
+        Trouble::NotOpened => "決められた期間、誰も開いて確かめていません。鍵を持つ人がtegata backup drillを実行してください。",
+        Trouble::Closed => "正しい鍵でも開けませんでした。ベンダーのファイルをもう一度certificate importで取り込んでください。",
+        Trouble::OtherContent => {
+            "開けましたが、別の証明書の鍵が入っていました。ベンダーのファイルをもう一度certificate importで取り込んでください。"
+        }
     }
 }
 
@@ -176,6 +234,9 @@ fn english(trouble: Trouble) -> &'static str {
         Trouble::NotSealed => {
             "It was sealed before policy named this target's recipients, so nobody could open it. Import the same file once more."
         }
+        Trouble::NotOpened => "Nobody has opened it for longer than policy allows. Whoever has the key should run `tegata backup drill`.",
+        Trouble::Closed => "It did not open with the right key. Import the vendor's file once more.",
+        Trouble::OtherContent => "It opened, and held the key of another certificate. Import the vendor's file once more.",
     }
 }
 

@@ -167,6 +167,14 @@ pub struct Manifest {
     /// Roots that programs are to trust. What the agent has added of others goes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trust: Vec<TrustRoot>,
+    /// How often the server was put back from a backup. A device that sees a higher number says anew what it holds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub epoch: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What one slot should hold.

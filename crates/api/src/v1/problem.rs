@@ -61,6 +61,8 @@ pub enum Code {
     WouldLockOut,
     /// Applying would ask for more certificates than the quota of an account allows: see `over_quota`.
     OverQuota,
+    /// Somebody else has to agree first: see `detail`.
+    NeedsApproval,
     /// It contradicts what is there.
     Conflict,
     /// Try again later.

@@ -112,12 +112,15 @@ pub(super) fn target(name: Option<TargetName>, spec: &BackupTargetSpec, gather: 
     let recipients = recipients(spec, &at, gather);
     let retention = gather.take(&at.key("retention"), written::span(&spec.retention.0));
     let drill = spec.drill.as_ref().map(|drill| gather.take(&at.key("drill").key("every"), written::span(&drill.every.0)));
+    let open = spec.drill.as_ref().and_then(|drill| drill.open_every.as_ref());
+    let open = open.map(|every| gather.take(&at.key("drill").key("openEvery"), written::span(&every.0)));
     Some(policy::BackupTarget {
         name: name?,
         place: place?,
         recipients: recipients?,
         retention: retention?,
         drill_every: drill.map_or(Some(None), |every| every.map(Some))?,
+        open_every: open.map_or(Some(None), |every| every.map(Some))?,
     })
 }
 

@@ -39,6 +39,12 @@ pub enum BackupError {
     /// It was sealed to others than policy says.
     #[error("it is not sealed to those whom policy names now")]
     SealedToOthers,
+    /// Policy wants two people, and only one has spoken yet. Names the request.
+    #[error("somebody else has to agree to {0}")]
+    NeedsApproval(String),
+    /// It takes two people.
+    #[error("another account than the one that asked has to agree")]
+    SamePerson,
     /// The device sent one a moment ago.
     #[error("a backup of this slot came a moment ago")]
     TooOften,
@@ -63,7 +69,11 @@ pub async fn fetch(
     (actor, now): (&str, Timestamp),
 ) -> Result<Fetched, BackupError> {
     let kind = request.kind.as_deref().map_or(Some(Kind::File), words::read_backup_kind).ok_or(BackupError::NotFound("backup"))?;
-    let backup = ledger.store().newest_backup(tenant, slot, kind).await?.ok_or(BackupError::NotFound("backup"))?;
+    let backup = match &request.id {
+        Some(id) => by_id(ledger, tenant, slot, kind, id).await?,
+        None => ledger.store().newest_backup(tenant, slot, kind).await?,
+    };
+    let backup = backup.ok_or(BackupError::NotFound("backup"))?;
     let own = ledger.store().sealed_backup(&backup.id).await?.ok_or(BackupError::NotFound("backup"))?;
     let beside = manifest(&backup, &own);
     let sealed = match &request.target {
@@ -75,6 +85,11 @@ pub async fn fetch(
     let record = NewRecord { tenant, at: now, stage: Stage::Done, actor, action: "backup.read", object, details };
     ledger.record((), Batch { records: vec![record], changes: vec![] }).await?;
     Ok(Fetched { manifest: beside, sealed: BASE64.encode(&sealed) })
+}
+
+async fn by_id(ledger: &Ledger, tenant: &TenantName, slot: &SlotId, kind: Kind, id: &str) -> Result<Option<BackupRow>, StoreError> {
+    let all = ledger.store().backups(tenant, Some(&slot.clinic)).await?.into_iter().map(|backed| backed.backup);
+    Ok(all.rev().find(|backup| backup.id.to_string() == id && backup.slot == *slot && backup.kind == kind))
 }
 
 /// Reads a backup where a target has it.

@@ -1,3 +1,6 @@
+mod approval;
+mod drill;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

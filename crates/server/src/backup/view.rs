@@ -6,6 +6,7 @@ use tegata_core::name::{ClinicName, TenantName};
 use tegata_core::policy::{BackupTarget, Tenant};
 use tegata_core::time::Timestamp;
 
+use super::drill::is_fresh;
 use super::{is_meant, is_same, opens, terms};
 use crate::audit::Ledger;
 use crate::store::backup::{Backed, BackupRow, CopyRow};
@@ -28,16 +29,18 @@ fn of(policy: &Tenant, backed: &Backed, now: Timestamp) -> Vec<Backup> {
     let targets = named.filter_map(|name| policy.targets.get(name));
     let copies = targets.filter_map(|target| match backed.copies.iter().find(|copy| copy.target == target.name) {
         Some(copy) if copy.is_gone => None,
-        Some(copy) if is_meant(copy, target) => Some(copied(copy, now)),
+        Some(copy) if is_meant(copy, target) => Some(copied(copy, target, now)),
         None if now > backed.backup.not_after.after(terms(target).retention) => None,
         _ => Some(absent(&backed.backup, target)),
     });
     copies.collect()
 }
 
-fn copied(copy: &CopyRow, now: Timestamp) -> Backup {
+fn copied(copy: &CopyRow, target: &BackupTarget, now: Timestamp) -> Backup {
+    let is_fresh = is_fresh(copy, target, now);
+    let trouble = copy.trouble.or((copy.verified_at.is_some() && !is_fresh).then_some(Trouble::NotOpened));
     let state = match (copy.verified_at, copy.trouble) {
-        (Some(_), _) if !copy.copy().is_whole(now) => "stale",
+        (Some(_), _) if !copy.copy().is_whole(now) || !is_fresh => "stale",
         (_, Some(_)) => "failing",
         (Some(_), None) => "verified",
         (None, None) => "due",
@@ -46,8 +49,9 @@ fn copied(copy: &CopyRow, now: Timestamp) -> Backup {
         state: state.to_owned(),
         stored_at: copy.stored_at.map(Timestamp::unix),
         verified_at: copy.verified_at.map(Timestamp::unix),
+        opened_at: copy.opened_at.map(Timestamp::unix),
         next_at: copy.at.map(Timestamp::unix),
-        trouble: copy.trouble.map(said),
+        trouble: trouble.map(said),
         ..absent_from(&copy.backup, copy.target.as_str())
     }
 }
@@ -55,7 +59,8 @@ fn copied(copy: &CopyRow, now: Timestamp) -> Backup {
 /// Not ordered yet, or never to be: nobody there could open it.
 fn absent(backup: &BackupRow, target: &BackupTarget) -> Backup {
     let absent = absent_from(backup, target.name.as_str());
-    if opens(backup, target) { absent } else { Backup { state: "failing".into(), trouble: Some(said(Trouble::NotSealed)), ..absent } }
+    let trouble = said(backup.useless.unwrap_or(Trouble::NotSealed));
+    if opens(backup, target) { absent } else { Backup { state: "failing".into(), trouble: Some(trouble), ..absent } }
 }
 
 fn absent_from(backup: &BackupRow, target: &str) -> Backup {
@@ -68,6 +73,7 @@ fn absent_from(backup: &BackupRow, target: &str) -> Backup {
         state: "due".to_owned(),
         stored_at: None,
         verified_at: None,
+        opened_at: None,
         next_at: None,
         trouble: None,
     }

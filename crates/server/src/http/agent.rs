@@ -27,7 +27,7 @@ use crate::http::{Audience, Body, Route, get, post};
 use crate::issuers::order::Issuance;
 use crate::store::DeviceRow;
 use crate::tls::{Identity, Peer};
-use crate::{receipts, reports, vendor};
+use crate::{receipts, recovery, reports, vendor};
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
@@ -136,6 +136,9 @@ async fn manifest(
 ) -> Result<Response, Refusal> {
     let (Query(After { after }), KnownCaller { row, identity }) = (query?, caller);
     Box::pin(reports::heard(&ledger, &bells, &row, clock.now())).await?;
+    if after > row.manifest.generation {
+        Box::pin(recovery::ahead(&ledger, &bells, &row, after, clock.now())).await?;
+    }
     let until = Instant::now() + Duration::from_secs(HOLD_SECONDS);
     // Listens before it reads: what changes in between is heard.
     let mut bell = bells.listen_device(&row.tenant, &row.device);
@@ -156,7 +159,8 @@ async fn manifest(
 
 async fn newer_manifest(identity: &Arc<Identity>, ledger: &Ledger, clock: &Clock, after: u64) -> Result<Option<Manifest>, Refusal> {
     let manifest = KnownCaller::by(identity.clone(), ledger, clock).await?.row.manifest;
-    Ok((manifest.generation > after).then_some(manifest))
+    // What the device was told since the backup may be newer than this.
+    Ok((manifest.generation > after && !ledger.history().is_open).then_some(manifest))
 }
 
 async fn certificate(

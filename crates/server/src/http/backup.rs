@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use tegata_api::v1::backup::{Backup, FetchRequest, Fetched, KeepRequest};
+use tegata_api::v1::backup::{ApproveRequest, Approved, Backup, DrillReport, FetchRequest, Fetched, KeepRequest};
 
 use crate::audit::Ledger;
 use crate::backup::target::Access;
-use crate::backup::{fetch, view};
+use crate::backup::{approval, drill, fetch, view};
 use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::http::agent::{KnownCaller, Said};
@@ -21,6 +21,8 @@ pub fn routes() -> Vec<Route> {
     vec![
         get(Person, "/v1/tenants/{tenant}/backups", backups),
         post(Person, "/v1/tenants/{tenant}/backups/{clinic}/{device}/{profile}/fetch", hand_out),
+        post(Person, "/v1/tenants/{tenant}/backups/{clinic}/{device}/{profile}/drill", drilled),
+        post(Person, "/v1/tenants/{tenant}/backup-approvals", approve),
         post(Device, "/v1/agent/backups", keep),
     ]
 }
@@ -42,8 +44,30 @@ async fn hand_out(
     State(clock): State<Clock>,
     Body(request): Body<FetchRequest>,
 ) -> Result<Json<Fetched>, Refusal> {
-    let by = (caller.actor(), clock.now());
-    Ok(Json(fetch::fetch(&ledger, &access, caller.tenant(), &caller.slot()?, &request, by).await?))
+    let (by, slot) = ((caller.actor(), clock.now()), caller.slot()?);
+    approval::expect(&ledger, caller.tenant(), &slot, &request, by).await?;
+    Ok(Json(fetch::fetch(&ledger, &access, caller.tenant(), &slot, &request, by).await?))
+}
+
+async fn drilled(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(bells): State<Bells>,
+    State(clock): State<Clock>,
+    Body(report): Body<DrillReport>,
+) -> Result<StatusCode, Refusal> {
+    drill::note(&ledger, &bells, caller.tenant(), &caller.slot()?, &report, (caller.actor(), clock.now())).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn approve(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    Body(request): Body<ApproveRequest>,
+) -> Result<Json<Approved>, Refusal> {
+    let slot = approval::approve(&ledger, caller.tenant(), &request.id, (caller.actor(), clock.now())).await?;
+    Ok(Json(Approved { slot: slot.to_string() }))
 }
 
 async fn keep(

@@ -23,6 +23,7 @@ use crate::portal::PortalError;
 use crate::portal::renewal::Denial;
 use crate::portal::words;
 use crate::receipts::ReceiptError;
+use crate::recovery::RecoverError;
 use crate::store::StoreError;
 use crate::turn::TurnError;
 use crate::vendor::VendorError;
@@ -135,7 +136,7 @@ pub fn page_status(error: &PortalError) -> StatusCode {
         | PortalError::NoMemo
         | PortalError::UnreadableMemo
         | PortalError::BadLabel => StatusCode::UNPROCESSABLE_ENTITY,
-        PortalError::NoMail | PortalError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        PortalError::NoMail | PortalError::Busy | PortalError::Store(StoreError::Recovering) => StatusCode::SERVICE_UNAVAILABLE,
         PortalError::Authority(_) | PortalError::Key(_) | PortalError::Policy(_) | PortalError::Store(_) => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
@@ -160,7 +161,7 @@ fn status(code: Code) -> StatusCode {
     match code {
         Code::Malformed => StatusCode::BAD_REQUEST,
         Code::Unauthorized => StatusCode::UNAUTHORIZED,
-        Code::Forbidden | Code::CodeRefused => StatusCode::FORBIDDEN,
+        Code::Forbidden | Code::CodeRefused | Code::NeedsApproval => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::OrderClosed | Code::WouldLockOut | Code::OverQuota | Code::Conflict => StatusCode::CONFLICT,
         Code::RequestRefused | Code::BundleRefused | Code::InvalidDocuments => StatusCode::UNPROCESSABLE_ENTITY,
@@ -210,6 +211,9 @@ impl From<StoreError> for Refusal {
             StoreError::Conflict(_) => {
                 Self::new(Code::Conflict, "the state has changed meanwhile").detail("look again, and try again").retry_after(1)
             }
+            StoreError::Recovering => Self::new(Code::Busy, "the server was put back from a backup, and nothing is given out yet")
+                .detail("whoever runs it says `tegata state recover --note …` once it is known what was lost")
+                .retry_after(60),
             error => Self::internal(error),
         }
     }
@@ -288,6 +292,9 @@ impl From<BackupError> for Refusal {
                 Self::new(Code::Busy, "the target does not give the backup").detail(tegata_api::v1::backup::said(trouble).en)
             }
             BackupError::Malformed(what) => Self::malformed(what),
+            BackupError::NeedsApproval(id) => Self::new(Code::NeedsApproval, "it takes two people to read this backup")
+                .detail(format!("have somebody else say `tegata backup approve {id}` within the hour, then say this again")),
+            BackupError::SamePerson => Self::new(Code::Forbidden, "whoever asked cannot agree").detail(error.to_string()),
             BackupError::SealedToOthers => Self::new(Code::Conflict, &error.to_string()),
             BackupError::TooOften => Self::new(Code::Busy, &error.to_string()).detail("send it again later").retry_after(600),
             BackupError::Policy(error) => error.into(),
@@ -356,7 +363,18 @@ impl From<ReceiptError> for Refusal {
             ReceiptError::NotSigned { .. } | ReceiptError::NotYours { .. } => {
                 Self::new(Code::Forbidden, "the receipt is refused").detail(error.to_string())
             }
+            ReceiptError::Policy(error) => error.into(),
             ReceiptError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RecoverError> for Refusal {
+    fn from(error: RecoverError) -> Self {
+        match error {
+            RecoverError::NotRestored => Self::new(Code::Conflict, "there is nothing to recover from").detail(error.to_string()),
+            RecoverError::NoNote => Self::malformed(error.to_string()),
+            RecoverError::Store(error) => error.into(),
         }
     }
 }

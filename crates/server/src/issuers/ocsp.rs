@@ -66,6 +66,7 @@ impl Responders {
     /// # Errors
     /// [`AuthorityError`], such as that there is no such issuer.
     pub async fn answer(&self, tenant: &TenantName, issuer: &IssuerName, request: &[u8]) -> Result<Answer, AuthorityError> {
+        self.ledger.expect_settled()?;
         let issuing = self.authorities.issuer(tenant, issuer).await?;
         let request = match Request::read(request) {
             Ok(request) => request,

@@ -76,6 +76,8 @@ impl Lists {
     /// # Errors
     /// [`AuthorityError`]; a shard that is not there is unknown.
     pub async fn newest(&self, tenant: &TenantName, issuer: &IssuerName, part: Part) -> Result<Bytes, AuthorityError> {
+        // What was revoked since the backup must not be forgiven: whoever has the list of before relies on that.
+        self.ledger.expect_settled()?;
         // First of all, so that only what exists takes memory.
         let issuing = self.authorities.issuer(tenant, issuer).await?;
         let now = self.clock.now();

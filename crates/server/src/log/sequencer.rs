@@ -55,6 +55,11 @@ impl Sequencer {
     pub async fn run(self, stopping: CancellationToken) {
         let failed = async { self.ledger.store().failed().await };
         tokio::pin!(failed);
+        // Nothing is signed over a past that nobody has put on record yet.
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = self.ledger.until_settled() => {}
+        }
         while !stopping.is_cancelled() {
             if let Err(error) = self.catch_up().await {
                 tracing::error!(error = &error as &dyn std::error::Error, "the log did not grow");

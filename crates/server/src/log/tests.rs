@@ -28,7 +28,10 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = Sqlite::open(&database(folder.path())).await.unwrap();
         let keys = LogKeys::of(&Seal::generate()).into();
-        Self { folder, sequencer: Sequencer { ledger: Ledger::new(std::sync::Arc::new(store)), clock: Clock::fixed(NOW), keys } }
+        Self {
+            folder,
+            sequencer: Sequencer { ledger: Ledger::open(std::sync::Arc::new(store)).await.unwrap(), clock: Clock::fixed(NOW), keys },
+        }
     }
 
     /// With as many records of one tenant.

@@ -1,6 +1,5 @@
 //! From an application to a file: a key in memory, the exact bytes on record, a signature, a PKCS#12 file, and a password shown once.
 
-use data_encoding::BASE32_NOPAD;
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_core::name::{Label, Serial};
@@ -8,7 +7,7 @@ use tegata_core::policy::{BundleFlavor, KeyAlgorithm, Names};
 use tegata_core::time::Timestamp;
 use tegata_pki::authority::{Purpose, Tbs, new_serial};
 use tegata_pki::certificate;
-use tegata_pki::key::{KeyError, PrivateKey, random, sha256};
+use tegata_pki::key::{KeyError, PrivateKey, sha256};
 use tegata_pki::pkcs12::{self, Flavor};
 use zeroize::Zeroizing;
 
@@ -187,7 +186,7 @@ impl Desk {
         recorded: &Recorded<Tbs>,
     ) -> Result<Handed, PortalError> {
         let der = issuing.signer.sign(recorded)?;
-        let (fingerprint, password) = (sha256(&der), new_password());
+        let (fingerprint, password) = (sha256(&der), pkcs12::new_password());
         let chain = chain(der.clone(), issuing)?;
         let flavor = match place.portal().flavor {
             BundleFlavor::Modern => Flavor::Modern,
@@ -229,20 +228,6 @@ async fn new_key(flavor: BundleFlavor) -> Result<PrivateKey, PortalError> {
     Ok(made.map_err(|error| KeyError { problem: error.to_string() })??)
 }
 
-/// Twenty letters and digits in fours: 100 bits.
-fn new_password() -> Zeroizing<String> {
-    let bytes = Zeroizing::new(random::<13>());
-    let letters = Zeroizing::new(BASE32_NOPAD.encode(bytes.as_slice()));
-    let mut password = Zeroizing::new(String::with_capacity(24));
-    for (index, letter) in letters.chars().take(20).enumerate() {
-        if index > 0 && index % 4 == 0 {
-            password.push('-');
-        }
-        password.push(letter);
-    }
-    password
-}
-
 fn chain(own: Vec<u8>, issuing: &Issuing) -> Result<Vec<Vec<u8>>, PortalError> {
     let above = certificate::read_pem(&issuing.bundle()).map_err(|error| KeyError { problem: error.to_string() })?;
     Ok(std::iter::once(own).chain(above.into_iter().map(|certificate| certificate.der)).collect())
@@ -251,15 +236,6 @@ fn chain(own: Vec<u8>, issuing: &Issuing) -> Result<Vec<Vec<u8>>, PortalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_password_has_a_hundred_bits_and_differs() {
-        let (one, two) = (new_password(), new_password());
-        assert_ne!(one, two);
-        assert_eq!(one.len(), 24);
-        assert_eq!(one.chars().filter(|letter| *letter != '-').count() * 5, 100);
-        assert!(one.split('-').all(|group| group.len() == 4), "{}", *one);
-    }
 
     #[test]
     fn what_is_filled_in_is_read_or_refused_in_words() {

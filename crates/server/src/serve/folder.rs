@@ -86,18 +86,28 @@ impl Folder {
     /// # Errors
     /// [`FolderError`].
     pub fn seal(&self) -> Result<Seal, FolderError> {
-        let path = self.path.join("seal.key");
+        match Self::read_seal(&self.path) {
+            Err(FolderError::SealMissing(_)) if !self.database().exists() => {
+                let seal = Seal::generate();
+                self.write("seal.key", seal.text().as_bytes())?;
+                Ok(seal)
+            }
+            read => read,
+        }
+    }
+
+    /// The key of a state folder that may be in use.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn read_seal(state: &Path) -> Result<Seal, FolderError> {
+        let path = state.join("seal.key");
         match fs::read_to_string(&path).map(Zeroizing::new) {
             Ok(text) => {
                 refuse_exposed(&path)?;
                 Seal::from_text(text.trim()).map_err(|source| FolderError::SealUnreadable { path, source })
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.database().exists() => Err(FolderError::SealMissing(path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let seal = Seal::generate();
-                self.write("seal.key", seal.text().as_bytes())?;
-                Ok(seal)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FolderError::SealMissing(path)),
             Err(error) => Err(at(&path)(error)),
         }
     }
@@ -154,7 +164,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> FolderError + use<> {
 }
 
 #[cfg(unix)]
-fn make_private_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -166,7 +176,7 @@ fn close_to_others(file: &File) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn private() -> OpenOptions {
+pub(crate) fn private() -> OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
     options.mode(0o600);
@@ -181,13 +191,13 @@ fn refuse_exposed(path: &Path) -> Result<(), FolderError> {
 }
 
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
 // On Windows the folder's own access list protects what is in it, and renames are durable without more.
 #[cfg(not(unix))]
-fn make_private_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
@@ -197,7 +207,7 @@ fn close_to_others(_file: &File) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn private() -> OpenOptions {
+pub(crate) fn private() -> OpenOptions {
     OpenOptions::new()
 }
 
@@ -207,7 +217,7 @@ fn refuse_exposed(_path: &Path) -> Result<(), FolderError> {
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod lifecycle;
 mod notices;
 mod offline;
 mod portal;
+mod recovery;
 mod relying;
 mod revocation;
 mod tenants;

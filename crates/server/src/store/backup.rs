@@ -1,8 +1,11 @@
 //! What is kept of sealed backups, and of their copies in targets.
 
+use async_trait::async_trait;
 use tegata_core::backup::{Copy, Trouble};
 use tegata_core::name::{BackupId, OrderId, Sha256, SlotId, TargetName, TenantName};
 use tegata_core::time::Timestamp;
+
+use crate::store::StoreError;
 
 /// What was sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,27 @@ pub struct BackupRow {
     pub sealed_at: Timestamp,
     /// When its certificate expires.
     pub not_after: Timestamp,
+    /// Why it is of no use to anybody, wherever it lies, if a person has found that out.
+    pub useless: Option<Trouble>,
+}
+
+/// A read that somebody has asked for, where it takes two people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadRow {
+    /// What people call it.
+    pub id: String,
+    /// Whose.
+    pub tenant: TenantName,
+    /// A backup of which slot.
+    pub slot: SlotId,
+    /// Who asked.
+    pub asked_by: String,
+    /// Until when somebody else may agree, and the first may read.
+    pub expires_at: Timestamp,
+    /// Who agreed.
+    pub approved_by: Option<String>,
+    /// When it was read.
+    pub used_at: Option<Timestamp>,
 }
 
 /// A backup to be kept.
@@ -58,6 +82,8 @@ pub struct CopyRow {
     pub stored_at: Option<Timestamp>,
     /// When it was last read back and found whole.
     pub verified_at: Option<Timestamp>,
+    /// When a person last opened it, and found the certificate's key.
+    pub opened_at: Option<Timestamp>,
     /// True once it was taken away.
     pub is_gone: bool,
     /// True once a newer backup of the same thing was read back from the same target.
@@ -114,6 +140,25 @@ pub enum BackupChange {
     Try { backup: BackupId, target: TargetName, attempt: u32, next: Timestamp },
     /// Notes what became of a try. What was taken away from everywhere is forgotten. Guard: it was ordered, and is at this place still.
     End { backup: BackupId, target: TargetName, place: Sha256, outcome: Outcome, at: Timestamp },
+    /// A person opened a copy, and found the certificate's key. Guard: it is at this place still.
+    Opened { backup: BackupId, target: TargetName, place: Sha256, at: Timestamp },
+    /// A person found out that a backup is of no use to anybody.
+    Useless { backup: BackupId, because: Trouble },
+    /// Somebody asks to read a backup.
+    AskRead(ReadRow),
+    /// Somebody else agrees. Guard: nobody did before, and it was not read yet.
+    ApproveRead { id: String, by: String },
+    /// It is read. Guard: somebody agreed, and it was not read yet.
+    UseRead { id: String, at: Timestamp },
     /// Forgets a copy whose target policy does not name any more.
     Forget { backup: BackupId, target: TargetName },
+}
+
+/// What can be asked about reads that take two people.
+#[async_trait]
+pub trait ReadQueries {
+    /// One of them.
+    async fn read_asked(&self, tenant: &TenantName, id: &str) -> Result<Option<ReadRow>, StoreError>;
+    /// Those of a slot.
+    async fn reads_of(&self, tenant: &TenantName, slot: &SlotId) -> Result<Vec<ReadRow>, StoreError>;
 }

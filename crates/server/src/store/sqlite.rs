@@ -1,6 +1,7 @@
 //! The store on SQLite: one file, one writer, and many commits for one `fsync`.
 
 mod applications;
+pub mod archive;
 mod backups;
 mod changes;
 mod crowd;
@@ -9,6 +10,7 @@ mod log;
 mod lookup;
 mod notices;
 mod portal;
+mod recovery;
 mod revocation;
 mod rows;
 mod settings;
@@ -24,7 +26,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use data_encoding::HEXLOWER;
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteExecutor, SqlitePool, SqlitePoolOptions};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteExecutor, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, query};
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::device::FileHash;
@@ -74,9 +76,7 @@ impl Sqlite {
     async fn open_with(options: SqliteConnectOptions, path: &Path) -> Result<Self, StoreError> {
         let mut db = options.connect().await.map_err(database)?;
         settings::check(&mut db).await?;
-        // Not `run`: rustc cannot see that its future is `Send`, and sqlx offers this way around.
-        let migrated = sqlx::migrate!("migrations/sqlite").run_direct(None, &mut db, false).await;
-        migrated.map_err(|error| database(sqlx::Error::Migrate(Box::new(error))))?;
+        migrate(&mut db).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
         let readers = readers.connect_lazy_with(settings::reader(path));
         let (writer, queue) = mpsc::channel(QUEUE);
@@ -99,6 +99,12 @@ impl Sqlite {
     async fn one<T>(&self, table: &'static str, statement: Statement, read: Read<T>) -> Result<Option<T>, StoreError> {
         one(&self.readers, table, statement, read).await
     }
+}
+
+async fn migrate(db: &mut SqliteConnection) -> Result<(), StoreError> {
+    // Not `run`: rustc cannot see that its future is `Send`, and sqlx offers this way around.
+    let migrated = sqlx::migrate!("migrations/sqlite").run_direct(None, db, false).await;
+    migrated.map_err(|error| database(sqlx::Error::Migrate(Box::new(error))))
 }
 
 type Read<T> = fn(&Columns) -> Result<T, StoreError>;

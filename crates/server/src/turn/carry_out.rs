@@ -82,7 +82,7 @@ async fn raised(ledger: &Ledger, clinic: &ClinicId, scene: &Scene, now: Timestam
             elsewhere(ledger, clinic, id, |holdings| manifest(&mut wishes, id, hosts, holdings)).await?
         };
         made.remove_installers.retain(|file| !is_exempt(&scene.policy, id, file, now));
-        made.generation = row.manifest.generation;
+        (made.generation, made.epoch) = (row.manifest.generation, ledger.history().epoch);
         if made != row.manifest {
             made.generation += 1;
             raised.push(Raised { before: row.clone(), manifest: made });

@@ -55,7 +55,7 @@ impl Import {
             session.tell("bundles/tries", &TryRequest { slot: self.slot.to_string(), sha256, last: self.last_try }).await?;
         }
         let (opened, _) = bundle::open(&file, &password, &name).map_err(|fault| self.fault(vec![fault]))?;
-        let request = self.sealed(&opened, Content::new(&name, &password, &file), recipients)?;
+        let request = sealed(&self.slot, &opened, Content::new(&name, &password, &file), recipients)?;
         let answer: ImportAnswer = session.post("bundles", &request).await?;
         output::show(global, &answer, |look| told(&answer, look))?;
         Ok(Exit::Fine)
@@ -87,23 +87,34 @@ impl Import {
         }
     }
 
-    fn sealed(&self, opened: &Bundle, content: Content, recipients: Recipients) -> Result<ImportRequest, Failure> {
-        let file = FileHash { sha256: content.digest().to_string(), size: content.file.len() as u64 };
-        let to: Vec<String> = recipients.backup.into_iter().chain([recipients.device]).collect();
-        let sealed = bundle::seal(&content, &to).map_err(Failure::Seal)?;
-        Ok(ImportRequest {
-            slot: self.slot.to_string(),
-            chain: opened.chain.iter().map(|der| certificate::to_pem(der)).collect(),
-            file_name: content.file_name.clone(),
-            file,
-            sealed: BASE64.encode(&sealed),
-            recipients: to,
-        })
-    }
-
     fn fault(&self, faults: Vec<BundleFault>) -> Failure {
         Failure::Bundle { path: self.file.clone(), faults }
     }
+}
+
+/// Has the device of a slot install what is in a backup, as if the vendor's file was brought once more.
+pub async fn install(global: &Global, slot: &SlotId, content: Content) -> Result<Exit, Failure> {
+    let session = Session::open(global)?;
+    let recipients: Recipients = session.post("bundles/recipients", &RecipientsRequest { slot: slot.to_string() }).await?;
+    let name = content.file_name.clone();
+    let (opened, _) = content.open().map_err(|fault| Failure::Bundle { path: name.into(), faults: vec![fault] })?;
+    let answer: ImportAnswer = session.post("bundles", &sealed(slot, &opened, content, recipients)?).await?;
+    output::show(global, &answer, |look| told(&answer, look))?;
+    Ok(Exit::Fine)
+}
+
+fn sealed(slot: &SlotId, opened: &Bundle, content: Content, recipients: Recipients) -> Result<ImportRequest, Failure> {
+    let file = FileHash { sha256: content.digest().to_string(), size: content.file.len() as u64 };
+    let to: Vec<String> = recipients.backup.into_iter().chain([recipients.device]).collect();
+    let sealed = bundle::seal(&content, &to).map_err(Failure::Seal)?;
+    Ok(ImportRequest {
+        slot: slot.to_string(),
+        chain: opened.chain.iter().map(|der| certificate::to_pem(der)).collect(),
+        file_name: content.file_name.clone(),
+        file,
+        sealed: BASE64.encode(&sealed),
+        recipients: to,
+    })
 }
 
 fn first_line(path: &Path, from: impl Read) -> Result<Zeroizing<String>, Failure> {

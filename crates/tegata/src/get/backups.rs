@@ -17,7 +17,7 @@ impl Named for Backup {
 
 /// Backups as a table, and below it what is wrong with those that fail.
 pub fn table(backups: &[Backup], look: &Look) -> String {
-    let mut table = Table::new(look, ["SLOT", "KIND", "TARGET", "STATE", "VERIFIED", "NEXT", "TROUBLE"]);
+    let mut table = Table::new(look, ["SLOT", "KIND", "TARGET", "STATE", "VERIFIED", "OPENED", "NEXT", "TROUBLE"]);
     for backup in backups {
         table.row([
             (*backup.slot).into(),
@@ -25,6 +25,7 @@ pub fn table(backups: &[Backup], look: &Look) -> String {
             (*backup.target).into(),
             Field::State(backup.state.clone()),
             super::moment(backup.verified_at),
+            super::moment(backup.opened_at),
             super::moment(backup.next_at),
             backup.trouble.as_ref().map(|trouble| trouble.code.clone()).into(),
         ]);
@@ -63,6 +64,7 @@ mod tests {
             state: "verified".into(),
             stored_at: Some(look.now.unix() - 86_400),
             verified_at: Some(look.now.unix() - 60),
+            opened_at: Some(look.now.unix() - 86_400 * 3),
             next_at: Some(look.now.unix() + 86_400 * 7),
             trouble: None,
         };
@@ -70,14 +72,15 @@ mod tests {
             target: "offsite".into(),
             state: "failing".into(),
             verified_at: None,
+            opened_at: None,
             next_at: Some(look.now.unix() + 60),
             trouble: Some(said(Trouble::WrongHostKey)),
             ..whole.clone()
         };
         expect![[r#"
-            SLOT                       KIND  TARGET   STATE     VERIFIED                     NEXT                        TROUBLE
-            sakura/uketsuke-1/weborca  file  nas      verified  2026-11-18 20:05 (60 s ago)  2026-11-25 20:06 (in 7 d)   –
-            sakura/uketsuke-1/weborca  file  offsite  failing   –                            2026-11-18 20:07 (in 60 s)  wrong-host-key
+            SLOT                       KIND  TARGET   STATE     VERIFIED                     OPENED                      NEXT                        TROUBLE
+            sakura/uketsuke-1/weborca  file  nas      verified  2026-11-18 20:05 (60 s ago)  2026-11-15 20:06 (3 d ago)  2026-11-25 20:06 (in 7 d)   –
+            sakura/uketsuke-1/weborca  file  offsite  failing   –                            –                           2026-11-18 20:07 (in 60 s)  wrong-host-key
             offsite: It shows another host key than policy pins as hostKey, so nothing was sent. Unless the machine was replaced, suspect an impostor."#]]
         .assert_eq(&table(&[whole, failing], &look));
     }

@@ -135,7 +135,7 @@ struct Scene {
 
 impl Scene {
     async fn new(folder: &std::path::Path) -> Result<Self> {
-        let ledger = Ledger::new(Arc::new(Sqlite::open(&folder.join("tegata.db")).await?));
+        let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.join("tegata.db")).await?)).await?;
         let (clock, bells) = (Clock::with(|| NOW), Bells::default());
         let (tenant, issuer): (TenantName, IssuerName) = ("aozora".parse()?, "aozora-ca".parse()?);
         let text = Clinic { devices: &names("pc", 1), profiles: &names("karte", 1) }.to_yaml();

@@ -88,7 +88,7 @@ async fn changed() -> Result<Changed> {
 
 /// A clinic of 40 devices, none of which has enrolled.
 async fn clinic(folder: &Path) -> Result<(Ledger, ClinicId)> {
-    let ledger = Ledger::new(Arc::new(Sqlite::open(&folder.join("tegata.db")).await?));
+    let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.join("tegata.db")).await?)).await?;
     let text = Clinic { devices: &names("pc", DEVICES), profiles: &names("karte", 1) }.to_yaml();
     let documents = Documents { files: vec![File { name: "bench.yaml".into(), text }], prune: true };
     policy::apply(&ledger, &Bells::default(), &tenant()?, &ApplyRequest { documents, allow_lockout: 0, allow_over_quota: 0 }, "bench", NOW)

@@ -372,6 +372,10 @@ pub struct Backup {
     /// Which keys are backed up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<BackupOf>,
+    /// How many people it takes to read a backup: with 2 somebody else has to agree (`tegata backup approve`). Left out: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2))]
+    pub approvals: Option<u8>,
 }
 
 /// Which keys are backed up.

@@ -76,4 +76,7 @@ pub struct S3 {
 pub struct Drill {
     /// How often.
     pub every: Span,
+    /// How often a person has to open every copy with `tegata backup drill`; one that nobody opened for so long counts no more. Left out: nobody has to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_every: Option<Span>,
 }

@@ -54,6 +54,10 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
     });
     let portal = optional(spec.portal.as_ref(), |portal| gather.name(&at.key("portal").key("issuer"), &portal.issuer.0));
     let installers = installers::rule(spec.installers.as_ref(), &at.key("installers"), &hours, &devices, gather);
+    let approvals = spec.backup.as_ref().and_then(|backup| backup.approvals).unwrap_or(1);
+    if !(1..=2).contains(&approvals) {
+        gather.say(&at.key("backup").key("approvals"), Wrong::new("a backup is read by one person or by two", "write 1 or 2"));
+    }
     Some(policy::ClinicNetwork {
         name: name?,
         display_name: display_name?,
@@ -68,7 +72,7 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
         guests,
         certificates: certificates?,
         installers,
-        backup: policy::BackupRule { targets: targets.unwrap_or_default() },
+        backup: policy::BackupRule { targets: targets.unwrap_or_default(), approvals },
         replace_at_once: spec.rollout.as_ref().map_or(REPLACE_AT_ONCE, |rollout| rollout.replace_at_once),
         portal: portal?,
         ssh,

@@ -24,7 +24,7 @@ fn body() -> serde_json::Value {
         "applied": "2026-10-01", "requestId": "1", "sealedReference": "", "sealedPin": "", "url": "https://hooks.example.jp/",
         "handle": "AAAAAA", "secret": "000000", "csr": "", "facts": {},
         "slot": "nowhere/nothing/karte", "chain": "", "fileName": "client.pfx", "file": { "sha256": "00".repeat(32), "size": 1 },
-        "sealed": "", "recipients": [], "fingerprint": "00000000", "answer": "", "signature": "",
+        "sealed": "", "recipients": [], "fingerprint": "00000000", "answer": "", "signature": "", "id": "", "target": "nas", "outcome": "opened",
         "playbook": "nothing", "mode": "run", "hosts": [], "key": "", "fingerprint": "",
     })
 }
@@ -95,7 +95,7 @@ async fn f4_another_tenants_objects_answer_like_made_up_ones_on_every_route() {
             assert_eq!(unknown, foreign, "{}", route.path);
         }
     }
-    assert_eq!(with_objects, 15, "every route that names an object");
+    assert_eq!(with_objects, 16, "every route that names an object");
     // Nothing of all this has touched the other tenant.
     assert!(world.records("aozora", "certificate.revoke").await.is_empty());
     pc.client.post::<_, ReportAnswer>("/v1/agent/report", &Report::default()).await.unwrap();

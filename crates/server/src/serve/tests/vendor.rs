@@ -243,7 +243,7 @@ async fn what_a_device_seals_of_its_own_files_is_kept_carried_and_handed_out() {
     }
     let fetch = format!("/v1/tenants/aozora/backups/{SLOT}/fetch");
     for target in [None, Some("nas".to_owned())] {
-        let request = FetchRequest { target, kind: Some("monsiaj".into()) };
+        let request = FetchRequest { target, kind: Some("monsiaj".into()), id: None };
         let fetched: Fetched = stage.world.admin().post(&fetch, &request).await.unwrap();
         let sealed = BASE64.decode(fetched.sealed.as_bytes()).unwrap();
         assert_eq!(folder::unseal(&sealed, &stage.backup).unwrap(), files);

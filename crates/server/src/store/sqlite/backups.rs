@@ -1,5 +1,6 @@
 //! Sealed backups and their copies.
 
+use async_trait::async_trait;
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnection, SqliteExecutor, SqlitePool};
 use sqlx::{AssertSqlSafe, query};
@@ -8,9 +9,9 @@ use tegata_core::time::Timestamp;
 
 use super::changes::{Applied, bind_slot, guard};
 use super::rows::Columns;
-use super::{all, one};
+use super::{Sqlite, all, one};
 use crate::store::StoreError;
-use crate::store::backup::{Backed, BackupChange, BackupRow, CopyRow, Kind, NewBackup, Outcome};
+use crate::store::backup::{Backed, BackupChange, BackupRow, CopyRow, Kind, NewBackup, Outcome, ReadQueries, ReadRow};
 use crate::words;
 
 pub(super) async fn apply(db: &mut SqliteConnection, change: &BackupChange) -> Applied {
@@ -19,7 +20,7 @@ pub(super) async fn apply(db: &mut SqliteConnection, change: &BackupChange) -> A
         BackupChange::Order { backup, target, place, at } => {
             let order = "INSERT INTO copies (backup, target, place, at) SELECT number, $2, $3, $4 FROM backups WHERE id = $1
                 ON CONFLICT (backup, target) DO UPDATE SET place = excluded.place, at = excluded.at, state = 0, stored_at = NULL,
-                    verified_at = NULL, trouble = NULL, attempts = 0";
+                    verified_at = NULL, opened_at = NULL, trouble = NULL, attempts = 0";
             let order = query(order).bind(&backup.0[..]).bind(target.as_str()).bind(&place.0[..]).bind(at.unix());
             guard(order.execute(db).await?, "there is no such backup")
         }
@@ -41,6 +42,24 @@ pub(super) async fn apply(db: &mut SqliteConnection, change: &BackupChange) -> A
             guard(end.execute(&mut *db).await?, "the copy is not at this place any more")?;
             settle(db, backup, outcome).await
         }
+        BackupChange::Opened { backup, target, place, at } => {
+            let opened = format!("UPDATE copies SET opened_at = $4 WHERE {THIS} AND place = $3 AND state = 1");
+            let opened = query(AssertSqlSafe(opened)).bind(backup.0.to_vec()).bind(target.to_string()).bind(place.0.to_vec());
+            guard(opened.bind(at.unix()).execute(db).await?, "the copy is not at this place any more")
+        }
+        BackupChange::Useless { backup, because } => {
+            let useless = query("UPDATE backups SET useless = ? WHERE id = ?").bind(words::trouble(*because)).bind(&backup.0[..]);
+            guard(useless.execute(db).await?, "there is no such backup")
+        }
+        BackupChange::AskRead(row) => ask(db, row).await,
+        BackupChange::ApproveRead { id, by } => {
+            let approve = "UPDATE backup_reads SET approved_by = ? WHERE id = ? AND approved_by IS NULL AND used_at IS NULL";
+            guard(query(approve).bind(by.as_str()).bind(id.as_str()).execute(db).await?, "it was agreed to already")
+        }
+        BackupChange::UseRead { id, at } => {
+            let used = "UPDATE backup_reads SET used_at = ? WHERE id = ? AND approved_by IS NOT NULL AND used_at IS NULL";
+            guard(query(used).bind(at.unix()).bind(id.as_str()).execute(db).await?, "it was read already")
+        }
         BackupChange::Forget { backup, target } => {
             let forget = format!("DELETE FROM copies WHERE {THIS}");
             query(AssertSqlSafe(forget)).bind(backup.0.to_vec()).bind(target.to_string()).execute(db).await?;
@@ -56,7 +75,7 @@ fn ended(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Whole { .. } => "state = 1, stored_at = coalesce(stored_at, $4), verified_at = $4, trouble = $5, attempts = 0, at = $6",
         Outcome::Failed(_) => "trouble = $5",
-        Outcome::Lost(_) => "state = 0, stored_at = NULL, verified_at = NULL, trouble = $5, attempts = 0, at = $6",
+        Outcome::Lost(_) => "state = 0, stored_at = NULL, verified_at = NULL, opened_at = NULL, trouble = $5, attempts = 0, at = $6",
         Outcome::Removed => "state = 2, trouble = $5, at = $6",
     }
 }
@@ -95,9 +114,10 @@ async fn keep(db: &mut SqliteConnection, NewBackup { row, sealed }: &NewBackup) 
 }
 
 const BACKUP: &str = "backups.id, backups.tenant, backups.clinic, backups.home, backups.device, backups.profile, backups.kind,
-    backups.order_id, backups.fingerprint, backups.recipients, backups.sealed_at, backups.not_after";
+    backups.order_id, backups.fingerprint, backups.recipients, backups.sealed_at, backups.not_after, backups.useless";
 
-const COPY: &str = "copies.target, copies.place, copies.state, copies.stored_at, copies.verified_at, copies.trouble, copies.attempts,
+const COPY: &str =
+    "copies.target, copies.place, copies.state, copies.stored_at, copies.verified_at, copies.opened_at, copies.trouble, copies.attempts,
     copies.at, EXISTS (SELECT 1 FROM backups AS new JOIN copies AS kept ON kept.backup = new.number
         WHERE new.tenant = backups.tenant AND new.clinic = backups.clinic AND new.home = backups.home AND new.device = backups.device
             AND new.profile = backups.profile AND new.kind = backups.kind AND new.fingerprint = backups.fingerprint
@@ -154,7 +174,39 @@ pub(super) async fn next(pool: &SqlitePool) -> Result<Option<Timestamp>, StoreEr
     Ok(one(pool, "copies", find, |row| row.optional_moment("at")).await?.flatten())
 }
 
+async fn ask(db: &mut SqliteConnection, row: &ReadRow) -> Applied {
+    let ask = "INSERT INTO backup_reads (tenant, clinic, home, device, profile, id, asked_by, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    let ask = bind_slot(query(ask), &row.tenant, &row.slot).bind(row.id.clone()).bind(row.asked_by.clone());
+    ask.bind(row.expires_at.unix()).execute(db).await?;
+    Ok(())
+}
+
+#[async_trait]
+impl ReadQueries for Sqlite {
+    async fn read_asked(&self, tenant: &TenantName, id: &str) -> Result<Option<ReadRow>, StoreError> {
+        let find = query("SELECT * FROM backup_reads WHERE tenant = ? AND id = ?").bind(tenant.to_string()).bind(id.to_owned());
+        self.one("backup_reads", find, Columns::read).await
+    }
+
+    async fn reads_of(&self, tenant: &TenantName, slot: &SlotId) -> Result<Vec<ReadRow>, StoreError> {
+        let find = "SELECT * FROM backup_reads WHERE tenant = ? AND clinic = ? AND home = ? AND device = ? AND profile = ?";
+        self.all("backup_reads", bind_slot(query(find), tenant, slot), Columns::read).await
+    }
+}
+
 impl Columns {
+    fn read(&self) -> Result<ReadRow, StoreError> {
+        Ok(ReadRow {
+            id: self.raw("id")?,
+            tenant: self.tenant()?,
+            slot: self.slot()?,
+            asked_by: self.raw("asked_by")?,
+            expires_at: self.moment("expires_at")?,
+            approved_by: self.raw("approved_by")?,
+            used_at: self.optional_moment("used_at")?,
+        })
+    }
+
     fn backup(&self) -> Result<BackupRow, StoreError> {
         Ok(BackupRow {
             id: BackupId(self.bytes("id")?),
@@ -166,6 +218,7 @@ impl Columns {
             recipients: self.json("recipients")?,
             sealed_at: self.moment("sealed_at")?,
             not_after: self.moment("not_after")?,
+            useless: if self.is_null("useless")? { None } else { Some(self.word("useless", words::read_trouble)?) },
         })
     }
 
@@ -177,6 +230,7 @@ impl Columns {
             place: Sha256(self.bytes("place")?),
             stored_at: self.optional_moment("stored_at")?,
             verified_at: self.optional_moment("verified_at")?,
+            opened_at: self.optional_moment("opened_at")?,
             is_gone: self.raw::<i64>("state")? == 2,
             superseded: self.flag("superseded")?,
             trouble,

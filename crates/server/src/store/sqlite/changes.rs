@@ -112,6 +112,7 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::Portal(change) => super::portal::apply(db, change).await,
         Change::Backup(change) => super::backups::apply(db, change).await,
         Change::GrowLog(grown) => super::log::grow(db, grown).await,
+        Change::Recovery(change) => super::recovery::apply(db, change).await,
     }
 }
 
@@ -120,7 +121,7 @@ pub(super) fn guard(done: SqliteQueryResult, broken: &'static str) -> Applied {
     if done.rows_affected() > 0 { Ok(()) } else { Err(Refusal::Conflict(broken)) }
 }
 
-fn of_device(sql: &'static str, tenant: &TenantName, device: &DeviceId) -> Statement {
+pub(super) fn of_device(sql: &'static str, tenant: &TenantName, device: &DeviceId) -> Statement {
     query(sql).bind(tenant.as_str()).bind(device.clinic.as_str()).bind(device.device.as_str())
 }
 

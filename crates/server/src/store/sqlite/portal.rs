@@ -51,7 +51,10 @@ impl PortalQueries for Sqlite {
     }
 
     async fn portal_next(&self, tenant: &TenantName, issuer: &IssuerName) -> Result<u64, StoreError> {
-        let find = query("SELECT coalesce(max(n), 0) + 1 AS n FROM portal_certificates WHERE tenant = ? AND issuer = ?");
+        let find = query(
+            "SELECT max(coalesce((SELECT max(n) FROM portal_certificates WHERE tenant = $1 AND issuer = $2), 0),
+            coalesce((SELECT n FROM portal_numbers WHERE tenant = $1 AND issuer = $2), 0)) + 1 AS n",
+        );
         let find = find.bind(tenant.to_string()).bind(issuer.to_string());
         Ok(self.one("portal_certificates", find, |row| row.count("n")).await?.unwrap_or(1))
     }
