@@ -5,6 +5,7 @@ pub mod driver;
 pub mod emr;
 pub mod policy;
 pub mod process;
+pub mod s3;
 pub mod smtp;
 pub mod sshd;
 pub mod wine;

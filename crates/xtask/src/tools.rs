@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::run;
+use crate::{run, venv, workspace};
 
 /// A program, and the Debian packages that bring it and what it needs: a picture of a Japanese page needs Japanese letters.
 struct Tool {
@@ -27,14 +27,23 @@ const TOOLS: &[Tool] = &[
     Tool { program: "age", packages: &["age"], purpose: "opens what was sealed for a backup" },
     Tool { program: "aiosmtpd", packages: &["python3-aiosmtpd"], purpose: "a real mail server that keeps what it is handed" },
     Tool { program: "sshd", packages: &["openssh-server", "openssh-client"], purpose: "a real SSH server that backups are carried to" },
+    Tool { program: "python3", packages: &["python3", "python3-venv"], purpose: "runs the S3 server that backups are carried to" },
     Tool { program: "curl", packages: &["curl"], purpose: "renews at the portal as any client could" },
     Tool { program: "chromium", packages: &["chromium", "fonts-vlgothic"], purpose: "a real browser that must not ask for a certificate" },
     Tool { program: "x86_64-w64-mingw32-gcc", packages: &["gcc-mingw-w64-x86-64"], purpose: "links the agent for Windows" },
     Tool { program: "wine", packages: &["wine", "wine64"], purpose: "runs the agent for Windows" },
 ];
 
+/// The S3 server that backups are carried to: PyPI packages. Its extra `server` would bring everything of Amazon's, twice as much.
+const S3: [&str; 3] = ["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
+
 /// Makes sure that every program is there. As root on Debian it installs what is missing; elsewhere it says what to do.
 pub fn provide() -> Result<()> {
+    provide_system()?;
+    venv::provide(&workspace::target_folder()?.join("peers/moto"), &S3).map(drop)
+}
+
+fn provide_system() -> Result<()> {
     let absent = missing(is_there);
     if absent.is_empty() {
         return Ok(());
@@ -54,6 +63,10 @@ fn missing(is_there: impl Fn(&str) -> bool) -> Vec<&'static Tool> {
 }
 
 fn is_there(program: &str) -> bool {
+    if program == "python3" {
+        // Debian's comes without what makes a venv.
+        return Command::new(program).args(["-c", "import ensurepip"]).output().is_ok_and(|output| output.status.success());
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Servers lie where only root looks by itself.
     let usual = ["/usr/sbin", "/sbin"].map(PathBuf::from);
@@ -100,7 +113,7 @@ mod tests {
         assert!(advice.contains("certutil") && advice.contains("chromium"), "{advice}");
         assert!(!advice.contains("openssl"), "{advice}");
         let packages = "age chromium curl fonts-vlgothic gcc-mingw-w64-x86-64 gnutls-bin libnss3-tools make nginx-light openssh-client openssh-server \
-             perl python3-aiosmtpd wine wine64";
+             perl python3 python3-aiosmtpd python3-venv wine wine64";
         assert!(advice.ends_with(&format!("sudo apt-get install {packages}")), "each package once: {advice}");
     }
 
