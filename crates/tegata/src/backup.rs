@@ -184,7 +184,8 @@ impl Restore {
         }
         let home = if self.slot.device.clinic == self.slot.clinic { String::new() } else { format!("@{}", self.slot.device.clinic) };
         let path = format!("backups/{}/{}{home}/{}/fetch", self.slot.clinic, self.slot.device.device, self.slot.profile);
-        let request = FetchRequest { target: self.target.as_ref().map(ToString::to_string), kind: Some(self.kind.word().to_owned()) };
+        let request =
+            FetchRequest { target: self.target.as_ref().map(ToString::to_string), kind: Some(self.kind.word().to_owned()), id: None };
         let fetched: Fetched = Session::open(global)?.post(&path, &request).await?;
         let sealed = BASE64.decode(fetched.sealed.as_bytes()).map_err(|_| RestoreError::Altered)?;
         Ok((fetched.manifest, sealed))

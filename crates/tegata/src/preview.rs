@@ -80,12 +80,17 @@ pub fn actions(actions: &[Action], look: &Look) -> String {
             (*action.action).into(),
             (*action.object).into(),
             Field::State(action.because.clone()),
-            action.waits_for.clone().into(),
+            waits_for(action).into(),
             action.until.map_or(Field::Nothing, Field::Moment),
             action.serial.clone().into(),
         ]);
     }
     table.or("Nothing is planned: every slot is right.")
+}
+
+fn waits_for(action: &Action) -> Option<String> {
+    let waits_for = action.waits_for.clone()?;
+    Some(action.backups.map_or(waits_for.clone(), |backups| format!("{waits_for} ({} of {})", backups.verified, backups.needed)))
 }
 
 fn locked_out(devices: &[String]) -> String {
@@ -103,6 +108,7 @@ fn count(number: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
+    use tegata_api::v1::fleet::Backups;
 
     use super::*;
     use crate::output::test_look;
@@ -121,6 +127,7 @@ mod tests {
             waits_for: None,
             until: None,
             serial: None,
+            backups: None,
         };
         let hold = Action {
             action: "hold".into(),
@@ -129,12 +136,15 @@ mod tests {
             waits_for: Some("enrolment".into()),
             ..issue.clone()
         };
+        let backups = Backups { verified: 2, needed: 3, targets: 4 };
+        let (because, waits_for) = ("not-backed-up".into(), Some("backup-target".into()));
+        let unkept = Action { because, waits_for, backups: Some(backups), ..hold.clone() };
         let preview = Preview {
             documents: vec![
                 change("CertificateProfile", "karte", Change::Changed, &["/spec/renewal/window"]),
                 change("ClinicNetwork", "sakura", Change::Created, &[]),
             ],
-            actions: vec![issue, hold],
+            actions: vec![issue, hold, unkept],
             locked_out: vec!["sakura/uketsuke-2".into()],
             over_quota: vec![quotas::test_short()],
             tight: vec![quotas::test_tight()],

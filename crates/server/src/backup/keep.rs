@@ -31,6 +31,7 @@ pub(crate) fn keep(of: &Of<'_>, recipients: Vec<String>, sealed: &[u8], now: Tim
         recipients,
         sealed_at: now,
         not_after: of.not_after,
+        is_emptied: false,
     };
     Ok(Change::Backup(BackupChange::Keep(Box::new(NewBackup { row, sealed: sealed.to_vec() }))))
 }

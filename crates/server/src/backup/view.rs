@@ -37,7 +37,7 @@ fn of(policy: &Tenant, backed: &Backed, now: Timestamp) -> Vec<Backup> {
 
 fn copied(copy: &CopyRow, now: Timestamp) -> Backup {
     let state = match (copy.verified_at, copy.trouble) {
-        (Some(_), _) if !copy.copy().is_whole(now) => "stale",
+        (Some(_), _) if !copy.is_whole(now) => "stale",
         (_, Some(_)) => "failing",
         (Some(_), None) => "verified",
         (None, None) => "due",

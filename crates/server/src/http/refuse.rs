@@ -289,7 +289,9 @@ impl From<BackupError> for Refusal {
             }
             BackupError::Malformed(what) => Self::malformed(what),
             BackupError::SealedToOthers => Self::new(Code::Conflict, &error.to_string()),
-            BackupError::TooOften => Self::new(Code::Busy, &error.to_string()).detail("send it again later").retry_after(600),
+            BackupError::TooOften(wait) => {
+                Self::new(Code::Busy, &error.to_string()).detail("send it again later").retry_after(wait.as_secs())
+            }
             BackupError::Policy(error) => error.into(),
             BackupError::Store(error) => error.into(),
         }

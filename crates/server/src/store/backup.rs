@@ -1,6 +1,6 @@
 //! What is kept of sealed backups, and of their copies in targets.
 
-use tegata_core::backup::{Copy, Trouble};
+use tegata_core::backup::{Copy, Newer, Trouble};
 use tegata_core::name::{BackupId, OrderId, Sha256, SlotId, TargetName, TenantName};
 use tegata_core::time::Timestamp;
 
@@ -34,6 +34,8 @@ pub struct BackupRow {
     pub sealed_at: Timestamp,
     /// When its certificate expires.
     pub not_after: Timestamp,
+    /// True once its bytes were dropped: it had landed nowhere, and too many newer ones came.
+    pub is_emptied: bool,
 }
 
 /// A backup to be kept.
@@ -60,8 +62,8 @@ pub struct CopyRow {
     pub verified_at: Option<Timestamp>,
     /// True once it was taken away.
     pub is_gone: bool,
-    /// True once a newer backup of the same thing was read back from the same target.
-    pub superseded: bool,
+    /// Newer backups of the same thing that were read back from the same place, and who can open each.
+    pub newer: Vec<(Newer, Vec<String>)>,
     /// Why the last try failed.
     pub trouble: Option<Trouble>,
     /// Tries since it was last found whole.
@@ -71,9 +73,16 @@ pub struct CopyRow {
 }
 
 impl CopyRow {
-    /// As much of it as decides what is done.
-    pub fn copy(&self) -> Copy {
-        Copy { verified_at: self.verified_at, not_after: self.backup.not_after, superseded: self.superseded }
+    /// As much of it as decides what is done, where these people are to be able to open it.
+    pub fn copy(&self, recipients: &[String]) -> Copy {
+        let opens = |known: &[String]| known.iter().any(|one| recipients.contains(one));
+        let newer = self.newer.iter().filter(|(_, known)| opens(known)).map(|(newer, _)| *newer).collect();
+        Copy { verified_at: self.verified_at, not_after: self.backup.not_after, newer }
+    }
+
+    /// True if it can be relied on.
+    pub fn is_whole(&self, now: Timestamp) -> bool {
+        self.copy(&[]).is_whole(now)
     }
 }
 
@@ -114,6 +123,10 @@ pub enum BackupChange {
     Try { backup: BackupId, target: TargetName, attempt: u32, next: Timestamp },
     /// Notes what became of a try. What was taken away from everywhere is forgotten. Guard: it was ordered, and is at this place still.
     End { backup: BackupId, target: TargetName, place: Sha256, outcome: Outcome, at: Timestamp },
-    /// Forgets a copy whose target policy does not name any more.
-    Forget { backup: BackupId, target: TargetName },
+    /// Forgets a copy at a place that policy does not name any more. Guard: it is known there.
+    Forget { backup: BackupId, target: TargetName, place: Sha256 },
+    /// Forgets a backup that lies nowhere and is wanted nowhere.
+    Drop { backup: BackupId },
+    /// Notes that a place was worked with.
+    Mark { place: Sha256, at: Timestamp },
 }
