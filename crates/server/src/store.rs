@@ -18,15 +18,13 @@ use async_trait::async_trait;
 use tegata_api::v1::audit::{Record, Stage};
 use tegata_api::v1::device::{Facts, FileHash, Manifest, Report};
 use tegata_core::fleet::Template;
-use tegata_core::name::{
-    AccountName, BackupId, ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TargetName, TenantName,
-};
+use tegata_core::name::{AccountName, ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::plan::Reason;
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
 pub use self::audit::{AuditQuery, Part};
-use self::backup::{Backed, BackupChange, BackupRow, CopyRow};
+use self::backup::{Backed, BackupChange};
 use self::notices::{DeliveryRow, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow};
 pub use self::vendor::{ApplicationRow, Bundle, Closed, TakenIn};
 
@@ -462,7 +460,7 @@ pub struct CertificateFilter {
 
 /// What the server needs from a database.
 #[async_trait]
-pub trait Store: portal::PortalQueries + Send + Sync + 'static {
+pub trait Store: backup::BackupQueries + portal::PortalQueries + Send + Sync + 'static {
     /// Applies a batch. When this returns `Ok`, it survives a power cut; when it returns `Conflict`, nothing has changed.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
 
@@ -567,33 +565,6 @@ pub trait Store: portal::PortalQueries + Send + Sync + 'static {
     async fn webhook_key(&self, clinic: &ClinicId, url: &str) -> Result<Option<WebhookKeyRow>, StoreError>;
     /// Certificates on devices that expire, soonest first. What was revoked is not asked for.
     async fn expiring(&self, asked: &ExpiringQuery) -> Result<Vec<CertificateRow>, StoreError>;
-
-    /// The backups of a tenant, or of one of its clinics, with their copies, oldest first.
-    async fn backups(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError>;
-    /// The newest backup of this kind of a slot.
-    async fn newest_backup(&self, tenant: &TenantName, slot: &SlotId, kind: backup::Kind) -> Result<Option<BackupRow>, StoreError>;
-    /// One backup of a tenant.
-    async fn backup(&self, tenant: &TenantName, backup: &BackupId) -> Result<Option<BackupRow>, StoreError>;
-    /// When the backups of this kind of a slot came, those of at least `since`.
-    async fn backups_since(
-        &self,
-        tenant: &TenantName,
-        slot: &SlotId,
-        kind: backup::Kind,
-        since: Timestamp,
-    ) -> Result<Vec<Timestamp>, StoreError>;
-    /// Backups that lie nowhere and whose certificates expired before `before`, at most `limit`.
-    async fn stray_backups(&self, before: Timestamp, limit: u32) -> Result<Vec<BackupRow>, StoreError>;
-    /// True if a place was worked with.
-    async fn is_marked(&self, place: &Sha256) -> Result<bool, StoreError>;
-    /// What was sealed, as it came.
-    async fn sealed_backup(&self, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError>;
-    /// Targets with copies that are to be looked at.
-    async fn targets_due(&self, now: Timestamp) -> Result<Vec<(TenantName, TargetName)>, StoreError>;
-    /// Copies in a target that are to be looked at, longest overdue first, at most `limit`.
-    async fn copies_due(&self, tenant: &TenantName, target: &TargetName, now: Timestamp, limit: u32) -> Result<Vec<CopyRow>, StoreError>;
-    /// When the next copy is looked at after `now`, if any is.
-    async fn next_copy(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
     /// A tenant's authorities, or the server's own.
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError>;

@@ -1,8 +1,11 @@
 //! What is kept of sealed backups, and of their copies in targets.
 
+use async_trait::async_trait;
 use tegata_core::backup::{Copy, Newer, Trouble};
-use tegata_core::name::{BackupId, OrderId, Sha256, SlotId, TargetName, TenantName};
+use tegata_core::name::{BackupId, ClinicName, OrderId, Sha256, SlotId, TargetName, TenantName};
 use tegata_core::time::Timestamp;
+
+use super::StoreError;
 
 /// What was sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,4 +132,29 @@ pub enum BackupChange {
     Drop { backup: BackupId },
     /// Notes that a place was worked with.
     Mark { place: Sha256, at: Timestamp },
+}
+
+/// What is asked of a store about backups.
+#[async_trait]
+pub trait BackupQueries {
+    /// The backups of a tenant, or of one of its clinics, with their copies, oldest first.
+    async fn backups(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError>;
+    /// The newest backup of this kind of a slot.
+    async fn newest_backup(&self, tenant: &TenantName, slot: &SlotId, kind: Kind) -> Result<Option<BackupRow>, StoreError>;
+    /// One backup of a tenant.
+    async fn backup(&self, tenant: &TenantName, backup: &BackupId) -> Result<Option<BackupRow>, StoreError>;
+    /// When the backups of this kind of a slot came, those of at least `since`.
+    async fn backups_since(&self, tenant: &TenantName, slot: &SlotId, kind: Kind, since: Timestamp) -> Result<Vec<Timestamp>, StoreError>;
+    /// Backups that lie nowhere and whose certificates expired before `before`, at most `limit`.
+    async fn stray_backups(&self, before: Timestamp, limit: u32) -> Result<Vec<BackupRow>, StoreError>;
+    /// True if a place was worked with.
+    async fn is_marked(&self, place: &Sha256) -> Result<bool, StoreError>;
+    /// What was sealed, as it came.
+    async fn sealed_backup(&self, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Targets with copies that are to be looked at.
+    async fn targets_due(&self, now: Timestamp) -> Result<Vec<(TenantName, TargetName)>, StoreError>;
+    /// Copies in a target that are to be looked at, longest overdue first, at most `limit`.
+    async fn copies_due(&self, tenant: &TenantName, target: &TargetName, now: Timestamp, limit: u32) -> Result<Vec<CopyRow>, StoreError>;
+    /// When the next copy is looked at after `now`, if any is.
+    async fn next_copy(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 }

@@ -26,7 +26,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteExecutor, Sqlite
 use sqlx::{AssertSqlSafe, ConnectOptions, query};
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::device::FileHash;
-use tegata_core::name::{BackupId, ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TargetName, TenantName};
+use tegata_core::name::{ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -34,7 +34,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::lookup::Question;
 use self::rows::{Columns, number};
 use self::writer::{Failure, Request, Writer};
-use crate::store::backup::{Backed, BackupRow, CopyRow, Kind};
 use crate::store::notices::{DeliveryRow, ExpiringQuery, LetterRow, Told, WebhookKeyRow};
 use crate::store::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 use crate::store::{
@@ -314,46 +313,6 @@ impl Store for Sqlite {
 
     async fn expiring(&self, asked: &ExpiringQuery) -> Result<Vec<CertificateRow>, StoreError> {
         notices::expiring(&self.readers, asked).await
-    }
-
-    async fn backups(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError> {
-        backups::of_tenant(&self.readers, tenant, clinic).await
-    }
-
-    async fn newest_backup(&self, tenant: &TenantName, slot: &SlotId, kind: Kind) -> Result<Option<BackupRow>, StoreError> {
-        backups::newest(&self.readers, tenant, slot, kind).await
-    }
-
-    async fn sealed_backup(&self, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError> {
-        backups::sealed(&self.readers, backup).await
-    }
-
-    async fn backup(&self, tenant: &TenantName, backup: &BackupId) -> Result<Option<BackupRow>, StoreError> {
-        backups::backup(&self.readers, tenant, backup).await
-    }
-
-    async fn backups_since(&self, tenant: &TenantName, slot: &SlotId, kind: Kind, since: Timestamp) -> Result<Vec<Timestamp>, StoreError> {
-        backups::since(&self.readers, (tenant, slot, kind), since).await
-    }
-
-    async fn stray_backups(&self, before: Timestamp, limit: u32) -> Result<Vec<BackupRow>, StoreError> {
-        backups::stray(&self.readers, before, limit).await
-    }
-
-    async fn is_marked(&self, place: &Sha256) -> Result<bool, StoreError> {
-        backups::is_marked(&self.readers, place).await
-    }
-
-    async fn targets_due(&self, now: Timestamp) -> Result<Vec<(TenantName, TargetName)>, StoreError> {
-        backups::targets_due(&self.readers, now).await
-    }
-
-    async fn copies_due(&self, tenant: &TenantName, target: &TargetName, now: Timestamp, limit: u32) -> Result<Vec<CopyRow>, StoreError> {
-        backups::due(&self.readers, (tenant, target), now, limit).await
-    }
-
-    async fn next_copy(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        backups::next(&self.readers, now).await
     }
 
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError> {

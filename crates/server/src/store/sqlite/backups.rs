@@ -1,5 +1,6 @@
 //! Sealed backups and their copies.
 
+use async_trait::async_trait;
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnection, SqliteExecutor, SqlitePool};
 use sqlx::{AssertSqlSafe, query};
@@ -9,9 +10,9 @@ use tegata_core::time::Timestamp;
 
 use super::changes::{Applied, bind_slot, guard};
 use super::rows::Columns;
-use super::{all, one};
+use super::{Sqlite, all, one};
 use crate::store::StoreError;
-use crate::store::backup::{Backed, BackupChange, BackupRow, CopyRow, Kind, NewBackup, Outcome};
+use crate::store::backup::{Backed, BackupChange, BackupQueries, BackupRow, CopyRow, Kind, NewBackup, Outcome};
 use crate::words;
 
 pub(super) async fn apply(db: &mut SqliteConnection, change: &BackupChange) -> Applied {
@@ -109,6 +110,49 @@ async fn keep(db: &mut SqliteConnection, NewBackup { row, sealed }: &NewBackup) 
     Ok(())
 }
 
+#[async_trait]
+impl BackupQueries for Sqlite {
+    async fn backups(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError> {
+        of_tenant(&self.readers, tenant, clinic).await
+    }
+
+    async fn newest_backup(&self, tenant: &TenantName, slot: &SlotId, kind: Kind) -> Result<Option<BackupRow>, StoreError> {
+        newest(&self.readers, tenant, slot, kind).await
+    }
+
+    async fn sealed_backup(&self, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError> {
+        sealed(&self.readers, backup).await
+    }
+
+    async fn backup(&self, tenant: &TenantName, backup: &BackupId) -> Result<Option<BackupRow>, StoreError> {
+        named(&self.readers, tenant, backup).await
+    }
+
+    async fn backups_since(&self, tenant: &TenantName, slot: &SlotId, kind: Kind, since: Timestamp) -> Result<Vec<Timestamp>, StoreError> {
+        came_since(&self.readers, (tenant, slot, kind), since).await
+    }
+
+    async fn stray_backups(&self, before: Timestamp, limit: u32) -> Result<Vec<BackupRow>, StoreError> {
+        stray(&self.readers, before, limit).await
+    }
+
+    async fn is_marked(&self, place: &Sha256) -> Result<bool, StoreError> {
+        is_marked(&self.readers, place).await
+    }
+
+    async fn targets_due(&self, now: Timestamp) -> Result<Vec<(TenantName, TargetName)>, StoreError> {
+        targets_due(&self.readers, now).await
+    }
+
+    async fn copies_due(&self, tenant: &TenantName, target: &TargetName, now: Timestamp, limit: u32) -> Result<Vec<CopyRow>, StoreError> {
+        due(&self.readers, (tenant, target), now, limit).await
+    }
+
+    async fn next_copy(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        next(&self.readers, now).await
+    }
+}
+
 const BACKUP: &str = "backups.id, backups.tenant, backups.clinic, backups.home, backups.device, backups.profile, backups.kind,
     backups.order_id, backups.fingerprint, backups.recipients, backups.sealed_at, backups.not_after,
     length(backups.sealed) = 0 AS is_emptied";
@@ -126,7 +170,7 @@ pub(super) async fn of_clinic(db: impl SqliteExecutor<'_>, clinic: &ClinicId) ->
 }
 
 /// The same of a whole tenant, or of one of its clinics.
-pub(super) async fn of_tenant(pool: &SqlitePool, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError> {
+async fn of_tenant(pool: &SqlitePool, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError> {
     read(pool, tenant, clinic).await
 }
 
@@ -148,7 +192,7 @@ async fn read(db: impl SqliteExecutor<'_>, tenant: &TenantName, clinic: Option<&
 }
 
 /// The newest backup of this kind of a slot.
-pub(super) async fn newest(pool: &SqlitePool, tenant: &TenantName, slot: &SlotId, kind: Kind) -> Result<Option<BackupRow>, StoreError> {
+async fn newest(pool: &SqlitePool, tenant: &TenantName, slot: &SlotId, kind: Kind) -> Result<Option<BackupRow>, StoreError> {
     let find = format!(
         "SELECT {BACKUP} FROM backups WHERE tenant = ? AND clinic = ? AND home = ? AND device = ? AND profile = ? AND kind = ?
         ORDER BY number DESC LIMIT 1"
@@ -156,12 +200,12 @@ pub(super) async fn newest(pool: &SqlitePool, tenant: &TenantName, slot: &SlotId
     one(pool, "backups", bind_slot(query(AssertSqlSafe(find)), tenant, slot).bind(words::backup_kind(kind)), Columns::backup).await
 }
 
-pub(super) async fn backup(pool: &SqlitePool, tenant: &TenantName, backup: &BackupId) -> Result<Option<BackupRow>, StoreError> {
+async fn named(pool: &SqlitePool, tenant: &TenantName, backup: &BackupId) -> Result<Option<BackupRow>, StoreError> {
     let find = format!("SELECT {BACKUP} FROM backups WHERE tenant = $1 AND id = $2");
     one(pool, "backups", query(AssertSqlSafe(find)).bind(tenant.to_string()).bind(backup.0.to_vec()), Columns::backup).await
 }
 
-pub(super) async fn since(
+async fn came_since(
     pool: &SqlitePool,
     (tenant, slot, kind): (&TenantName, &SlotId, Kind),
     since: Timestamp,
@@ -172,27 +216,27 @@ pub(super) async fn since(
     all(pool, "backups", find, |row| row.moment("sealed_at")).await
 }
 
-pub(super) async fn stray(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<Vec<BackupRow>, StoreError> {
+async fn stray(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<Vec<BackupRow>, StoreError> {
     let find = format!("SELECT {BACKUP} FROM backups WHERE not_after < $1 AND {LIES_NOWHERE} ORDER BY number LIMIT $2");
     all(pool, "backups", query(AssertSqlSafe(find)).bind(before.unix()).bind(limit), Columns::backup).await
 }
 
-pub(super) async fn is_marked(pool: &SqlitePool, place: &Sha256) -> Result<bool, StoreError> {
+async fn is_marked(pool: &SqlitePool, place: &Sha256) -> Result<bool, StoreError> {
     let find = query("SELECT 1 FROM places WHERE place = ?").bind(&place.0[..]);
     Ok(one(pool, "places", find, |_| Ok(())).await?.is_some())
 }
 
-pub(super) async fn sealed(pool: &SqlitePool, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError> {
+async fn sealed(pool: &SqlitePool, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError> {
     one(pool, "backups", query("SELECT sealed FROM backups WHERE id = ?").bind(&backup.0[..]), |row| row.raw("sealed")).await
 }
 
-pub(super) async fn targets_due(pool: &SqlitePool, now: Timestamp) -> Result<Vec<(TenantName, TargetName)>, StoreError> {
+async fn targets_due(pool: &SqlitePool, now: Timestamp) -> Result<Vec<(TenantName, TargetName)>, StoreError> {
     let find = "SELECT DISTINCT backups.tenant, copies.target FROM copies JOIN backups ON backups.number = copies.backup
         WHERE copies.at IS NOT NULL AND copies.at <= $1";
     all(pool, "copies", query(find).bind(now.unix()), |row| Ok((row.tenant()?, row.text("target")?))).await
 }
 
-pub(super) async fn due(
+async fn due(
     pool: &SqlitePool,
     (tenant, target): (&TenantName, &TargetName),
     now: Timestamp,
@@ -207,7 +251,7 @@ pub(super) async fn due(
     all(pool, "copies", find, Columns::copy).await
 }
 
-pub(super) async fn next(pool: &SqlitePool, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+async fn next(pool: &SqlitePool, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let find = query("SELECT min(at) AS at FROM copies WHERE at > ?").bind(now.unix());
     Ok(one(pool, "copies", find, |row| row.optional_moment("at")).await?.flatten())
 }
