@@ -155,11 +155,12 @@ mod tests {
                   /spec/renewal/window
               + ClinicNetwork sakura
 
-            CLINIC  ACTION  OBJECT                   BECAUSE       WAITS FOR  UNTIL  SERIAL
-            sakura  issue   sakura/uketsuke-1/karte  missing       –          –      –
-            sakura  hold    sakura/uketsuke-2/karte  not-enrolled  enrolment  –      –
+            CLINIC  ACTION  OBJECT                   BECAUSE        WAITS FOR               UNTIL  SERIAL
+            sakura  issue   sakura/uketsuke-1/karte  missing        –                       –      –
+            sakura  hold    sakura/uketsuke-2/karte  not-enrolled   enrolment               –      –
+            sakura  hold    sakura/uketsuke-2/karte  not-backed-up  backup-target (2 of 3)  –      –
 
-            2 documents would change; 2 actions, 1 of them waiting.
+            2 documents would change; 3 actions, 2 of them waiting.
             1 device could no longer sign in tomorrow:
               sakura/uketsuke-2
             1 slot finds no place under the quota of an account:

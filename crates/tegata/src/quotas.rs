@@ -316,6 +316,7 @@ mod tests {
             last call  2026-12-23 13:26 (in 34 d)
             expires    2026-12-31 15:53 (in 42 d)
             attempts   21 open days from then on
+            backups    verified in 2 of 3 targets; 2 are enough
             warning: sakura/pc-1/karte expires while closed (年末年始, the turn of the year, 2026-12-29 to 2027-01-03); the last open day before is 2026-12-28, 21 open days to renew it on"#]].assert_eq(&super::slot(&detail, &test_look()));
     }
 }
