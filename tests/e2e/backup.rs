@@ -1,4 +1,4 @@
-//! Backups with the real programs: a vendor's file is carried to a folder and to an OpenSSH server, whatever is killed meanwhile, and is got
+//! Backups with the real programs: a vendor's file is carried to a folder, to an OpenSSH server and to an S3 server, whatever is killed meanwhile, and is got
 //! back with age's own key file, with a server and without one.
 
 use std::fs;
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use tegata_api::v1::backup::Backup;
 use tegata_api::v1::vendor::ImportAnswer;
 use tegata_tests::process::{binary, run, run_well, wait_for};
+use tegata_tests::s3::{BUCKET, S3};
 use tegata_tests::sshd::Sshd;
 use tegata_tests::{Agent, World};
 
@@ -20,11 +21,12 @@ use super::vendor::{FILE, POLICY, Vendor, import, state};
 const PATIENCE: Duration = Duration::from_secs(200);
 const SLOT: &str = "sakura/uketsuke-1/weborca";
 
-/// A clinic with two targets, and the key that opens its backups.
+/// A clinic with three targets, and the key that opens its backups.
 struct Scene {
     world: World,
     agent: Agent,
     sshd: Sshd,
+    s3: S3,
     identity: String,
 }
 
@@ -32,16 +34,18 @@ impl Scene {
     fn set() -> Result<Self> {
         let mut world = World::start()?;
         let sshd = Sshd::start(&world.path("ssh"))?;
-        world.restart_server_with(&["--backup-key", sshd.key().to_str().context("a readable path")?])?;
+        let s3 = S3::start(&world.path("s3"))?;
+        let (key, credentials) = (sshd.key().display().to_string(), s3.credentials().display().to_string());
+        world.restart_server_with(&["--backup-key", &key, "--backup-credentials", &credentials])?;
         let identity = world.path("key.txt").display().to_string();
         run_well(Path::new("age-keygen"), ["-o", &identity])?;
         let recipient = run_well(Path::new("age-keygen"), ["-y", &identity])?;
         fs::create_dir(world.path("nas"))?;
-        world.apply(&policy(&world.path("nas"), &sshd, recipient.trim())?)?;
+        world.apply(&policy(&world.path("nas"), &sshd, &s3, recipient.trim())?)?;
         let mut agent = world.enroll("sakura/uketsuke-1", &["--keystore", "file"])?;
         agent.start()?;
         wait_for(PATIENCE, "somebody to be asked for the file", || Ok(state(&world)?.filter(|state| state == "ordered").map(drop)))?;
-        Ok(Self { world, agent, sshd, identity })
+        Ok(Self { world, agent, sshd, s3, identity })
     }
 
     fn restore(&self, out: &str, more: &[&str]) -> Result<Output> {
@@ -55,7 +59,7 @@ impl Scene {
     }
 }
 
-fn policy(nas: &Path, sshd: &Sshd, recipient: &str) -> Result<String> {
+fn policy(nas: &Path, sshd: &Sshd, s3: &S3, recipient: &str) -> Result<String> {
     let targets = format!(
         "apiVersion: tegata.dev/v1alpha1
 kind: BackupTarget
@@ -70,14 +74,29 @@ spec:
   recipients: [{recipient}]
   retention: 5y
 ---
+apiVersion: tegata.dev/v1alpha1
+kind: BackupTarget
+metadata: {{ name: bucket }}
+spec:
+  s3:
+    endpoint: {}
+    region: us-east-1
+    bucket: {BUCKET}
+    authority: |
+      {}
+  recipients: [{recipient}]
+  retention: 5y
+---
 ",
         nas.display(),
         sshd.port(),
         sshd.user()?,
         sshd.host_key("ed25519")?,
-        sshd.root().display()
+        sshd.root().display(),
+        s3.endpoint(),
+        s3.authority()?.trim_end().replace('\n', "\n      "),
     );
-    Ok(format!("{targets}{POLICY}  backup: {{ targets: [nas, offsite] }}\n"))
+    Ok(format!("{targets}{POLICY}  backup: {{ targets: [nas, offsite, bucket] }}\n"))
 }
 
 /// The sealed file in a target, which holds that and its manifest and nothing else.
@@ -112,10 +131,11 @@ fn a_vendors_file_is_carried_whatever_is_killed_and_comes_back_as_it_was() -> Re
         scene.world.start_server()?;
         std::thread::sleep(Duration::from_millis(pause));
     }
-    wait_for(PATIENCE, "both targets to have it", || Ok(state(&scene.world)?.filter(|state| state == "ready").map(drop)))?;
+    wait_for(PATIENCE, "every target to have it", || Ok(state(&scene.world)?.filter(|state| state == "ready").map(drop)))?;
     let shown = scene.backups()?;
-    ensure!(shown.len() == 2 && shown.iter().all(|backup| backup.state == "verified" && backup.trouble.is_none()), "{shown:?}");
+    ensure!(shown.len() == 3 && shown.iter().all(|backup| backup.state == "verified" && backup.trouble.is_none()), "{shown:?}");
     ensure!(fs::read(sealed(&scene.world.path("nas"))?)? == fs::read(sealed(&scene.sshd.root())?)?, "the same in both");
+    ensure!(scene.s3.objects()?.len() == 2, "and in the third: {:?}", scene.s3.objects());
     wait_for(PATIENCE, "the copy in the downloads to be removed", || Ok((!downloads.join(FILE).exists()).then_some(())))?;
 
     comes_back(&scene, &file)
@@ -124,7 +144,9 @@ fn a_vendors_file_is_carried_whatever_is_killed_and_comes_back_as_it_was() -> Re
 fn comes_back(scene: &Scene, file: &Path) -> Result<()> {
     let original = fs::read(file)?;
     let nas = scene.world.path("nas").display().to_string();
-    for (out, more) in [("a", &[][..]), ("b", &["--target", "offsite"]), ("c", &["--from", &nas, "--access", "/nowhere"])] {
+    for (out, more) in
+        [("a", &[][..]), ("b", &["--target", "offsite"]), ("g", &["--target", "bucket"]), ("c", &["--from", &nas, "--access", "/nowhere"])]
+    {
         let restored = scene.restore(out, more)?;
         ensure!(restored.status.success(), "{restored:?}");
         let path = scene.world.path(out).join(FILE);
@@ -135,7 +157,7 @@ fn comes_back(scene: &Scene, file: &Path) -> Result<()> {
     let shown = scene.restore("d", &["--show-password"])?;
     ensure!(String::from_utf8_lossy(&shown.stdout).contains("秘密"), "{shown:?}");
     let read = scene.world.audit()?.iter().filter(|record| record.action == "backup.read").count();
-    ensure!(read == 4, "each time that it was handed out is on record: {read}");
+    ensure!(read == 5, "each time that it was handed out is on record: {read}");
 
     let stranger = scene.world.path("other.txt").display().to_string();
     run_well(Path::new("age-keygen"), ["-o", &stranger])?;

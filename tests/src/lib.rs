@@ -6,6 +6,7 @@ pub mod emr;
 pub mod line;
 pub mod policy;
 pub mod process;
+pub mod s3;
 pub mod smtp;
 pub mod sshd;
 pub mod wine;

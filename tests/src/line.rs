@@ -1,11 +1,24 @@
-//! Lines between programs of this machine that break.
+//! Lines to a port of this machine that fail in the middle of what goes over them.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-/// A line to a port of this machine that is cut once so many bytes went there.
+/// A line that is cut once so many bytes went to the port.
 pub fn cut_after(port: u16, bytes: usize) -> u16 {
+    line(port, bytes, |_| {})
+}
+
+/// A line that stands still once so many bytes went there, and says so; it is cut once nobody listens to that any more.
+pub fn held_after(port: u16, bytes: usize) -> (u16, Receiver<()>) {
+    let (reached, heard) = sync_channel(0);
+    let hold = move |_: &TcpStream| while reached.send(()).is_ok() {};
+    (line(port, bytes, hold), heard)
+}
+
+/// Carries one connection.
+fn line(port: u16, bytes: usize, then: impl Fn(&TcpStream) + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let own = listener.local_addr().unwrap().port();
     thread::spawn(move || {
@@ -21,8 +34,9 @@ pub fn cut_after(port: u16, bytes: usize) -> u16 {
             }
             left -= count;
         }
-        let _ = from.shutdown(std::net::Shutdown::Both);
-        let _ = to.shutdown(std::net::Shutdown::Both);
+        then(&from);
+        let _ = from.shutdown(Shutdown::Both);
+        let _ = to.shutdown(Shutdown::Both);
     });
     own
 }

@@ -1,5 +1,7 @@
-//! What every backup target keeps, whatever is behind it: a folder, and a real OpenSSH server.
+//! What every backup target keeps, whatever is behind it: a folder, a real OpenSSH server, and a real S3 server.
 
+mod folder;
+mod s3;
 mod sftp;
 
 use std::fs;
@@ -11,45 +13,75 @@ use std::time::Duration;
 use tegata_core::backup::Trouble;
 use tegata_core::name::BackupId;
 use tegata_core::policy::BackupPlace;
-use tegata_server::backup::target::{Access, ObjectName, Part, Target, TargetError, open};
+use tegata_server::backup::target::{Access, ObjectName, Part, Target, TargetError, Use, open};
+use tegata_tests::s3::S3;
 use tegata_tests::sshd::Sshd;
 use tempfile::TempDir;
 
 /// What a file may grow to where there is too little room, in KiB.
 const ROOM_KIB: u32 = 64;
 
-/// A target, and its folder as this machine sees it.
+/// A target, and what lies there as this machine sees it.
 struct Place {
     place: BackupPlace,
     access: Access,
-    root: PathBuf,
+    behind: Behind,
     _folder: TempDir,
-    _sshd: Option<Sshd>,
+}
+
+/// What keeps it.
+enum Behind {
+    Folder(PathBuf),
+    Sshd(Sshd),
+    S3(S3),
 }
 
 impl Place {
     fn open(&self) -> Box<dyn Target> {
-        open(&self.place, &self.access).unwrap()
+        open(&self.place, &self.access, Use::First).unwrap()
+    }
+
+    /// Its folder, where it has one.
+    fn root(&self) -> Option<PathBuf> {
+        match &self.behind {
+            Behind::Folder(root) => Some(root.clone()),
+            Behind::Sshd(sshd) => Some(sshd.root()),
+            Behind::S3(_) => None,
+        }
+    }
+
+    /// The names of what lies there, but for the server's own mark.
+    fn names(&self) -> Vec<String> {
+        let mut names = match &self.behind {
+            Behind::S3(s3) => s3.objects().unwrap(),
+            Behind::Folder(_) | Behind::Sshd(_) => {
+                let root = self.root().unwrap();
+                files(&root).iter().map(|path| path.strip_prefix(&root).unwrap().display().to_string()).collect()
+            }
+        };
+        names.retain(|name| name != ".tegata-backups");
+        names.sort();
+        names
     }
 }
 
 fn access(key: Option<PathBuf>) -> Access {
-    Access { key, patience: Duration::from_secs(10) }
+    Access { key, credentials: None, patience: Duration::from_secs(10), busy: Default::default() }
 }
 
 fn directory() -> Place {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root");
     fs::create_dir(&root).unwrap();
-    let place = BackupPlace::Directory { path: root.display().to_string() };
-    Place { place, access: access(None), root, _folder: folder, _sshd: None }
+    let place = BackupPlace::Directory { path: root.display().to_string(), marker: None };
+    Place { place, access: access(None), behind: Behind::Folder(root), _folder: folder }
 }
 
 fn sftp(room_kib: Option<u32>) -> Place {
     let folder = tempfile::tempdir().unwrap();
     let sshd = Sshd::start_with(&folder.path().join("ssh"), room_kib).unwrap();
     let place = place_of(&sshd, &sshd.host_key("ed25519").unwrap());
-    Place { place, access: access(Some(sshd.key())), root: sshd.root(), _folder: folder, _sshd: Some(sshd) }
+    Place { place, access: access(Some(sshd.key())), behind: Behind::Sshd(sshd), _folder: folder }
 }
 
 fn place_of(sshd: &Sshd, host_key: &str) -> BackupPlace {
@@ -87,8 +119,12 @@ fn files(root: &Path) -> Vec<PathBuf> {
 fn keeps_the_contract(place: &Place) {
     gives_back_what_was_put(place);
     keeps_tenants_apart(place);
-    takes_over_what_a_crash_left(place);
     says_what_is_missing(place);
+    if let Some(root) = place.root() {
+        lets_nobody_else_look(place, &root);
+        takes_over_what_a_crash_left(place, &root);
+        is_not_made_where_it_is_away(place, &root);
+    }
 }
 
 fn gives_back_what_was_put(place: &Place) {
@@ -103,16 +139,13 @@ fn gives_back_what_was_put(place: &Place) {
     drop(target);
     assert_eq!(place.open().get(&name).unwrap(), b"smaller", "whoever comes next finds it");
     let id = "01".repeat(16);
-    let folder = place.root.join("aozora/sakura");
-    assert_eq!(files(&place.root), [folder.join(format!("{id}.age")), folder.join(format!("{id}.json"))], "and nothing half done");
-    let modes: Vec<u32> = files(&place.root).iter().map(|path| fs::metadata(path).unwrap().permissions().mode() & 0o777).collect();
-    assert_eq!((modes, fs::metadata(folder).unwrap().permissions().mode() & 0o777), (vec![0o600, 0o600], 0o700));
+    assert_eq!(place.names(), [format!("aozora/sakura/{id}.age"), format!("aozora/sakura/{id}.json")], "and nothing half done");
     let mut target = place.open();
     for _ in 0..2 {
         target.remove(&beside).unwrap();
         target.remove(&name).unwrap();
     }
-    assert!(files(&place.root).is_empty());
+    assert!(place.names().is_empty());
 }
 
 fn keeps_tenants_apart(place: &Place) {
@@ -125,27 +158,41 @@ fn keeps_tenants_apart(place: &Place) {
     target.remove(&object("aozora", 2, Part::Sealed)).unwrap();
 }
 
-fn takes_over_what_a_crash_left(place: &Place) {
+fn says_what_is_missing(place: &Place) {
+    assert_eq!(trouble(place.open().get(&object("nobody", 4, Part::Sealed))), Trouble::Missing);
+}
+
+fn lets_nobody_else_look(place: &Place, root: &Path) {
+    let name = object("aozora", 6, Part::Sealed);
+    place.open().put(&name, b"sealed").unwrap();
+    let folder = root.join("aozora/sakura");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&folder.join(format!("{}.age", "06".repeat(16)))), mode(&folder)), (0o600, 0o700));
+    place.open().remove(&name).unwrap();
+}
+
+/// What is half done has a name of its own, which nobody takes for a copy.
+fn takes_over_what_a_crash_left(place: &Place, root: &Path) {
     let name = object("aozora", 3, Part::Sealed);
-    let left = place.root.join(format!("aozora/sakura/{}.age.part", "03".repeat(16)));
+    let left = root.join(format!("aozora/sakura/{}.age.part", "03".repeat(16)));
     fs::write(&left, "more than what comes now").unwrap();
     let mut target = place.open();
+    assert_eq!(trouble(target.get(&name)), Trouble::Missing);
     target.put(&name, b"whole").unwrap();
     assert_eq!((target.get(&name).unwrap(), left.exists()), (b"whole".to_vec(), false));
     fs::write(&left, "half").unwrap();
     target.remove(&name).unwrap();
-    assert!(files(&place.root).is_empty());
+    assert!(place.names().is_empty());
 }
 
-fn says_what_is_missing(place: &Place) {
-    assert_eq!(trouble(place.open().get(&object("nobody", 4, Part::Sealed))), Trouble::Missing);
+fn is_not_made_where_it_is_away(place: &Place, root: &Path) {
     let mut target = place.open();
-    let away = place.root.with_file_name("away");
-    fs::rename(&place.root, &away).unwrap();
+    let away = root.with_file_name("away");
+    fs::rename(root, &away).unwrap();
     assert!(target.put(&object("aozora", 4, Part::Sealed), b"lost").is_err());
-    assert_eq!(trouble(open(&place.place, &place.access)), Trouble::Unreachable);
-    assert!(!place.root.exists(), "a folder that is made would hide that a share is not mounted");
-    fs::rename(&away, &place.root).unwrap();
+    assert_eq!(trouble(open(&place.place, &place.access, Use::First)), Trouble::Unreachable);
+    assert!(!root.exists(), "a folder that is made would hide that a share is not mounted");
+    fs::rename(&away, root).unwrap();
 }
 
 /// A target in which no file has room for more than [`ROOM_KIB`].
@@ -154,7 +201,7 @@ fn stays_whole_when_it_is_full(place: &Place) {
     let mut target = place.open();
     target.put(&name, b"before").unwrap();
     assert_eq!(trouble(target.put(&name, &vec![7; 1 << 20])), Trouble::Full);
-    assert_eq!((target.get(&name).unwrap(), files(&place.root).len()), (b"before".to_vec(), 1), "whole, and nothing half done beside it");
+    assert_eq!((target.get(&name).unwrap(), place.names().len()), (b"before".to_vec(), 1), "whole, and nothing half done beside it");
     target.put(&name, b"after").unwrap();
     assert_eq!(target.get(&name).unwrap(), b"after");
 }
@@ -167,6 +214,11 @@ fn a_folder_keeps_the_contract() {
 #[test]
 fn an_sftp_server_keeps_the_contract() {
     keeps_the_contract(&sftp(None));
+}
+
+#[test]
+fn an_s3_server_keeps_the_contract() {
+    keeps_the_contract(&s3::bucket());
 }
 
 #[test]

@@ -5,11 +5,15 @@ use std::time::{Duration, Instant};
 
 use tegata_core::backup::Trouble;
 use tegata_core::policy::BackupPlace;
-use tegata_server::backup::target::{Access, Part, open};
-use tegata_tests::line::cut_after;
+use tegata_server::backup::target::{Access, Part, TargetError, Use};
+use tegata_tests::line::{cut_after, held_after};
 use tegata_tests::sshd::Sshd;
 
-use super::{access, files, object, place_of, trouble};
+use super::{Target, access, files, object, place_of, trouble};
+
+fn open(place: &BackupPlace, access: &Access) -> Result<Box<dyn Target>, TargetError> {
+    super::open(place, access, Use::First)
+}
 
 fn at_port(place: BackupPlace, other: u16) -> BackupPlace {
     match place {
@@ -51,7 +55,7 @@ fn who_does_not_answer_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let mut sshd = Sshd::start(&folder.path().join("one")).unwrap();
     let place = place_of(&sshd, &sshd.host_key("ed25519").unwrap());
-    let access = Access { key: Some(sshd.key()), patience: Duration::from_secs(1) };
+    let access = Access { patience: Duration::from_secs(1), ..access(Some(sshd.key())) };
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let start = Instant::now();
     assert_eq!(trouble(open(&at_port(place.clone(), silent.local_addr().unwrap().port()), &access)), Trouble::Slow);
@@ -79,4 +83,26 @@ fn a_line_that_is_cut_in_mid_write_leaves_what_was_there() {
     assert_eq!(target.get(&name).unwrap(), b"before");
     target.put(&name, &large).unwrap();
     assert!(target.get(&name).unwrap() == large && files(&sshd.root()).len() == 1, "and what was half done is gone");
+}
+
+#[test]
+fn a_server_that_is_killed_in_mid_write_leaves_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sshd = Sshd::start(&folder.path().join("one")).unwrap();
+    let (place, access) = (place_of(&sshd, &sshd.host_key("ed25519").unwrap()), access(Some(sshd.key())));
+    let (name, large) = (object("aozora", 1, Part::Sealed), vec![7; 2 << 20]);
+    open(&place, &access).unwrap().put(&name, b"before").unwrap();
+    let (slowed, reached) = held_after(sshd.port(), 600_000);
+    let mut target = open(&at_port(place.clone(), slowed), &access).unwrap();
+    let writing = std::thread::spawn(move || trouble(target.put(&object("aozora", 1, Part::Sealed), &large)));
+    reached.recv().unwrap();
+    sshd.end();
+    drop(reached);
+    let found = writing.join().unwrap();
+    assert!(matches!(found, Trouble::Unreachable | Trouble::Slow), "{found:?}");
+    sshd.resume().unwrap();
+    let mut target = open(&place, &access).unwrap();
+    assert_eq!(target.get(&name).unwrap(), b"before");
+    target.put(&name, b"after").unwrap();
+    assert_eq!((target.get(&name).unwrap(), files(&sshd.root()).len()), (b"after".to_vec(), 1), "and what was half done is gone");
 }

@@ -10,15 +10,34 @@ pub const VERIFY_EVERY: Duration = DAY.saturating_mul(7);
 /// A copy that was not read back for longer than this is not relied on.
 pub const STALE_AFTER: Duration = DAY.saturating_mul(30);
 
+/// How long ago a backup must have come before it can stand for an older one of the same thing. Whoever sends poorer ones, by mistake or
+/// on purpose, takes that long to push out what was whole, and people have that long to see it.
+pub const SETTLED_AFTER: Duration = DAY.saturating_mul(30);
+
+/// How many that have settled stand for an older one.
+pub const NEWER_MIN: usize = 2;
+
+/// For how long it is tried to take away what is not wanted any more.
+pub const REMOVE_FOR: Duration = DAY.saturating_mul(90);
+
 /// What is known about one backup in one target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copy {
     /// When it was last read back and found whole; `None` until then, and again once it was found otherwise.
     pub verified_at: Option<Timestamp>,
     /// When its certificate expires.
     pub not_after: Timestamp,
-    /// True once a newer backup of the same thing was read back from the same target.
-    pub superseded: bool,
+    /// Newer backups of the same thing at the same place, that were read back there and can be opened by whom policy names.
+    pub newer: Vec<Newer>,
+}
+
+/// A newer backup of the same thing at the same place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newer {
+    /// When it came.
+    pub sealed_at: Timestamp,
+    /// When it was last read back and found whole.
+    pub verified_at: Timestamp,
 }
 
 /// What policy says about a target.
@@ -45,10 +64,16 @@ impl Copy {
     /// What is done about it now.
     pub fn deed(&self, terms: Terms, now: Timestamp) -> Deed {
         match self.verified_at {
-            _ if self.superseded || self.is_over(terms, now) => Deed::Remove,
+            _ if self.is_superseded(now) || self.is_over(terms, now) => Deed::Remove,
             None => Deed::Store,
             Some(_) => Deed::Verify,
         }
+    }
+
+    /// True once enough newer ones stand for it, each of which has settled and can be relied on.
+    pub fn is_superseded(&self, now: Timestamp) -> bool {
+        let stands = |newer: &&Newer| now.since(newer.sealed_at) >= SETTLED_AFTER && now.since(newer.verified_at) <= STALE_AFTER;
+        self.newer.iter().filter(stands).count() >= NEWER_MIN
     }
 
     /// True once it is kept for as long as policy says.
@@ -75,8 +100,12 @@ pub enum Trouble {
     Unreachable,
     /// It did not answer in time.
     Slow,
+    /// The folder is there, and what marks it is not: a share that is not mounted, or another one.
+    Unmarked,
     /// It shows another host key than policy pins: nothing is sent to it.
     WrongHostKey,
+    /// Its certificate is not of an authority that policy, or else the operating system, trusts: nothing is sent to it.
+    WrongAuthority,
     /// The server was started without what it needs to sign in there.
     NoCredentials,
     /// It refuses to let the server in.
@@ -103,10 +132,12 @@ pub enum Trouble {
 
 impl Trouble {
     /// Every one of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Unreachable,
         Self::Slow,
+        Self::Unmarked,
         Self::WrongHostKey,
+        Self::WrongAuthority,
         Self::NoCredentials,
         Self::SignIn,
         Self::Forbidden,
@@ -122,10 +153,7 @@ impl Trouble {
 
     /// True if it is the target's, whatever is to be done there: whoever else waits for it need not try.
     pub fn is_of_target(self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable | Self::Slow | Self::WrongHostKey | Self::NoCredentials | Self::SignIn | Self::Forbidden | Self::Full
-        )
+        !self.is_loss() && !matches!(self, Self::Broken | Self::NotSealed)
     }
 
     /// True if the copy itself is known to be bad.
@@ -142,7 +170,7 @@ mod tests {
     const TERMS: Terms = Terms { retention: DAY.saturating_mul(365), verify_every: VERIFY_EVERY };
 
     fn copy() -> Copy {
-        Copy { verified_at: Some(NOW), not_after: NOW.after(DAY * 100), superseded: false }
+        Copy { verified_at: Some(NOW), not_after: NOW.after(DAY * 100), newer: vec![] }
     }
 
     #[test]
@@ -153,7 +181,21 @@ mod tests {
         assert_eq!(copy().deed(TERMS, NOW.after(DAY * 465)), Deed::Verify, "the last day of its retention");
         assert_eq!(copy().deed(TERMS, NOW.after(DAY * 465 + Duration::from_secs(1))), Deed::Remove);
         assert_eq!(new.deed(TERMS, NOW.after(DAY * 466)), Deed::Remove, "nothing is stored that would be taken away at once");
-        assert_eq!(Copy { superseded: true, ..copy() }.deed(TERMS, NOW), Deed::Remove);
+    }
+
+    #[test]
+    fn a_copy_goes_early_only_for_two_newer_ones_that_have_been_there_for_a_month_and_are_there_still() {
+        let newer = |came: u32, read: u32| Newer { sealed_at: NOW.before(DAY * came), verified_at: NOW.before(DAY * read) };
+        let deed = |newer: &[Newer]| Copy { newer: newer.to_vec(), ..copy() }.deed(TERMS, NOW);
+        assert_eq!(deed(&[newer(30, 1), newer(31, 30)]), Deed::Remove);
+        for (why, newer) in [
+            ("one is not enough", vec![newer(400, 1)]),
+            ("a hundred of today are none", vec![newer(29, 1); 100]),
+            ("one of them has to settle", vec![newer(31, 1), newer(29, 1)]),
+            ("one of them was not read back for a month", vec![newer(90, 1), newer(90, 31)]),
+        ] {
+            assert_eq!(deed(&newer), Deed::Verify, "{why}");
+        }
     }
 
     #[test]
@@ -174,10 +216,19 @@ mod tests {
 
     #[test]
     fn a_loss_is_of_one_copy_and_what_keeps_the_server_out_is_of_the_target() {
-        for trouble in Trouble::ALL {
-            let is_of_copy = trouble.is_loss()
-                || matches!(trouble, Trouble::Broken | Trouble::NotSealed | Trouble::NotOpened | Trouble::Closed | Trouble::OtherContent);
-            assert_eq!(is_of_copy, !trouble.is_of_target(), "{trouble:?}");
-        }
+        let of_copies: Vec<Trouble> = Trouble::ALL.into_iter().filter(|trouble| !trouble.is_of_target()).collect();
+        assert_eq!(
+            of_copies,
+            [
+                Trouble::Missing,
+                Trouble::Altered,
+                Trouble::Broken,
+                Trouble::NotSealed,
+                Trouble::NotOpened,
+                Trouble::Closed,
+                Trouble::OtherContent,
+            ]
+        );
+        assert!([Trouble::Missing, Trouble::Altered].into_iter().eq(Trouble::ALL.into_iter().filter(|trouble| trouble.is_loss())));
     }
 }

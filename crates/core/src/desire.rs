@@ -110,6 +110,7 @@ fn spell_out(
             // Such a key never leaves its device; what is lost is issued anew.
             KeyOrigin::Device(_) => BTreeSet::new(),
         },
+        backups_min: network.backup.at_least,
     }
 }
 

@@ -47,6 +47,8 @@ pub struct DesiredSlot {
     pub dependants: Vec<Label>,
     /// Where backups of a file that somebody else made have to be.
     pub backups: BTreeSet<TargetName>,
+    /// In how many of them at least. `None`: in all.
+    pub backups_min: Option<usize>,
 }
 
 /// How a certificate for a slot comes about, once it was ordered.

@@ -178,7 +178,7 @@ pub fn acts(issuer: Option<&IssuerKind>, waits_for: Option<Obstacle>) -> Acts {
         (None | Some(IssuerKind::Vendor), _) => Acts::Person,
         (_, Some(Obstacle::Enrolment | Obstacle::SilentDevice | Obstacle::WrongClock | Obstacle::Quota)) => Acts::Person,
         (_, Some(Obstacle::VendorFile | Obstacle::Dependants)) => Acts::Person,
-        (_, None | Some(Obstacle::Device | Obstacle::OthersFirst | Obstacle::TooOften | Obstacle::BackupTarget)) => Acts::Itself,
+        (_, None | Some(Obstacle::Device | Obstacle::OthersFirst | Obstacle::TooOften | Obstacle::BackupTarget(_))) => Acts::Itself,
     }
 }
 

@@ -14,7 +14,7 @@ mod quota;
 mod spread;
 mod statement;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use lockout::locked_out;
 pub use outlook::{Outlook, outlooks};
@@ -22,8 +22,8 @@ pub use over::{Leaving, leaving};
 pub use pace::{CLOCK_TOLERANCE_SECONDS, SILENT_AFTER};
 pub use statement::{Pressure, Short, Spare, Standing, Statement, TIGHT_FROM_PERCENT, Useless, statements};
 
-use crate::fleet::{Desired, Observed, Template};
-use crate::name::{AccountName, DeviceId, Serial, Sha256, SlotId};
+use crate::fleet::{Desired, DesiredSlot, Observed, Template};
+use crate::name::{AccountName, DeviceId, Serial, Sha256, SlotId, TargetName};
 use crate::time::Timestamp;
 
 /// What one clinic needs, and when to look again.
@@ -206,8 +206,33 @@ pub enum Obstacle {
     VendorFile,
     /// Someone has to change what depends on the certificate, and to say so.
     Dependants,
-    /// A backup target that does not take the backup, or does not give it back.
-    BackupTarget,
+    /// Backup targets that do not take the backup, or do not give it back.
+    BackupTarget(Backups),
+}
+
+/// How much of what policy asks for is in backup targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Backups {
+    /// How many targets gave it back lately.
+    pub verified: usize,
+    /// How many of them have to.
+    pub needed: usize,
+    /// How many policy names.
+    pub targets: usize,
+}
+
+impl Backups {
+    /// Counts them, of those that are `kept`.
+    pub fn of(wanted: &DesiredSlot, kept: &BTreeSet<TargetName>) -> Self {
+        let targets = wanted.backups.len();
+        let needed = wanted.backups_min.map_or(targets, |least| least.min(targets));
+        Self { verified: wanted.backups.intersection(kept).count(), needed, targets }
+    }
+
+    /// True if installer files need not wait for more.
+    pub fn is_enough(&self) -> bool {
+        self.verified >= self.needed
+    }
 }
 
 /// Decides what each slot of one clinic needs. Same arguments, same answer, always.

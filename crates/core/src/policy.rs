@@ -336,6 +336,8 @@ pub struct BackupRule {
     pub targets: BTreeSet<TargetName>,
     /// How many people it takes to read a backup: 1 or 2.
     pub approvals: u8,
+    /// How many of them must hold a copy that was read back before installer files go. `None`: all.
+    pub at_least: Option<usize>,
 }
 
 /// How certificates for one system are made, installed, used and renewed.
@@ -519,6 +521,8 @@ pub enum BackupPlace {
     Directory {
         /// An absolute path.
         path: String,
+        /// A file in it, made by people, without which nothing is written there.
+        marker: Option<String>,
     },
     /// A server reached by SFTP.
     Sftp {
@@ -534,14 +538,24 @@ pub enum BackupPlace {
         path: String,
     },
     /// An S3-compatible bucket.
-    S3 {
-        /// The service's address, if it is not Amazon's.
-        endpoint: Option<String>,
-        /// The region.
-        region: String,
-        /// The bucket.
-        bucket: String,
-        /// What object names begin with.
-        prefix: String,
-    },
+    S3(Bucket),
+}
+
+/// An S3-compatible bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// The service's address (`https://…`), if it is not Amazon's.
+    pub endpoint: Option<String>,
+    /// The region.
+    pub region: String,
+    /// Its name.
+    pub name: String,
+    /// What object names begin with.
+    pub prefix: String,
+    /// True if its name stands in the path of addresses, not in the host.
+    pub path_style: bool,
+    /// The only authorities whose servers are believed, in PEM. `None`: those that the operating system trusts.
+    pub authority: Option<String>,
+    /// Which of the server's credentials open it.
+    pub credentials: String,
 }

@@ -64,6 +64,7 @@ pub async fn slot(ledger: &Ledger, tenant: &TenantName, id: &SlotId, now: Timest
         last_call: outlook.map(|outlook| outlook.last_call.unix()),
         attempts: outlook.map(|outlook| outlook.attempts),
         closing: outlook.and_then(|outlook| while_closed(id, &outlook)),
+        backups: outlook.map(|outlook| outlook.backups).filter(|backups| backups.targets > 0).map(words::count),
     }))
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tegata_core::name::TenantName;
+use tegata_core::name::{TargetName, TenantName};
 use tegata_core::policy::Tenant;
 use tegata_core::time::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -108,8 +108,13 @@ impl Ledger {
     }
 
     /// Copies that are to be looked at. None is in the database without the record that announced it: they are one commit.
-    pub async fn copies_due(&self, now: Timestamp, limit: u32) -> Result<Vec<Recorded<CopyRow>>, StoreError> {
-        Ok(self.store.copies_due(now, limit).await?.into_iter().map(Recorded).collect())
+    pub async fn copies_due(
+        &self,
+        (tenant, target): (&TenantName, &TargetName),
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Recorded<CopyRow>>, StoreError> {
+        Ok(self.store.copies_due(tenant, target, now, limit).await?.into_iter().map(Recorded).collect())
     }
 
     /// Commits changes that need no proof: what was heard, seen or asked.

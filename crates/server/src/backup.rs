@@ -42,12 +42,13 @@ fn terms(target: &BackupTarget) -> Terms {
 /// SHA-256 of where a target is. A target that moves is another place: what lay in the old one counts no more.
 fn place(place: &BackupPlace) -> Sha256 {
     let parts: Vec<&str> = match place {
-        BackupPlace::Directory { path } => vec!["directory", path],
+        // Not its mark: that is made anew where a disk is.
+        BackupPlace::Directory { path, .. } => vec!["directory", path],
         // Not the host key: a server that gets a new one keeps what it has.
         BackupPlace::Sftp { host, port, path, .. } => {
             return sha256(serde_json::json!(["sftp", host, port, path]).to_string().as_bytes());
         }
-        BackupPlace::S3 { endpoint, bucket, prefix, .. } => vec!["s3", endpoint.as_deref().unwrap_or_default(), bucket, prefix],
+        BackupPlace::S3(bucket) => vec!["s3", bucket.endpoint.as_deref().unwrap_or_default(), &bucket.name, &bucket.prefix],
     };
     sha256(serde_json::json!(parts).to_string().as_bytes())
 }

@@ -169,7 +169,7 @@ pub async fn ahead(ledger: &Ledger, bells: &Bells, device: &DeviceRow, seen: u64
     let policy = ledger.policy(&tenant).await?;
     let clinics = observe::concerned(ledger.store(), Some(&policy), &tenant, &name).await?;
     let nudges = clinics.into_iter().map(|clinic| Change::Nudge { clinic: ClinicId { tenant: tenant.clone(), clinic }, at: now });
-    let ahead = Change::Recovery(RecoveryChange::Ahead { tenant: tenant.clone(), device: name, manifest });
+    let ahead = Change::Recovery(RecoveryChange::Ahead { tenant: tenant.clone(), device: name, manifest: manifest.into() });
     let changes = std::iter::once(ahead).chain(nudges).collect();
     match ledger.record((), Batch { records, changes }).await {
         // Another request of the same device was faster.

@@ -69,6 +69,8 @@ pub struct Config {
     pub mail: Option<MailSettings>,
     /// The private key with which backups are carried by SFTP. `None`: such targets fail.
     pub backup_key: Option<PathBuf>,
+    /// The keys with which backups are carried to S3, as Amazon's tools keep them. `None`: such targets fail.
+    pub backup_credentials: Option<PathBuf>,
 }
 
 /// Why a server did not start.
@@ -168,7 +170,12 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let access = administrator(&folder, &ledger, &clock, &server, reached_at(&config, address)).await?;
 
     let running = Running::default();
-    let backup_access = TargetAccess { key: config.backup_key.clone(), patience: crate::backup::PATIENCE };
+    let backup_access = TargetAccess {
+        key: config.backup_key.clone(),
+        credentials: config.backup_credentials.clone(),
+        patience: crate::backup::PATIENCE,
+        busy: Default::default(),
+    };
     // Whatever fails from here on ends what was begun.
     let unless_started = running.stopping.clone().drop_guard();
     let base = Base {
@@ -337,7 +344,7 @@ impl Base {
 
     fn carry_backups(&self) {
         let (ledger, bells, clock, access) = (self.ledger.clone(), self.bells.clone(), self.clock.clone(), self.backup_access.clone());
-        let carrier = Carrier { ledger, bells, clock, access, busy: Default::default() };
+        let carrier = Carrier { ledger, bells, clock, access };
         self.once_settled(carrier.run(self.running.stopping.clone()));
     }
 

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::device::{Facts, FileHash, Manifest, Report};
 use tegata_core::fleet::Template;
-use tegata_core::name::{AccountName, BackupId, ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
+use tegata_core::name::{AccountName, ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::plan::Reason;
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
@@ -29,7 +29,7 @@ use tegata_tlog::merkle::Hash;
 use tegata_tlog::tile::Tile;
 
 pub use self::audit::{AuditQuery, NewRecord, Part};
-use self::backup::{Backed, BackupChange, BackupRow, CopyRow};
+use self::backup::{Backed, BackupChange};
 use self::notices::{DeliveryRow, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow};
 pub use self::vendor::{ApplicationRow, Bundle, Closed, TakenIn};
 
@@ -458,7 +458,9 @@ pub struct CertificateFilter {
 
 /// What the server needs from a database.
 #[async_trait]
-pub trait Store: portal::PortalQueries + recovery::RecoveryQueries + backup::ReadQueries + Send + Sync + 'static {
+pub trait Store:
+    backup::BackupQueries + backup::ReadQueries + portal::PortalQueries + recovery::RecoveryQueries + Send + Sync + 'static
+{
     /// Applies a batch. When this returns `Ok`, it survives a power cut; when it returns `Conflict`, nothing has changed.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
 
@@ -565,17 +567,6 @@ pub trait Store: portal::PortalQueries + recovery::RecoveryQueries + backup::Rea
     async fn webhook_key(&self, clinic: &ClinicId, url: &str) -> Result<Option<WebhookKeyRow>, StoreError>;
     /// Certificates on devices that expire, soonest first. What was revoked is not asked for.
     async fn expiring(&self, asked: &ExpiringQuery) -> Result<Vec<CertificateRow>, StoreError>;
-
-    /// The backups of a tenant, or of one of its clinics, with their copies, oldest first.
-    async fn backups(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError>;
-    /// The newest backup of this kind of a slot.
-    async fn newest_backup(&self, tenant: &TenantName, slot: &SlotId, kind: backup::Kind) -> Result<Option<BackupRow>, StoreError>;
-    /// What was sealed, as it came.
-    async fn sealed_backup(&self, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError>;
-    /// Copies that are to be looked at, longest overdue first, at most `limit`.
-    async fn copies_due(&self, now: Timestamp, limit: u32) -> Result<Vec<CopyRow>, StoreError>;
-    /// When the next copy is looked at, if any is.
-    async fn next_copy(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// A tenant's authorities, or the server's own.
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError>;

@@ -6,7 +6,7 @@ use tegata_core::backup::Trouble;
 use tegata_core::calendar::Stretch;
 use tegata_core::name::{ClinicName, Serial, Sha256};
 use tegata_core::notice::{Acts, Kind, Rung};
-use tegata_core::plan::{Action, Keeping, Obstacle, Pressure, Reason, Useless};
+use tegata_core::plan::{Action, Backups, Keeping, Obstacle, Pressure, Reason, Useless};
 use tegata_core::policy::{Counting, Folder, InstallerRule, KeyAlgorithm, KeyOrigin, Platform, Quota, Store};
 use tegata_core::revocation::Cause;
 use tegata_core::time::{DAY, HOUR, MINUTE};
@@ -72,8 +72,14 @@ pub fn obstacle(obstacle: Obstacle) -> &'static str {
         Obstacle::TooOften => "too-often",
         Obstacle::VendorFile => "vendor-file",
         Obstacle::Dependants => "dependants",
-        Obstacle::BackupTarget => "backup-target",
+        Obstacle::BackupTarget(_) => "backup-target",
     }
+}
+
+/// How many backup targets hold what they should.
+pub fn count(backups: Backups) -> fleet::Backups {
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    fleet::Backups { verified: number(backups.verified), needed: number(backups.needed), targets: number(backups.targets) }
 }
 
 /// What was sealed as a backup.
@@ -285,6 +291,7 @@ pub fn action(clinic: &ClinicName, action: &Action) -> fleet::Action {
         until: None,
         serial: None,
         file: None,
+        backups: None,
     };
     let of = |sha256: &Sha256, said: fleet::Action| fleet::Action { file: Some(sha256.to_string()), ..said };
     let with = |serial: &Serial, said: fleet::Action| fleet::Action { serial: Some(serial.to_string()), ..said };
@@ -300,6 +307,7 @@ pub fn action(clinic: &ClinicName, action: &Action) -> fleet::Action {
         },
         Action::Hold { slot, reason: why, because, until } => fleet::Action {
             waits_for: Some(obstacle(*because).to_owned()),
+            backups: if let Obstacle::BackupTarget(backups) = because { Some(count(*backups)) } else { None },
             until: until.map(|moment| moment.unix()),
             ..say("hold", slot.to_string(), reason(*why))
         },

@@ -80,12 +80,17 @@ pub fn actions(actions: &[Action], look: &Look) -> String {
             (*action.action).into(),
             (*action.object).into(),
             Field::State(action.because.clone()),
-            action.waits_for.clone().into(),
+            waits_for(action).into(),
             action.until.map_or(Field::Nothing, Field::Moment),
             action.serial.clone().into(),
         ]);
     }
     table.or("Nothing is planned: every slot is right.")
+}
+
+fn waits_for(action: &Action) -> Option<String> {
+    let waits_for = action.waits_for.clone()?;
+    Some(action.backups.map_or(waits_for.clone(), |backups| format!("{waits_for} ({} of {})", backups.verified, backups.needed)))
 }
 
 fn locked_out(devices: &[String]) -> String {
@@ -103,6 +108,7 @@ fn count(number: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
+    use tegata_api::v1::fleet::Backups;
 
     use super::*;
     use crate::output::test_look;
@@ -122,6 +128,7 @@ mod tests {
             until: None,
             serial: None,
             file: None,
+            backups: None,
         };
         let hold = Action {
             action: "hold".into(),
@@ -130,12 +137,15 @@ mod tests {
             waits_for: Some("enrolment".into()),
             ..issue.clone()
         };
+        let backups = Backups { verified: 2, needed: 3, targets: 4 };
+        let (because, waits_for) = ("not-backed-up".into(), Some("backup-target".into()));
+        let unkept = Action { because, waits_for, backups: Some(backups), ..hold.clone() };
         let preview = Preview {
             documents: vec![
                 change("CertificateProfile", "karte", Change::Changed, &["/spec/renewal/window"]),
                 change("ClinicNetwork", "sakura", Change::Created, &[]),
             ],
-            actions: vec![issue, hold],
+            actions: vec![issue, hold, unkept],
             locked_out: vec!["sakura/uketsuke-2".into()],
             over_quota: vec![quotas::test_short()],
             tight: vec![quotas::test_tight()],
@@ -146,11 +156,12 @@ mod tests {
                   /spec/renewal/window
               + ClinicNetwork sakura
 
-            CLINIC  ACTION  OBJECT                   BECAUSE       WAITS FOR  UNTIL  SERIAL
-            sakura  issue   sakura/uketsuke-1/karte  missing       –          –      –
-            sakura  hold    sakura/uketsuke-2/karte  not-enrolled  enrolment  –      –
+            CLINIC  ACTION  OBJECT                   BECAUSE        WAITS FOR               UNTIL  SERIAL
+            sakura  issue   sakura/uketsuke-1/karte  missing        –                       –      –
+            sakura  hold    sakura/uketsuke-2/karte  not-enrolled   enrolment               –      –
+            sakura  hold    sakura/uketsuke-2/karte  not-backed-up  backup-target (2 of 3)  –      –
 
-            2 documents would change; 2 actions, 1 of them waiting.
+            2 documents would change; 3 actions, 2 of them waiting.
             1 device could no longer sign in tomorrow:
               sakura/uketsuke-2
             1 slot finds no place under the quota of an account:

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use tegata_api::hint::visible;
 use tegata_api::v1::account::{Account, AccountDetail, Bound, ExpiresWhileClosed, Leaving, Short, SlotDetail, Spare, Tight};
+use tegata_api::v1::fleet::Backups;
 
 use crate::output::Look;
 use crate::table::{Field, Table};
@@ -69,9 +70,15 @@ pub fn slot(detail: &SlotDetail, look: &Look) -> String {
         ("last call", told(detail.last_call)),
         ("expires", told(detail.slot.not_after)),
         ("attempts", attempts),
+        ("backups", detail.backups.map_or("–".into(), backups)),
     ];
     let text = lines.map(|(name, value)| format!("{name:<10} {}", visible(&value))).join("\n");
     text + &while_closed(detail.closing.as_slice())
+}
+
+fn backups(Backups { verified, needed, targets }: Backups) -> String {
+    let least = if needed < targets { format!("; {needed} are enough") } else { String::new() };
+    format!("verified in {verified} of {targets} targets{least}")
 }
 
 /// One line for each slot without a place: what it would be, and what makes one.
@@ -291,8 +298,14 @@ mod tests {
             proven_at: Some(1_790_000_000),
             account: None,
         };
-        let detail =
-            SlotDetail { slot, due: Some(1_796_000_000), last_call: Some(1_798_000_000), attempts: Some(21), closing: Some(closing) };
+        let detail = SlotDetail {
+            slot,
+            due: Some(1_796_000_000),
+            last_call: Some(1_798_000_000),
+            attempts: Some(21),
+            closing: Some(closing),
+            backups: Some(Backups { verified: 2, needed: 2, targets: 3 }),
+        };
         expect![[r#"
             slot       sakura/pc-1/karte
             state      ready
@@ -303,6 +316,7 @@ mod tests {
             last call  2026-12-23 13:26 (in 34 d)
             expires    2026-12-31 15:53 (in 42 d)
             attempts   21 open days from then on
+            backups    verified in 2 of 3 targets; 2 are enough
             warning: sakura/pc-1/karte expires while closed (年末年始, the turn of the year, 2026-12-29 to 2027-01-03); the last open day before is 2026-12-28, 21 open days to renew it on"#]].assert_eq(&super::slot(&detail, &test_look()));
     }
 }

@@ -39,6 +39,9 @@ pub struct Serve {
     /// The private key with which backups are carried to SFTP targets: a file as ssh-keygen writes it, without a passphrase
     #[arg(long, value_name = "FILE")]
     backup_key: Option<PathBuf>,
+    /// The keys with which backups are carried to S3 targets: a file as Amazon's own tools keep them, ~/.aws/credentials
+    #[arg(long, value_name = "FILE")]
+    backup_credentials: Option<PathBuf>,
     #[command(flatten)]
     mail: MailOptions,
 }
@@ -59,6 +62,7 @@ impl Serve {
             policies,
             mail,
             backup_key: self.backup_key,
+            backup_credentials: self.backup_credentials,
         };
         let server = serve::start(config).await.map_err(Failure::Serve)?;
         output::print(&format!(

@@ -13,6 +13,7 @@ mod run;
 mod test;
 mod tidy;
 mod tools;
+mod venv;
 mod workspace;
 
 /// Builds, checks and measures the workspace.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::run;
+use crate::{run, venv, workspace};
 
 /// A program, and the Debian packages that bring it and what it needs: a picture of a Japanese page needs Japanese letters.
 struct Tool {
@@ -40,8 +40,16 @@ const TOOLS: &[Tool] = &[
     Tool { program: "wine", packages: &["wine", "wine64"], purpose: "runs the agent for Windows" },
 ];
 
+/// The S3 server that backups are carried to: PyPI packages. Its extra `server` would bring everything of Amazon's, twice as much.
+const S3: [&str; 3] = ["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
+
 /// Makes sure that every program is there. As root on Debian it installs what is missing; elsewhere it says what to do.
 pub fn provide() -> Result<()> {
+    provide_system()?;
+    venv::provide(&workspace::target_folder()?.join("peers/moto"), &S3).map(drop)
+}
+
+fn provide_system() -> Result<()> {
     let absent = missing(is_there);
     if absent.is_empty() {
         return Ok(());
@@ -61,6 +69,10 @@ fn missing(is_there: impl Fn(&str) -> bool) -> Vec<&'static Tool> {
 }
 
 fn is_there(program: &str) -> bool {
+    if program == "python3" {
+        // Debian's comes without what makes a venv.
+        return Command::new(program).args(["-c", "import ensurepip"]).output().is_ok_and(|output| output.status.success());
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Servers lie where only root looks by itself.
     let usual = ["/usr/sbin", "/sbin"].map(PathBuf::from);

@@ -80,7 +80,7 @@ impl Device {
     async fn fetch_found(&mut self, slot: &Slot, entry: &mut Entry, fingerprint: Sha256) -> Result<(), StepError> {
         let (pair, places) = self.look_for(fingerprint).await?;
         self.stage(entry, &pair)?;
-        let taken = TakenCertificate { chain: pem(&pair), file_name: String::new(), sealed: String::new() };
+        let taken = TakenCertificate { chain: pem(&pair), file_name: String::new(), sealed: String::new(), recipients: vec![] };
         self.server.taken(entry.order, &taken).await.map_err(StepError::NotTaken)?;
         self.adopt(slot, fingerprint, places)
     }
@@ -104,7 +104,7 @@ impl Device {
             [] => String::new(),
             backup => BASE64.encode(&self.seal(&content, backup)?),
         };
-        let taken = TakenCertificate { chain, file_name: content.file_name.clone(), sealed };
+        let taken = TakenCertificate { chain, file_name: content.file_name.clone(), sealed, recipients: renewal.backup.clone() };
         self.server.taken(entry.order, &taken).await.map_err(StepError::NotTaken)?;
         // Now it is this order's, and goes with it.
         disk::write(&self.staging(entry).join(BUNDLE), &self.seal(&content, &[])?, Readers::Owner)?;

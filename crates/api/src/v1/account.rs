@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fleet::Slot;
+use super::fleet::{Backups, Slot};
 
 /// An account at a glance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,6 +165,9 @@ pub struct SlotDetail {
     /// Set if it expires while its clinic is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closing: Option<ExpiresWhileClosed>,
+    /// In how many targets a backup of its file is, where policy asks for that and there is a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backups: Option<Backups>,
 }
 
 /// A certificate that expires on a day on which its clinic is closed.

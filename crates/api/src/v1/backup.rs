@@ -172,7 +172,9 @@ pub fn word(trouble: Trouble) -> &'static str {
     match trouble {
         Trouble::Unreachable => "unreachable",
         Trouble::Slow => "slow",
+        Trouble::Unmarked => "unmarked",
         Trouble::WrongHostKey => "wrong-host-key",
+        Trouble::WrongAuthority => "wrong-authority",
         Trouble::NoCredentials => "no-credentials",
         Trouble::SignIn => "sign-in",
         Trouble::Forbidden => "forbidden",
@@ -199,7 +201,15 @@ fn japanese(trouble: Trouble) -> &'static str {
         Trouble::WrongHostKey => {
             "保存先のホスト鍵がポリシーのhostKeyと違うため、何も送っていません。機器の入れ替えでなければ、なりすましを疑ってください。"
         }
-        Trouble::NoCredentials => "保存先に入るための鍵がありません。サーバーを--backup-keyを付けて起動してください。",
+        Trouble::Unmarked => {
+            "フォルダーに目印のファイルがないため、何も書いていません。共有フォルダーが接続されているか確認してください。ディスクを交換したときは、目印のファイルを作り直してください。"
+        }
+        Trouble::WrongAuthority => {
+            "保存先の証明書を確認できないため、何も送っていません。ポリシーのauthorityとendpoint、証明書の期限を確認し、なりすましも疑ってください。"
+        }
+        Trouble::NoCredentials => {
+            "保存先に入るための鍵がありません。サーバーを--backup-key（SFTP）または--backup-credentials（S3）を付けて起動してください。"
+        }
         Trouble::SignIn => "保存先がサーバーのサインインを拒みました。保存先に登録した鍵とユーザー名を確認してください。",
         Trouble::Forbidden => "保存先で読み書きが許可されていません。フォルダーの権限を確認してください。",
         Trouble::Full => "保存先に空きがないか、それ以上受け取りません。空き容量を増やしてください。",
@@ -224,7 +234,13 @@ fn english(trouble: Trouble) -> &'static str {
         Trouble::WrongHostKey => {
             "It shows another host key than policy pins as hostKey, so nothing was sent. Unless the machine was replaced, suspect an impostor."
         }
-        Trouble::NoCredentials => "The server has no key for it. Start it with --backup-key.",
+        Trouble::Unmarked => {
+            "The folder has no file that marks it, so nothing was written. Check that the share is mounted; if its disk is a new one, make the file again."
+        }
+        Trouble::WrongAuthority => {
+            "Its certificate cannot be trusted, so nothing was sent. Check authority and endpoint in policy and when it expires; suspect an impostor."
+        }
+        Trouble::NoCredentials => "The server has no key for it. Start it with --backup-key (SFTP) or --backup-credentials (S3).",
         Trouble::SignIn => "It refused to let the server in. Check the user name, and the key that it has on record for it.",
         Trouble::Forbidden => "The server may not write or read there. Check the folder's permissions.",
         Trouble::Full => "It has no room, or takes no more. Make room there.",

@@ -142,6 +142,9 @@ pub struct TakenCertificate {
     pub file_name: String,
     /// The file and its password, sealed to the clinic's backup recipients, base64; empty if there are none.
     pub sealed: String,
+    /// Those to whom it was sealed, beside the device: age recipients. An age file does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
 }
 
 /// Everything that one device should have.

@@ -154,6 +154,21 @@ pub struct Action {
     /// SHA-256 of the installer file that is removed or stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// How far backups have come that a held action waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backups: Option<Backups>,
+}
+
+/// How many backup targets hold what they should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backups {
+    /// How many gave it back lately.
+    pub verified: u32,
+    /// How many have to before installer files are removed.
+    pub needed: u32,
+    /// How many policy names.
+    pub targets: u32,
 }
 
 /// A clinic at a glance.

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tegata_core::name::{IssuerName, Label, TargetName};
 use tegata_core::policy;
 
 use super::gather::{At, Gather, Wrong};
 use super::written;
 use crate::hint::quote;
-use crate::v1::policy::{BackupTargetSpec, IssuerSpec, IssuerType, PortalSpec, S3, Sftp};
+use crate::v1::policy::{BackupTargetSpec, Directory, IssuerSpec, IssuerType, PortalSpec, S3, Sftp};
 
 mod clinic;
 mod expect;
@@ -92,9 +94,7 @@ fn orcamo(spec: &IssuerSpec, at: &At<'_>, gather: &mut Gather<'_>) -> Option<pol
 pub(super) fn target(name: Option<TargetName>, spec: &BackupTargetSpec, gather: &mut Gather<'_>) -> Option<policy::BackupTarget> {
     let at = ROOT.key("spec");
     let place = match (&spec.directory, &spec.sftp, &spec.s3) {
-        (Some(directory), None, None) => {
-            path(&directory.path, &at.key("directory").key("path"), gather).map(|path| policy::BackupPlace::Directory { path })
-        }
+        (Some(directory), None, None) => folder_place(directory, &at.key("directory"), gather),
         (None, Some(sftp), None) => sftp_place(sftp, &at.key("sftp"), gather),
         (None, None, Some(s3)) => s3_place(s3, &at.key("s3"), gather),
         (None, None, None) => {
@@ -187,15 +187,23 @@ fn host_key(text: &str) -> Result<String, Wrong> {
     }
 }
 
-fn s3_place(s3: &S3, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::BackupPlace> {
-    let endpoint = s3.endpoint.as_ref().map(|text| {
-        let plain = if text.contains('{') {
-            Err(Wrong::new(format!("{} holds a placeholder, but a service has one address", quote(text)), "write the address itself"))
+fn folder_place(directory: &Directory, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::BackupPlace> {
+    let path = path(&directory.path, &at.key("path"), gather);
+    let marker = directory.marker.as_ref().map(|name| {
+        let is_name = plain(name, "the name of a file", &at.key("marker"), gather)?;
+        let hint = "write the name of a file in the folder itself";
+        let straight = if is_name.contains('/') || is_name == "." || is_name == ".." {
+            Err(Wrong::new(format!("{} leads out of the folder", quote(name)), hint))
         } else {
-            written::url(text)
+            Ok(is_name)
         };
-        gather.take(&at.key("endpoint"), plain)
+        gather.take(&at.key("marker"), straight)
     });
+    Some(policy::BackupPlace::Directory { path: path?, marker: marker.map_or(Some(None), |marker| marker.map(Some))? })
+}
+
+fn s3_place(s3: &S3, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::BackupPlace> {
+    let endpoint = s3.endpoint.as_ref().map(|text| gather.take(&at.key("endpoint"), endpoint(text)));
     let region = plain(&s3.region, "a region", &at.key("region"), gather);
     let named = |name: &str| {
         (3..=63).contains(&name.len())
@@ -206,11 +214,49 @@ fn s3_place(s3: &S3, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::Bac
     } else {
         Err(Wrong::new(format!("{} is not a bucket name", quote(&s3.bucket)), "write 3 to 63 of a-z, 0-9, '.' and '-'"))
     };
-    let bucket = gather.take(&at.key("bucket"), bucket);
-    let prefix =
-        s3.prefix.as_ref().map_or(Some(String::new()), |prefix| plain(prefix, "the beginning of object names", &at.key("prefix"), gather));
-    let endpoint = endpoint.map_or(Some(None), |read| read.map(|url| Some(url.as_str().to_owned())));
-    Some(policy::BackupPlace::S3 { endpoint: endpoint?, region: region?, bucket: bucket?, prefix: prefix? })
+    let name = gather.take(&at.key("bucket"), bucket);
+    let prefix = s3.prefix.as_ref().map_or(Some(String::new()), |text| gather.take(&at.key("prefix"), prefix(text)));
+    let authority = s3.authority.as_ref().map(|pem| gather.take(&at.key("authority"), authority(pem)));
+    Some(policy::BackupPlace::S3(policy::Bucket {
+        path_style: s3.path_style.unwrap_or(endpoint.is_some()),
+        endpoint: endpoint.map_or(Some(None), |read| read.map(Some))?,
+        region: region?,
+        name: name?,
+        prefix: prefix?,
+        authority: authority.map_or(Some(None), |read| read.map(Some))?,
+        credentials: s3.credentials.as_ref().map_or_else(|| "default".to_owned(), |name| name.0.clone()),
+    }))
+}
+
+fn endpoint(text: &str) -> Result<String, Wrong> {
+    if text.contains('{') {
+        return Err(Wrong::new(format!("{} holds a placeholder, but a service has one address", quote(text)), "write the address itself"));
+    }
+    Ok(written::site(text)?.as_str().to_owned())
+}
+
+/// Reads what object names begin with: names in front of ours, with nothing between two strokes.
+fn prefix(text: &str) -> Result<String, Wrong> {
+    let names: Vec<&str> = text.strip_suffix('/').unwrap_or(text).split('/').collect();
+    let plain = |name: &&str| {
+        !matches!(*name, "" | "." | "..") && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'='))
+    };
+    if text.len() <= 255 && names.iter().all(plain) {
+        return Ok(text.to_owned());
+    }
+    let hint = "write names of a-z, A-Z, 0-9, '.', '-', '_' and '=', with one '/' between them";
+    Err(Wrong::new(format!("{} is not the beginning of object names", quote(text)), hint))
+}
+
+fn authority(pem: &str) -> Result<String, Wrong> {
+    let read: Result<Vec<CertificateDer<'_>>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Ok(pem.to_owned()),
+        _ => Err(Wrong::new(
+            "the authority is not a certificate in PEM",
+            "write authority: | and below it the lines from BEGIN CERTIFICATE to END CERTIFICATE",
+        )),
+    }
 }
 
 /// Reads an absolute path without detours.

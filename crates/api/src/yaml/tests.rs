@@ -115,11 +115,14 @@ fn stored_documents_are_replaced_and_referred_to() {
 /// Documents in every kind and with every field: the examples, the library, and what they leave out.
 fn everything() -> Vec<File> {
     let targets = "apiVersion: tegata.dev/v1alpha1\nkind: BackupTarget\nmetadata: { name: offsite, labels: { a: b }, annotations: { x: y } }\nspec:\n  \
-        s3: { endpoint: https://s3.example.jp, region: jp-1, bucket: tegata, prefix: a/ }\n  \
+        s3: { endpoint: https://s3.example.jp, region: jp-1, bucket: tegata, prefix: a/, pathStyle: false, credentials: far }\n  \
         recipients: [age1cfu0fxay9ycj72346xye9uudcasj4x4m254l69pwhtqzy5lk6yuqnthk0q]\n  retention: 5y\n---\n\
         apiVersion: tegata.dev/v1alpha1\nkind: BackupTarget\nmetadata: { name: far }\nspec:\n  \
         sftp: { host: nas.example.jp, port: 2222, user: tegata, path: /srv, hostKey: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJz2hFaHOp7nMYvUW9gOd7kQLoSTOi8tF3Vv1bT0PyH }\n  \
-        recipients: [age1cfu0fxay9ycj72346xye9uudcasj4x4m254l69pwhtqzy5lk6yuqnthk0q]\n  retention: 1d\n  drill: { every: 30d }\n";
+        recipients: [age1cfu0fxay9ycj72346xye9uudcasj4x4m254l69pwhtqzy5lk6yuqnthk0q]\n  retention: 1d\n  drill: { every: 30d }\n---\n\
+        apiVersion: tegata.dev/v1alpha1\nkind: BackupTarget\nmetadata: { name: nas }\nspec:\n  \
+        directory: { path: /mnt/nas, marker: .here }\n  \
+        recipients: [age1cfu0fxay9ycj72346xye9uudcasj4x4m254l69pwhtqzy5lk6yuqnthk0q]\n  retention: 1d\n";
     let vendor = "apiVersion: tegata.dev/v1alpha1\nkind: Issuer\nmetadata: { name: portal }\nspec: { type: vendor }\n---\n\
         apiVersion: tegata.dev/v1alpha1\nkind: CertificateProfile\nmetadata: { name: weborca }\nspec:\n  issuer: portal\n  key: { origin: vendor }\n  \
         expect:\n    { issuer: { CN: Intermediate CA, O: ORCA }, validity: 3y, validityTolerance: 7d, subject: anything, sharing: many-devices,\n      \
@@ -142,7 +145,7 @@ fn types_become_yaml_and_the_same_types_again() {
         serde_yaml::to_string(&serde_json::from_value::<Envelope<Spec>>(body.clone()).unwrap()).unwrap()
     }
     let checked = check(&everything(), &tenant(), &[]).unwrap();
-    assert_eq!(checked.documents.len(), 11);
+    assert_eq!(checked.documents.len(), 12);
     for document in checked.documents {
         let text = match document.kind {
             Kind::Issuer => written::<IssuerSpec>(&document.body),

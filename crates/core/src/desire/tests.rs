@@ -187,6 +187,7 @@ fn a_slot_is_spelled_out_for_its_device_and_clinic() {
             supply: Own,
             dependants: [],
             backups: {},
+            backups_min: None,
         }
     "#]]
     .assert_debug_eq(guest);

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use crate::calendar::Rhythm;
 use crate::fleet::{Desired, DesiredSlot, Held, Observed, ObservedDevice, ObservedSlot, Progress, Supply, Template};
 use crate::name::{AccountName, SlotId};
-use crate::plan::Reason;
 use crate::plan::spread::Window;
+use crate::plan::{Backups, Reason};
 use crate::time::Timestamp;
 
 /// Everything that is known about one slot.
@@ -121,7 +121,7 @@ fn dependants_open(case: &Case<'_>) -> Option<Reason> {
 }
 
 fn not_backed_up(case: &Case<'_>) -> Option<Reason> {
-    (!case.is_backed_up()).then_some(Reason::NotBackedUp)
+    (!case.backups().is_enough()).then_some(Reason::NotBackedUp)
 }
 
 fn leftover(case: &Case<'_>) -> Option<Reason> {
@@ -196,10 +196,10 @@ impl<'a> Case<'a> {
         newest.is_some_and(open)
     }
 
-    /// True if the newest certificate's file is in every target that policy names, as far as there is a file.
-    pub fn is_backed_up(&self) -> bool {
+    /// In how many of the targets that policy names the newest certificate's file is, as far as there is a file.
+    pub fn backups(&self) -> Backups {
         let kept = self.newest().and_then(|newest| newest.backed_up.as_ref());
-        self.wanted.zip(kept).is_none_or(|(wanted, kept)| wanted.backups.is_subset(kept))
+        self.wanted.zip(kept).map_or_else(Backups::default, |(wanted, kept)| Backups::of(wanted, kept))
     }
 
     /// Certificates that have no business on the device any more: revoked, or replaced by a newer one that works, in everything that

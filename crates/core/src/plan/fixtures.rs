@@ -60,6 +60,7 @@ pub fn wanted() -> DesiredSlot {
         supply: Supply::Own,
         dependants: Vec::new(),
         backups: BTreeSet::new(),
+        backups_min: None,
     }
 }
 

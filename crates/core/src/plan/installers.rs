@@ -39,7 +39,7 @@ fn hearing(observed: &Observed) -> impl Iterator<Item = (&DeviceId, &ObservedDev
 /// The clinic's own devices that have slots, and whose newest certificate works in each and is where policy wants backups.
 fn safe_devices<'a>(judged: &[Judged<'a>]) -> BTreeSet<&'a DeviceId> {
     let own = judged.iter().map(|judged| &judged.case).filter(|case| case.wanted.is_some() && case.slot.device.clinic == case.slot.clinic);
-    let is_safe = |case: &&Case<'_>| case.newest().is_some_and(|newest| newest.is_valid_proof(case.now)) && case.is_backed_up();
+    let is_safe = |case: &&Case<'_>| case.newest().is_some_and(|newest| newest.is_valid_proof(case.now)) && case.backups().is_enough();
     let (safe, unsafe_yet): (Vec<_>, Vec<_>) = own.partition(is_safe);
     let unsafe_yet: BTreeSet<_> = unsafe_yet.into_iter().map(|case| &case.slot.device).collect();
     safe.into_iter().map(|case| &case.slot.device).filter(|device| !unsafe_yet.contains(device)).collect()

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::calendar::Closing;
 use crate::fleet::{Desired, Observed};
 use crate::name::{Serial, SlotId};
+use crate::plan::Backups;
 use crate::plan::check::{Case, judge_all};
 use crate::time::Timestamp;
 
@@ -23,6 +24,8 @@ pub struct Outlook {
     pub closing: Option<Closing>,
     /// On how many open days its replacement can be tried, from when it is due, or from now, to the last open day before it expires.
     pub attempts: u32,
+    /// In how many targets a backup of its file is; all zero if there is no file, or policy wants none.
+    pub backups: Backups,
 }
 
 /// What lies ahead of every slot that is wanted and has a certificate that still lives.
@@ -39,6 +42,7 @@ pub fn outlooks(desired: &Desired, observed: &Observed, now: Timestamp) -> BTree
             last_call: turn.last_call,
             closing,
             attempts: desired.hours.open_days_between(turn.due.max(now), last_chance),
+            backups: case.backups(),
         })
     };
     judged.iter().filter_map(|judged| Some((judged.case.slot.clone(), of(&judged.case)?))).collect()

@@ -143,7 +143,7 @@ impl Pacer<'_> {
             }
             Reason::NotBackedUp => {
                 self.retire_leftovers(case);
-                self.hold(case, reason, Wait { because: Obstacle::BackupTarget, until: None });
+                self.hold(case, reason, Wait { because: Obstacle::BackupTarget(case.backups()), until: None });
             }
             Reason::Ordered
             | Reason::NotInstalled

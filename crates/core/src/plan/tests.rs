@@ -96,7 +96,7 @@ fn every_reason_has_its_case_and_the_table_is_in_the_order_of_urgency() {
 
         NotBackedUp
         retire c1 from sakura/d1/karte (Leftover)
-        hold sakura/d1/karte (NotBackedUp): BackupTarget
+        hold sakura/d1/karte (NotBackedUp): BackupTarget(Backups { verified: 0, needed: 2, targets: 2 })
 
         Leftover
         retire c1 from sakura/d1/karte (Leftover)
@@ -856,16 +856,18 @@ mod installers {
     #[test]
     fn files_stay_until_every_backup_that_policy_asks_for_was_read_back() {
         for kept in [&[][..], &["nas"]] {
-            check(
-                with_file(Scene::holding([proven(1)]).with_backup("d1", kept)),
-                expect![[r#"
-                    keep installer f1 on sakura/d1: NotSafe
-                    keep installer f2 on sakura/d1: NotSafe
-                    hold sakura/d1/karte (NotBackedUp): BackupTarget
-                "#]],
-            );
+            let told = with_file(Scene::holding([proven(1)]).with_backup("d1", kept)).told();
+            let waits = format!("BackupTarget(Backups {{ verified: {}, needed: 2, targets: 2 }})", kept.len());
+            let keeps = "keep installer f1 on sakura/d1: NotSafe\nkeep installer f2 on sakura/d1: NotSafe";
+            assert_eq!(told.trim_end(), format!("{keeps}\nhold sakura/d1/karte (NotBackedUp): {waits}"));
         }
+        let one_is_enough = |kept: &[&str]| {
+            let scene = with_file(Scene::holding([proven(1)]).with_backup("d1", kept));
+            scene.wishing("d1", |wanted| wanted.backups_min = Some(1))
+        };
         let kept = with_file(Scene::holding([proven(1)]).with_backup("d1", &["nas", "offsite"]));
+        assert_eq!(one_is_enough(&["offsite"]).told(), kept.told(), "policy asks for one of the two");
+        assert!(one_is_enough(&["elsewhere"]).told().contains("NotBackedUp"), "and for none that it does not name");
         assert_eq!(kept.told(), with_file(Scene::holding([proven(1)])).told(), "as if there were no backups");
         let mut found = with_file(Scene::holding([proven(1)]).with_backup("d1", &[]));
         found.seen("d1").certificates[0].backed_up = None;

@@ -1,17 +1,20 @@
 //! Hands a sealed backup to whoever restores it, and takes in what a device seals of its own files.
 
+use std::time::Duration;
+
 use data_encoding::BASE64;
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::backup::{FetchRequest, Fetched, KeepRequest};
-use tegata_core::backup::Trouble;
-use tegata_core::name::{ClinicId, SlotId, TargetName, TenantName};
+use tegata_core::backup::{SETTLED_AFTER, Trouble};
+use tegata_core::name::{BackupId, ClinicId, SlotId, TargetName, TenantName};
 use tegata_core::policy::{KeyOrigin, Store};
 use tegata_core::time::{MINUTE, Timestamp};
 
 use super::carrier::on_a_thread;
 use super::keep::{Of, keep};
-use super::target::{Access, Part, open};
+use super::target::busy::Errand;
+use super::target::{Access, Part, Use, open};
 use super::{AGE, SEALED_MAX, manifest, object};
 use crate::audit::Ledger;
 use crate::bells::Bells;
@@ -21,8 +24,9 @@ use crate::store::backup::{BackupRow, Kind};
 use crate::store::{Batch, CertificateFilter, Change, DeviceRow, NewRecord, StoreError};
 use crate::words;
 
-/// How often a device may send another backup of the same slot at most.
-const DEVICE_PAUSE: std::time::Duration = MINUTE.saturating_mul(10);
+/// How long a device waits at least after it sent a backup of a slot. Each that came before it, and may not stand for an older one yet,
+/// doubles that: so it can send no more than a dozen until people have had the time to see that they are poorer.
+const DEVICE_PAUSE: Duration = MINUTE.saturating_mul(10);
 
 /// Why a backup is not handed out, or not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +49,9 @@ pub enum BackupError {
     /// It takes two people.
     #[error("another account than the one that asked has to agree")]
     SamePerson,
-    /// The device sent one a moment ago.
-    #[error("a backup of this slot came a moment ago")]
-    TooOften,
+    /// The device sent one, or several, not long ago; it may send another after this.
+    #[error("a backup of this slot came not long ago")]
+    TooOften(Duration),
     /// The policy cannot be had.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -56,7 +60,7 @@ pub enum BackupError {
     Store(#[from] StoreError),
 }
 
-/// Hands out the newest backup of a slot. That is on record before it is done.
+/// Hands out the newest backup of a slot, or the one that is named. That is on record before it is done.
 ///
 /// # Errors
 /// [`BackupError`]: among others, if the named target does not give it.
@@ -70,8 +74,11 @@ pub async fn fetch(
 ) -> Result<Fetched, BackupError> {
     let kind = request.kind.as_deref().map_or(Some(Kind::File), words::read_backup_kind).ok_or(BackupError::NotFound("backup"))?;
     let backup = match &request.id {
-        Some(id) => by_id(ledger, tenant, slot, kind, id).await?,
         None => ledger.store().newest_backup(tenant, slot, kind).await?,
+        Some(id) => {
+            let id: BackupId = id.parse().map_err(|_| BackupError::NotFound("backup"))?;
+            ledger.store().backup(tenant, &id).await?.filter(|backup| backup.slot == *slot && backup.kind == kind && !backup.is_emptied)
+        }
     };
     let backup = backup.ok_or(BackupError::NotFound("backup"))?;
     let own = ledger.store().sealed_backup(&backup.id).await?.ok_or(BackupError::NotFound("backup"))?;
@@ -87,18 +94,20 @@ pub async fn fetch(
     Ok(Fetched { manifest: beside, sealed: BASE64.encode(&sealed) })
 }
 
-async fn by_id(ledger: &Ledger, tenant: &TenantName, slot: &SlotId, kind: Kind, id: &str) -> Result<Option<BackupRow>, StoreError> {
-    let all = ledger.store().backups(tenant, Some(&slot.clinic)).await?.into_iter().map(|backed| backed.backup);
-    Ok(all.rev().find(|backup| backup.id.to_string() == id && backup.slot == *slot && backup.kind == kind))
-}
-
 /// Reads a backup where a target has it.
 async fn read(ledger: &Ledger, access: &Access, backup: &BackupRow, name: &str) -> Result<Vec<u8>, BackupError> {
     let policy = ledger.policy(&backup.tenant).await?;
     let name: TargetName = name.parse().map_err(|_| BackupError::NotFound("target"))?;
     let place = policy.targets.get(&name).map(|target| target.place.clone()).ok_or(BackupError::NotFound("target"))?;
+    let turn = access.busy.wait(Errand::Read, &backup.tenant, &name, super::PATIENCE).await;
+    let turn = turn.map_err(|_| BackupError::Target(Trouble::Slow))?;
     let (access, sealed) = (access.clone(), object(backup, Part::Sealed));
-    let read = tokio::time::timeout(super::PATIENCE, on_a_thread(move || open(&place, &access)?.get(&sealed))).await;
+    // A thread that never comes back keeps the turn: whoever asks again makes no further thread hang there.
+    let work = move || {
+        let _turn = turn;
+        open(&place, &access, Use::Reading)?.get(&sealed)
+    };
+    let read = tokio::time::timeout(super::PATIENCE, on_a_thread(work)).await;
     match read {
         Ok(Some(Ok(bytes))) => Ok(bytes),
         Ok(Some(Err(error))) => Err(BackupError::Target(error.trouble)),
@@ -129,9 +138,9 @@ pub async fn taken_from(
     }
     let sealed = BASE64.decode(request.sealed.as_bytes()).ok().filter(|sealed| sealed.starts_with(AGE) && sealed.len() <= SEALED_MAX);
     let sealed = sealed.ok_or(BackupError::Malformed("what is sealed must be an age file of at most 2 MiB, in base64"))?;
-    let before = ledger.store().newest_backup(&device.tenant, &slot, Kind::Monsiaj).await?;
-    if before.is_some_and(|before| now.since(before.sealed_at) < DEVICE_PAUSE) {
-        return Err(BackupError::TooOften);
+    let lately = ledger.store().backups_since(&device.tenant, &slot, Kind::Monsiaj, now.before(SETTLED_AFTER)).await?;
+    if let Some(wait) = wait(&lately, now) {
+        return Err(BackupError::TooOften(wait));
     }
     let filter = CertificateFilter { device: Some(device.device.clone()), present: true, ..CertificateFilter::default() };
     let held = ledger.store().certificates(&device.tenant, filter).await?;
@@ -153,4 +162,31 @@ pub async fn taken_from(
     ledger.record((), Batch { records: vec![record], changes: vec![kept, Change::Nudge { clinic, at: now }] }).await?;
     bells.ring_turn();
     Ok(())
+}
+
+/// For how long a device has to wait whose backups came at these times, oldest first; `None` if it need not.
+fn wait(came: &[Timestamp], now: Timestamp) -> Option<Duration> {
+    let newest = came.last()?;
+    let doublings = u32::try_from(came.len() - 1).unwrap_or(u32::MAX).min(16);
+    DEVICE_PAUSE.saturating_mul(1 << doublings).checked_sub(now.since(*newest)).filter(|left| !left.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_sends_again_and_again_is_let_through_ever_more_rarely() {
+        let (start, mut came) = (Timestamp::from_unix(1_800_000_000), vec![]);
+        assert_eq!(wait(&came, start), None);
+        for minute in 0..30 * 24 * 60 {
+            let now = start.after(MINUTE * minute);
+            if wait(&came, now).is_none() {
+                came.push(now);
+            }
+        }
+        let minutes: Vec<u64> = came.iter().map(|at| at.since(start).as_secs() / 60).take(4).collect();
+        assert_eq!((minutes, came.len()), (vec![0, 10, 30, 70], 13), "in a month");
+        assert_eq!(wait(&came[12..], came[12].after(MINUTE * 9)), Some(MINUTE), "once the others have settled");
+    }
 }

@@ -32,6 +32,7 @@ pub(crate) fn keep(of: &Of<'_>, recipients: Vec<String>, sealed: &[u8], now: Tim
         sealed_at: now,
         not_after: of.not_after,
         useless: None,
+        is_emptied: false,
     };
     Ok(Change::Backup(BackupChange::Keep(Box::new(NewBackup { row, sealed: sealed.to_vec() }))))
 }

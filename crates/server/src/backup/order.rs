@@ -2,11 +2,11 @@
 
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
-use tegata_core::name::ClinicId;
+use tegata_core::name::{ClinicId, TargetName};
 use tegata_core::policy::BackupTarget;
 use tegata_core::time::Timestamp;
 
-use super::{is_same, opens, place, terms};
+use super::{opens, place, terms};
 use crate::audit::{Ledger, TEGATA};
 use crate::bells::Bells;
 use crate::store::backup::{Backed, BackupChange, BackupRow};
@@ -17,14 +17,15 @@ use crate::turn::observe::Scene;
 pub(crate) async fn order(ledger: &Ledger, bells: &Bells, clinic: &ClinicId, scene: &Scene, now: Timestamp) -> Result<(), StoreError> {
     let targets = targets(scene, clinic);
     let mut batch = Batch::default();
-    for (index, backed) in scene.snapshot.backups.iter().enumerate() {
-        let is_newest = !scene.snapshot.backups[index + 1..].iter().any(|later| is_same(&later.backup, &backed.backup));
-        for target in targets.iter().filter(|target| is_newest && is_lacking(backed, target, now)) {
+    for backed in scene.snapshot.backups.iter() {
+        for target in targets.iter().filter(|target| is_lacking(backed, target, now)) {
+            let moved = backed.copies.iter().find(|copy| copy.target == target.name && !copy.is_gone);
+            batch.records.extend(moved.map(|copy| record(&backed.backup, Stage::Done, "backup.forget", &copy.target, now)));
             order_one(&backed.backup, target, now, &mut batch);
         }
         for copy in backed.copies.iter().filter(|copy| !targets.iter().any(|target| target.name == copy.target)) {
             batch.records.push(record(&backed.backup, Stage::Done, "backup.forget", &copy.target, now));
-            let forget = BackupChange::Forget { backup: backed.backup.id, target: copy.target.clone() };
+            let forget = BackupChange::Forget { backup: backed.backup.id, target: copy.target.clone(), place: copy.place };
             batch.changes.push(Change::Backup(forget));
         }
     }
@@ -45,7 +46,10 @@ fn targets<'a>(scene: &'a Scene, clinic: &ClinicId) -> Vec<&'a BackupTarget> {
 /// True if it is not even on its way there, could be opened there, and its time is not over.
 fn is_lacking(backed: &Backed, target: &BackupTarget, now: Timestamp) -> bool {
     let is_ordered = backed.copies.iter().any(|copy| copy.target == target.name && copy.place == place(&target.place));
-    !is_ordered && opens(&backed.backup, target) && now <= backed.backup.not_after.after(terms(target).retention)
+    !is_ordered
+        && !backed.backup.is_emptied
+        && opens(&backed.backup, target)
+        && now <= backed.backup.not_after.after(terms(target).retention)
 }
 
 fn order_one(backup: &BackupRow, target: &BackupTarget, at: Timestamp, batch: &mut Batch) {
@@ -55,17 +59,20 @@ fn order_one(backup: &BackupRow, target: &BackupTarget, at: Timestamp, batch: &m
 }
 
 /// What the log says about a copy.
-pub(super) fn record(
-    backup: &BackupRow,
-    stage: Stage,
-    action: &'static str,
-    target: &tegata_core::name::TargetName,
-    at: Timestamp,
-) -> NewRecord {
-    let details = json!({
-        "backup": backup.id.to_string(), "target": target.as_str(), "order": backup.order.to_string(),
-        "fingerprint": backup.fingerprint.to_string(),
-    });
+pub(super) fn record(backup: &BackupRow, stage: Stage, action: &'static str, target: &TargetName, at: Timestamp) -> NewRecord {
+    let mut record = about(backup, stage, action, at);
+    record.details["target"] = json!(target.as_str());
+    record
+}
+
+/// What the log says about a backup that lies nowhere and is forgotten.
+pub(super) fn nowhere(backup: &BackupRow, at: Timestamp) -> NewRecord {
+    about(backup, Stage::Done, "backup.drop", at)
+}
+
+fn about(backup: &BackupRow, stage: Stage, action: &'static str, at: Timestamp) -> NewRecord {
+    let details =
+        json!({ "backup": backup.id.to_string(), "order": backup.order.to_string(), "fingerprint": backup.fingerprint.to_string() });
     let (tenant, actor, object) = (backup.tenant.clone(), TEGATA.to_owned(), backup.slot.to_string());
     NewRecord { tenant, at, stage, actor, action, object, details }
 }

@@ -3,7 +3,10 @@
 //! What is put is there whole or not at all, and survives a power cut of the target if the target keeps its promises; that it did is
 //! found out by reading it back, which is not done here.
 
+pub mod busy;
+mod credentials;
 mod directory;
+mod s3;
 mod sftp;
 
 use std::error::Error;
@@ -15,7 +18,9 @@ use tegata_core::name::{BackupId, ClinicName, TenantName};
 use tegata_core::policy::BackupPlace;
 use tegata_ssh::Address;
 
+use self::busy::Busy;
 use self::directory::Directory;
+use self::s3::S3;
 use self::sftp::Sftp;
 
 /// The largest object that is read, in bytes: more than any sealed backup.
@@ -36,22 +41,37 @@ pub trait Target: Send {
 pub struct Access {
     /// The private key for SFTP, as `ssh-keygen` writes it, without a passphrase.
     pub key: Option<PathBuf>,
+    /// The keys for S3, as Amazon's tools keep them.
+    pub credentials: Option<PathBuf>,
     /// The longest silence of a target.
     pub patience: Duration,
+    /// Who is working with which target.
+    pub busy: Busy,
+}
+
+/// Whether the server has worked with a place before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It has not: a folder gets a mark.
+    First,
+    /// It has: a folder without its mark is another one.
+    Again,
+    /// Nothing is written there.
+    Reading,
 }
 
 /// Begins to work with a place.
 ///
 /// # Errors
 /// [`TargetError`], if nobody is there, or it is not who policy says it is.
-pub fn open(place: &BackupPlace, access: &Access) -> Result<Box<dyn Target>, TargetError> {
+pub fn open(place: &BackupPlace, access: &Access, before: Use) -> Result<Box<dyn Target>, TargetError> {
     match place {
-        BackupPlace::Directory { path } => Ok(Box::new(Directory::at(path.into())?)),
+        BackupPlace::Directory { path, marker } => Ok(Box::new(Directory::at(path.into(), marker.as_deref(), before)?)),
         BackupPlace::Sftp { host, port, user, host_key, path } => {
             let place = Address { host: host.clone(), port: *port };
             Ok(Box::new(Sftp::connect(&place, user, host_key, path, access)?))
         }
-        BackupPlace::S3 { .. } => Err(TargetError::new(Trouble::Broken, "this version cannot carry backups to S3 yet")),
+        BackupPlace::S3(bucket) => Ok(Box::new(S3::at(bucket, access)?)),
     }
 }
 

@@ -40,7 +40,7 @@ fn copied(copy: &CopyRow, target: &BackupTarget, now: Timestamp) -> Backup {
     let is_fresh = is_fresh(copy, target, now);
     let trouble = copy.trouble.or((copy.verified_at.is_some() && !is_fresh).then_some(Trouble::NotOpened));
     let state = match (copy.verified_at, copy.trouble) {
-        (Some(_), _) if !copy.copy().is_whole(now) || !is_fresh => "stale",
+        (Some(_), _) if !copy.is_whole(now) || !is_fresh => "stale",
         (_, Some(_)) => "failing",
         (Some(_), None) => "verified",
         (None, None) => "due",

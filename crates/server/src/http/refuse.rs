@@ -296,7 +296,9 @@ impl From<BackupError> for Refusal {
                 .detail(format!("have somebody else say `tegata backup approve {id}` within the hour, then say this again")),
             BackupError::SamePerson => Self::new(Code::Forbidden, "whoever asked cannot agree").detail(error.to_string()),
             BackupError::SealedToOthers => Self::new(Code::Conflict, &error.to_string()),
-            BackupError::TooOften => Self::new(Code::Busy, &error.to_string()).detail("send it again later").retry_after(600),
+            BackupError::TooOften(wait) => {
+                Self::new(Code::Busy, &error.to_string()).detail("send it again later").retry_after(wait.as_secs())
+            }
             BackupError::Policy(error) => error.into(),
             BackupError::Store(error) => error.into(),
         }

@@ -1,11 +1,11 @@
 //! What is kept of sealed backups, and of their copies in targets.
 
 use async_trait::async_trait;
-use tegata_core::backup::{Copy, Trouble};
-use tegata_core::name::{BackupId, OrderId, Sha256, SlotId, TargetName, TenantName};
+use tegata_core::backup::{Copy, Newer, Trouble};
+use tegata_core::name::{BackupId, ClinicName, OrderId, Sha256, SlotId, TargetName, TenantName};
 use tegata_core::time::Timestamp;
 
-use crate::store::StoreError;
+use super::StoreError;
 
 /// What was sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct BackupRow {
     pub not_after: Timestamp,
     /// Why it is of no use to anybody, wherever it lies, if a person has found that out.
     pub useless: Option<Trouble>,
+    /// True once its bytes were dropped: it had landed nowhere, and too many newer ones came.
+    pub is_emptied: bool,
 }
 
 /// A read that somebody has asked for, where it takes two people.
@@ -86,8 +88,8 @@ pub struct CopyRow {
     pub opened_at: Option<Timestamp>,
     /// True once it was taken away.
     pub is_gone: bool,
-    /// True once a newer backup of the same thing was read back from the same target.
-    pub superseded: bool,
+    /// Newer backups of the same thing that were read back from the same place, and who can open each.
+    pub newer: Vec<(Newer, Vec<String>)>,
     /// Why the last try failed.
     pub trouble: Option<Trouble>,
     /// Tries since it was last found whole.
@@ -97,9 +99,16 @@ pub struct CopyRow {
 }
 
 impl CopyRow {
-    /// As much of it as decides what is done.
-    pub fn copy(&self) -> Copy {
-        Copy { verified_at: self.verified_at, not_after: self.backup.not_after, superseded: self.superseded }
+    /// As much of it as decides what is done, where these people are to be able to open it.
+    pub fn copy(&self, recipients: &[String]) -> Copy {
+        let opens = |known: &[String]| known.iter().any(|one| recipients.contains(one));
+        let newer = self.newer.iter().filter(|(_, known)| opens(known)).map(|(newer, _)| *newer).collect();
+        Copy { verified_at: self.verified_at, not_after: self.backup.not_after, newer }
+    }
+
+    /// True if it can be relied on.
+    pub fn is_whole(&self, now: Timestamp) -> bool {
+        self.copy(&[]).is_whole(now)
     }
 }
 
@@ -150,8 +159,37 @@ pub enum BackupChange {
     ApproveRead { id: String, by: String },
     /// It is read. Guard: somebody agreed, and it was not read yet.
     UseRead { id: String, at: Timestamp },
-    /// Forgets a copy whose target policy does not name any more.
-    Forget { backup: BackupId, target: TargetName },
+    /// Forgets a copy at a place that policy does not name any more. Guard: it is known there.
+    Forget { backup: BackupId, target: TargetName, place: Sha256 },
+    /// Forgets a backup that lies nowhere and is wanted nowhere.
+    Drop { backup: BackupId },
+    /// Notes that a place was worked with.
+    Mark { place: Sha256, at: Timestamp },
+}
+
+/// What is asked of a store about backups.
+#[async_trait]
+pub trait BackupQueries {
+    /// The backups of a tenant, or of one of its clinics, with their copies, oldest first.
+    async fn backups(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError>;
+    /// The newest backup of this kind of a slot.
+    async fn newest_backup(&self, tenant: &TenantName, slot: &SlotId, kind: Kind) -> Result<Option<BackupRow>, StoreError>;
+    /// One backup of a tenant.
+    async fn backup(&self, tenant: &TenantName, backup: &BackupId) -> Result<Option<BackupRow>, StoreError>;
+    /// When the backups of this kind of a slot came, those of at least `since`.
+    async fn backups_since(&self, tenant: &TenantName, slot: &SlotId, kind: Kind, since: Timestamp) -> Result<Vec<Timestamp>, StoreError>;
+    /// Backups that lie nowhere and whose certificates expired before `before`, at most `limit`.
+    async fn stray_backups(&self, before: Timestamp, limit: u32) -> Result<Vec<BackupRow>, StoreError>;
+    /// True if a place was worked with.
+    async fn is_marked(&self, place: &Sha256) -> Result<bool, StoreError>;
+    /// What was sealed, as it came.
+    async fn sealed_backup(&self, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Targets with copies that are to be looked at.
+    async fn targets_due(&self, now: Timestamp) -> Result<Vec<(TenantName, TargetName)>, StoreError>;
+    /// Copies in a target that are to be looked at, longest overdue first, at most `limit`.
+    async fn copies_due(&self, tenant: &TenantName, target: &TargetName, now: Timestamp, limit: u32) -> Result<Vec<CopyRow>, StoreError>;
+    /// When the next copy is looked at after `now`, if any is.
+    async fn next_copy(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 }
 
 /// What can be asked about reads that take two people.

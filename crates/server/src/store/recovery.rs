@@ -30,7 +30,7 @@ pub enum RecoveryChange {
     /// there is one that is not recorded.
     Record { at: Timestamp },
     /// A device has seen more than the database knows: its manifests are counted from there. Guard: its generation is higher.
-    Ahead { tenant: TenantName, device: DeviceId, manifest: Manifest },
+    Ahead { tenant: TenantName, device: DeviceId, manifest: Box<Manifest> },
 }
 
 /// What can be asked.

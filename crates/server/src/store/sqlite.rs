@@ -30,7 +30,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, Sqli
 use sqlx::{AssertSqlSafe, ConnectOptions, query};
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::device::FileHash;
-use tegata_core::name::{BackupId, ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
+use tegata_core::name::{ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 use tegata_tlog::merkle::Hash;
@@ -40,7 +40,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::lookup::Question;
 use self::rows::{Columns, number};
 use self::writer::{Failure, Request, Writer};
-use crate::store::backup::{Backed, BackupRow, CopyRow, Kind};
 use crate::store::installers::Tombstone;
 use crate::store::log::HeadRow;
 use crate::store::notices::{DeliveryRow, ExpiringQuery, LetterRow, Told, WebhookKeyRow};
@@ -330,26 +329,6 @@ impl Store for Sqlite {
 
     async fn expiring(&self, asked: &ExpiringQuery) -> Result<Vec<CertificateRow>, StoreError> {
         notices::expiring(&self.readers, asked).await
-    }
-
-    async fn backups(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError> {
-        backups::of_tenant(&self.readers, tenant, clinic).await
-    }
-
-    async fn newest_backup(&self, tenant: &TenantName, slot: &SlotId, kind: Kind) -> Result<Option<BackupRow>, StoreError> {
-        backups::newest(&self.readers, tenant, slot, kind).await
-    }
-
-    async fn sealed_backup(&self, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError> {
-        backups::sealed(&self.readers, backup).await
-    }
-
-    async fn copies_due(&self, now: Timestamp, limit: u32) -> Result<Vec<CopyRow>, StoreError> {
-        backups::due(&self.readers, now, limit).await
-    }
-
-    async fn next_copy(&self) -> Result<Option<Timestamp>, StoreError> {
-        backups::next(&self.readers).await
     }
 
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError> {

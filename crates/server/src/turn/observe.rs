@@ -170,7 +170,7 @@ fn backed_up(row: &CertificateRow, policy: &Tenant, snapshot: &Snapshot, now: Ti
     let is_meant = |copy: &CopyRow| {
         policy.targets.get(&copy.target).is_some_and(|target| backup::is_meant(copy, target) && backup::drill::is_fresh(copy, target, now))
     };
-    let whole = newest.copies.iter().filter(|copy| !copy.is_gone && copy.copy().is_whole(now) && is_meant(copy));
+    let whole = newest.copies.iter().filter(|copy| !copy.is_gone && copy.is_whole(now) && is_meant(copy));
     Some(whole.map(|copy| copy.target.clone()).collect())
 }
 

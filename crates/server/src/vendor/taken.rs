@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64;
 use tegata_api::v1::audit::Stage;
-use tegata_api::v1::device::{SealedBundle, Source, TakenCertificate};
+use tegata_api::v1::device::{SealedBundle, TakenCertificate};
 use tegata_core::name::{OrderId, TenantName};
 use tegata_core::policy::KeyOrigin;
 use tegata_core::time::Timestamp;
@@ -11,6 +11,9 @@ use super::{Place, VendorError, details, insist, read_chain, read_sealed, taken_
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::store::{Batch, Bundle, Change, DeviceRow, OrderRow, OrderState};
+
+/// The most recipients that a backup has: ten targets with twenty each.
+const RECIPIENTS_MAX: usize = 200;
 
 /// The vendor's file that answers an order of this device.
 ///
@@ -66,21 +69,12 @@ async fn try_taken(
     let action = if order.found.is_some() { "certificate.adopt" } else { "certificate.renewed" };
     let record = place.record(Stage::Done, &actor, action, details(&taken, &checked.facts), now);
     let kept = match &taken.bundle {
-        Some(bundle) => Some(place.backup((taken.order, taken.fingerprint, taken.not_after), sealed_to(device, &order.id), bundle, now)?),
+        Some(bundle) => Some(place.backup((taken.order, taken.fingerprint, taken.not_after), sealed_to(said)?, bundle, now)?),
         None => None,
     };
     let changes = [Change::TakeIn(taken.into()), place.answered(now), place.nudge(now)].into_iter().chain(kept).collect();
     ledger.record((), Batch { records: vec![record], changes }).await?;
     Ok(())
-}
-
-/// To whom a device was told to seal what comes for an order.
-fn sealed_to(device: &DeviceRow, order: &OrderId) -> Vec<String> {
-    let slot = device.manifest.slots.iter().find(|slot| slot.order.as_ref() == Some(&order.to_string()));
-    match slot.map(|slot| &slot.source) {
-        Some(Source::Renewal { backup, .. }) => backup.clone(),
-        _ => vec![],
-    }
 }
 
 /// The answer to a device that did not hear the first one.
@@ -99,6 +93,13 @@ async fn own_order(ledger: &Ledger, device: &DeviceRow, order: &OrderId) -> Resu
 
 fn belongs(tenant: &TenantName, device: &DeviceRow, order: &OrderRow) -> bool {
     order.tenant == *tenant && order.slot.device == device.device
+}
+
+/// To whom the device says that it sealed: what it was told meanwhile is something else.
+fn sealed_to(said: &TakenCertificate) -> Result<Vec<String>, VendorError> {
+    let malformed = VendorError::Malformed("its recipients must be at most 200 age keys");
+    let is_key = |text: &String| text.len() == 62 && text.starts_with("age1") && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if said.recipients.len() <= RECIPIENTS_MAX && said.recipients.iter().all(is_key) { Ok(said.recipients.clone()) } else { Err(malformed) }
 }
 
 fn bundle(said: &TakenCertificate) -> Result<Option<Bundle>, VendorError> {

@@ -43,6 +43,7 @@ impl Stage {
             policies: None,
             mail: None,
             backup_key: None,
+            backup_credentials: None,
         };
         let server = serve::start(config).await.context("the server did not start")?;
         progress.say(&format!("the server listens on {}", server.address()));

@@ -6,14 +6,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use syn::{ForeignItem, Item};
 
 use super::{cargo, folder};
-use crate::{run, workspace};
+use crate::{run, venv, workspace};
 
 const TARGET: &str = "aarch64-apple-darwin";
 /// The first macOS for Apple silicon.
@@ -43,14 +42,7 @@ pub fn build() -> Result<PathBuf> {
 
 /// Zig and its cargo command, in a folder of their own: what it is, if it is there already.
 fn tools() -> Result<PathBuf> {
-    let venv = folder()?.join("zig");
-    let bin = venv.join("bin");
-    if !bin.join("cargo-zigbuild").is_file() {
-        run::check(Command::new("python3").args(["-m", "venv"]).arg(&venv))
-            .context("on Debian and Ubuntu: apt-get install python3-venv")?;
-        run::check(Command::new(bin.join("pip")).args(["install", "--quiet", "--disable-pip-version-check"]).args(TOOLS))?;
-    }
-    Ok(bin)
+    venv::provide(&folder()?.join("zig"), &TOOLS)
 }
 
 /// Writes what the linker has to know of each framework, and gives the folder.

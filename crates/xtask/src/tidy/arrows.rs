@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// Outside crates that only these packages may name outside their tests.
-const FENCES: [(&str, &[&str]); 16] = [
+const FENCES: [(&str, &[&str]); 17] = [
     ("rcgen", &["tegata-pki"]),
     ("p12-keystore", &["tegata-pki"]),
     ("age", &["tegata-pki", "tegata-api"]),
@@ -29,6 +29,7 @@ const FENCES: [(&str, &[&str]); 16] = [
     ("libloading", &["tegata-agent"]),
     ("rustix", &["tegata-agent", "tegata"]),
     ("ssh2", &["tegata-ssh"]),
+    ("object_store", &["tegata-server"]),
     ("windows-registry", &["tegata-agent"]),
     ("windows-service", &["tegata-agent"]),
     ("windows-sys", &["tegata-agent"]),

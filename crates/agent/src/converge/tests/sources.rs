@@ -386,6 +386,7 @@ async fn a_renewal_goes_all_the_way_and_the_backup_can_be_opened() {
     let kept = bundle::unseal(&BASE64.decode(taken.sealed.as_bytes()).unwrap(), &backup).unwrap();
     assert_eq!((kept.file.to_vec(), kept.password.as_str()), (world.vendor.made.borrow()[0].clone(), PASSWORD));
     assert!(kept.file_name.ends_with(".p12") && kept.file_name.len() == 18, "{}", kept.file_name);
+    assert_eq!(taken.recipients, [backup.recipient()], "it says to whom");
     assert!(files_below(world.state.root()).iter().all(|path| !holds(path, PASSWORD.as_bytes())), "no password on disk");
 }
 
@@ -490,6 +491,7 @@ async fn what_the_vendor_made_outlives_the_order_it_was_made_for() {
         let sealed = BASE64.decode(told(&world, 3).unwrap().sealed.as_bytes()).unwrap();
         assert_eq!(bundle::unseal(&sealed, &other).unwrap().password.as_str(), PASSWORD);
         assert!(bundle::unseal(&sealed, &backup).is_err(), "it is sealed to whom this order names");
+        assert_eq!(told(&world, 3).unwrap().recipients, [other.recipient()], "and that is what it says");
         assert!(!is_kept(&world));
     }
 }

@@ -369,6 +369,10 @@ pub struct Backup {
     /// The `BackupTarget`s. Each backup goes to all of them.
     #[schemars(length(max = 10))]
     pub targets: Vec<Name>,
+    /// How many of them must have given the backup back before installer files are removed. Left out: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10))]
+    pub at_least: Option<u8>,
     /// Which keys are backed up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<BackupOf>,

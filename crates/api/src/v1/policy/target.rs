@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AgeRecipient, Span};
+use super::{AgeRecipient, Name, Span};
 
 /// Where sealed backups are kept. Exactly one of `directory`, `sftp` and `s3`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +15,7 @@ pub struct BackupTargetSpec {
     /// A server reached by SFTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sftp: Option<Sftp>,
-    /// An S3-compatible bucket. Nothing is carried there yet: what is to lie there counts as missing, and installer files stay.
+    /// An S3-compatible bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3>,
     /// Who can open the backups: at least one age key. Nobody else can, not even the server.
@@ -34,6 +34,10 @@ pub struct BackupTargetSpec {
 pub struct Directory {
     /// Its absolute path.
     pub path: String,
+    /// A file in it that you make, once, on the share itself: where it is missing, nothing is written. Left out: the server makes one,
+    /// `.tegata-backups`, when it first writes there, and from then on writes nothing where that is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker: Option<String>,
 }
 
 /// A server reached by SFTP.
@@ -68,6 +72,15 @@ pub struct S3 {
     /// What object names begin with. Left out: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
+    /// True if the bucket's name stands in the path of addresses, not in the host. Left out: true where `endpoint` is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_style: Option<bool>,
+    /// The only authorities whose servers are believed, in PEM. Left out: those that the server's operating system trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+    /// The section of the file that the server was started with (`--backup-credentials`). Left out: `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Name>,
 }
 
 /// How often copies are read back.

@@ -12,7 +12,8 @@ use tegata_core::policy;
 use super::{ROOT, labels, set, ssh};
 use crate::hint::{did_you_mean, quote};
 use crate::v1::policy::{
-    Account, AccountState, Assignment, Bound, ClinicNetworkSpec, Counting, Device, Hours, OpenHours, Platform, Quota, Selector,
+    Account, AccountState, Assignment, Backup, Bound, ClinicNetworkSpec, Counting, Device, Hours, Name, OpenHours, Platform, Quota,
+    Selector,
 };
 use crate::yaml::gather::{At, Gather, Wrong};
 use crate::yaml::written;
@@ -47,17 +48,9 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
         |guest| format!("{}/{}", guest.clinic, guest.device),
     );
     let certificates = assignments(name.as_ref(), &spec.certificates, &at.key("certificates"), gather);
-    let targets = spec.backup.as_ref().map(|backup| {
-        let at_backup = at.key("backup");
-        let at = at_backup.key("targets");
-        set(&backup.targets, &at, gather, |name, at, gather| gather.name(at, &name.0), |name| name.0.clone())
-    });
+    let backup = spec.backup.as_ref().map(|backup| self::backup(backup, &at.key("backup"), gather));
     let portal = optional(spec.portal.as_ref(), |portal| gather.name(&at.key("portal").key("issuer"), &portal.issuer.0));
     let installers = installers::rule(spec.installers.as_ref(), &at.key("installers"), &hours, &devices, gather);
-    let approvals = spec.backup.as_ref().and_then(|backup| backup.approvals).unwrap_or(1);
-    if !(1..=2).contains(&approvals) {
-        gather.say(&at.key("backup").key("approvals"), Wrong::new("a backup is read by one person or by two", "write 1 or 2"));
-    }
     Some(policy::ClinicNetwork {
         name: name?,
         display_name: display_name?,
@@ -72,11 +65,26 @@ pub(crate) fn clinic(name: Option<ClinicName>, spec: &ClinicNetworkSpec, gather:
         guests,
         certificates: certificates?,
         installers,
-        backup: policy::BackupRule { targets: targets.unwrap_or_default(), approvals },
+        backup: backup.unwrap_or_default(),
         replace_at_once: spec.rollout.as_ref().map_or(REPLACE_AT_ONCE, |rollout| rollout.replace_at_once),
         portal: portal?,
         ssh,
     })
+}
+
+fn backup(backup: &Backup, at: &At<'_>, gather: &mut Gather<'_>) -> policy::BackupRule {
+    let read = |name: &Name, at: &At<'_>, gather: &mut Gather<'_>| gather.name(at, &name.0);
+    let targets = set(&backup.targets, &at.key("targets"), gather, read, |name| name.0.clone());
+    let at_least = backup.at_least.map(usize::from);
+    if at_least.is_some_and(|least| least == 0 || least > backup.targets.len()) {
+        let hint = "write a number from 1 to that of the targets, or leave it out: then it is all of them";
+        gather.say(&at.key("atLeast"), Wrong::new(format!("there are {} targets", backup.targets.len()), hint));
+    }
+    let approvals = backup.approvals.unwrap_or(1);
+    if !(1..=2).contains(&approvals) {
+        gather.say(&at.key("approvals"), Wrong::new("a backup is read by one person or by two", "write 1 or 2"));
+    }
+    policy::BackupRule { targets, at_least, approvals }
 }
 
 /// Reads what may be left out: `None` only if it is there and wrong.

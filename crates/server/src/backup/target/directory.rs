@@ -9,7 +9,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 
 use tegata_core::backup::Trouble;
 
-use super::{OBJECT_MAX, ObjectName, Target, TargetError};
+use super::{OBJECT_MAX, ObjectName, Target, TargetError, Use};
+
+/// What the server marks a folder with, and what stands in it.
+const MARKER: &str = ".tegata-backups";
+const MARKER_TEXT: &str = "Tegata keeps sealed backups in this folder. Where this file is missing, it writes nothing.\n\
+    Tegataのバックアップの保存先です。このファイルがないときは何も書き込みません。\n";
 
 /// A folder that is there already: one that is made would hide that a share is not mounted.
 pub(super) struct Directory {
@@ -17,7 +22,29 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    pub(super) fn at(root: PathBuf) -> Result<Self, TargetError> {
+    /// Begins with a folder. The mark of people has to be there; ours is made at first, and has to be there from then on.
+    pub(super) fn at(root: PathBuf, marker: Option<&str>, before: Use) -> Result<Self, TargetError> {
+        let found = Self::found(root)?;
+        if before == Use::Reading {
+            return Ok(found);
+        }
+        let mark = found.root.join(marker.unwrap_or(MARKER));
+        match fs::symlink_metadata(&mark) {
+            Ok(_) => Ok(found),
+            Err(error) if error.kind() == ErrorKind::NotFound && marker.is_none() && before == Use::First => {
+                let made =
+                    private_file().open(&mark).and_then(|mut file| file.write_all(MARKER_TEXT.as_bytes()).and_then(|()| file.sync_all()));
+                made.and_then(|()| sync_folder(&found.root)).map_err(|error| failed(format!("marking {}", found.root.display()), error))?;
+                Ok(found)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(TargetError::new(Trouble::Unmarked, format!("there is no {}, so nothing was written there", mark.display())))
+            }
+            Err(error) => Err(failed(format!("looking for {}", mark.display()), error)),
+        }
+    }
+
+    fn found(root: PathBuf) -> Result<Self, TargetError> {
         let doing = || format!("looking for the folder {}", root.display());
         match fs::metadata(&root) {
             Ok(found) if found.is_dir() => Ok(Self { root }),

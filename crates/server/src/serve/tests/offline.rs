@@ -208,7 +208,7 @@ async fn what_is_refused_of_an_answer_stops_nothing_else() {
     let csr = |key: &PrivateKey| CertificateRequest { csr: csr::create(key).unwrap() };
     let unknown = "00".repeat(16);
     let forged = SignedReceipt { signature: BASE64.encode(b"no"), ..receipt(&pc, 1, Deed::Retired { fingerprint: "00".repeat(32) }) };
-    let taken = TakenCertificate { chain: String::new(), file_name: String::new(), sealed: String::new() };
+    let taken = TakenCertificate { chain: String::new(), file_name: String::new(), sealed: String::new(), recipients: vec![] };
     let answer = OfflineAnswer {
         receipts: vec![forged],
         last_receipt: 1,

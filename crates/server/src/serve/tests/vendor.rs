@@ -380,7 +380,7 @@ async fn a_found_certificate_is_adopted_told_and_proven_in_its_slot() {
     assert_eq!(source, Source::Found { fingerprint: facts.fingerprint.to_string() });
 
     let chain: String = opened.chain[..1].iter().map(|der| certificate::to_pem(der)).collect();
-    let taken = TakenCertificate { chain, file_name: String::new(), sealed: String::new() };
+    let taken = TakenCertificate { chain, file_name: String::new(), sealed: String::new(), recipients: vec![] };
     let path = format!("/v1/agent/orders/{order}/taken");
     let other = TakenCertificate { chain: pem(stage.vendor.certificate()), ..taken.clone() };
     assert_eq!(code_of(stage.pc.client.tell(&path, &other).await), Code::Malformed);
@@ -436,7 +436,12 @@ async fn an_application_ends_when_its_certificate_comes_in_a_file_or_is_adopted(
         }
     };
     assert_eq!(application(&stage).await, "lapsed", "the device has not taken it over yet");
-    let taken = TakenCertificate { chain: certificate::to_pem(&opened.chain[0]), file_name: String::new(), sealed: String::new() };
+    let taken = TakenCertificate {
+        chain: certificate::to_pem(&opened.chain[0]),
+        file_name: String::new(),
+        sealed: String::new(),
+        recipients: vec![],
+    };
     stage.pc.client.tell(&format!("/v1/agent/orders/{order}/taken"), &taken).await.unwrap();
     assert_eq!(application(&stage).await, "imported");
 }
@@ -449,7 +454,8 @@ async fn f4_a_bundle_is_handed_to_its_own_device_only() {
     let other = stage.world.enroll("sakura/pc-2").await;
     let path = format!("/v1/agent/orders/{order}/bundle");
     assert_eq!(code_of(other.client.get::<SealedBundle>(&path).await), Code::NotFound);
-    let taken = TakenCertificate { chain: pem(stage.vendor.certificate()), file_name: String::new(), sealed: String::new() };
+    let taken =
+        TakenCertificate { chain: pem(stage.vendor.certificate()), file_name: String::new(), sealed: String::new(), recipients: vec![] };
     assert_eq!(code_of(other.client.tell(&format!("/v1/agent/orders/{order}/taken"), &taken).await), Code::NotFound);
     stage.fetch(&order).await.unwrap();
 }

@@ -172,6 +172,7 @@ pub fn config(place: &TempDir) -> Config {
         policies: None,
         mail: None,
         backup_key: None,
+        backup_credentials: None,
     }
 }
 

@@ -4,28 +4,30 @@ use async_trait::async_trait;
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnection, SqliteExecutor, SqlitePool};
 use sqlx::{AssertSqlSafe, query};
-use tegata_core::name::{BackupId, ClinicId, ClinicName, OrderId, Sha256, SlotId, TenantName};
+use tegata_core::backup::Newer;
+use tegata_core::name::{BackupId, ClinicId, ClinicName, OrderId, Sha256, SlotId, TargetName, TenantName};
 use tegata_core::time::Timestamp;
 
 use super::changes::{Applied, bind_slot, guard};
 use super::rows::Columns;
 use super::{Sqlite, all, one};
 use crate::store::StoreError;
-use crate::store::backup::{Backed, BackupChange, BackupRow, CopyRow, Kind, NewBackup, Outcome, ReadQueries, ReadRow};
+use crate::store::backup::{Backed, BackupChange, BackupQueries, BackupRow, CopyRow, Kind, NewBackup, Outcome, ReadQueries, ReadRow};
 use crate::words;
 
 pub(super) async fn apply(db: &mut SqliteConnection, change: &BackupChange) -> Applied {
     match change {
         BackupChange::Keep(new) => keep(db, new).await,
         BackupChange::Order { backup, target, place, at } => {
-            let order = "INSERT INTO copies (backup, target, place, at) SELECT number, $2, $3, $4 FROM backups WHERE id = $1
+            let order = "INSERT INTO copies (backup, target, place, at, tried) SELECT number, $2, $3, $4, 0 FROM backups WHERE id = $1
                 ON CONFLICT (backup, target) DO UPDATE SET place = excluded.place, at = excluded.at, state = 0, stored_at = NULL,
-                    verified_at = NULL, opened_at = NULL, trouble = NULL, attempts = 0";
+                    verified_at = NULL, opened_at = NULL, trouble = NULL, attempts = 0, tried = 0";
             let order = query(order).bind(&backup.0[..]).bind(target.as_str()).bind(&place.0[..]).bind(at.unix());
             guard(order.execute(db).await?, "there is no such backup")
         }
         BackupChange::Try { backup, target, attempt, next } => {
-            let count = format!("UPDATE copies SET attempts = $3, at = $4 WHERE {THIS} AND attempts = $3 - 1 AND at IS NOT NULL");
+            let count =
+                format!("UPDATE copies SET attempts = $3, at = $4, tried = 1 WHERE {THIS} AND attempts = $3 - 1 AND at IS NOT NULL");
             let count = query(AssertSqlSafe(count)).bind(backup.0.to_vec()).bind(target.to_string()).bind(*attempt).bind(next.unix());
             guard(count.execute(db).await?, "the copy does not wait for this try")
         }
@@ -60,13 +62,28 @@ pub(super) async fn apply(db: &mut SqliteConnection, change: &BackupChange) -> A
             let used = "UPDATE backup_reads SET used_at = ? WHERE id = ? AND approved_by IS NOT NULL AND used_at IS NULL";
             guard(query(used).bind(at.unix()).bind(id.as_str()).execute(db).await?, "it was read already")
         }
-        BackupChange::Forget { backup, target } => {
-            let forget = format!("DELETE FROM copies WHERE {THIS}");
-            query(AssertSqlSafe(forget)).bind(backup.0.to_vec()).bind(target.to_string()).execute(db).await?;
+        BackupChange::Forget { backup, target, place } => {
+            let forget = format!("DELETE FROM copies WHERE {THIS} AND place = $3");
+            let forget = query(AssertSqlSafe(forget)).bind(backup.0.to_vec()).bind(target.to_string()).bind(place.0.to_vec());
+            guard(forget.execute(db).await?, "the copy is not at this place any more")
+        }
+        BackupChange::Drop { backup } => {
+            let drop = format!("DELETE FROM backups WHERE id = $1 AND {LIES_NOWHERE}");
+            query(AssertSqlSafe(drop)).bind(backup.0.to_vec()).execute(db).await?;
+            Ok(())
+        }
+        BackupChange::Mark { place, at } => {
+            let mark = query("INSERT INTO places (place, at) VALUES (?, ?) ON CONFLICT (place) DO NOTHING");
+            mark.bind(&place.0[..]).bind(at.unix()).execute(db).await?;
             Ok(())
         }
     }
 }
+
+/// Backups of one thing whose bytes are kept at most while they have landed nowhere.
+const UNLANDED_MAX: u32 = 16;
+
+const LIES_NOWHERE: &str = "NOT EXISTS (SELECT 1 FROM copies WHERE backup = number AND state <> 2)";
 
 const THIS: &str = "backup = (SELECT number FROM backups WHERE id = $1) AND target = $2";
 
@@ -80,31 +97,29 @@ fn ended(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// What a newer one has made superfluous is due at once, and what is nowhere any more is forgotten.
+/// What was taken away from everywhere is forgotten.
 async fn settle(db: &mut SqliteConnection, backup: &BackupId, outcome: &Outcome) -> Applied {
-    match outcome {
-        Outcome::Whole { .. } => {
-            let wake = "UPDATE copies SET at = 0 WHERE state <> 2 AND at IS NOT NULL AND (backup, target) IN (
-                SELECT old.number, kept.target FROM backups AS new JOIN backups AS old USING (tenant, clinic, home, device, profile, kind,
-                    fingerprint) JOIN copies AS kept ON kept.backup = new.number
-                WHERE new.id = $1 AND kept.state = 1 AND old.number < new.number)";
-            query(wake).bind(&backup.0[..]).execute(db).await?;
-        }
-        Outcome::Removed => {
-            let forget = "DELETE FROM backups WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM copies WHERE backup = number AND state <> 2)";
-            query(forget).bind(&backup.0[..]).execute(db).await?;
-        }
-        Outcome::Failed(_) | Outcome::Lost(_) => {}
+    if *outcome == Outcome::Removed {
+        let forget = format!("DELETE FROM backups WHERE id = $1 AND {LIES_NOWHERE}");
+        query(AssertSqlSafe(forget)).bind(backup.0.to_vec()).execute(db).await?;
     }
     Ok(())
 }
 
-/// What the new one stands for, and was never tried anywhere, is not carried any more.
+/// What the new one stands for, and was never tried anywhere, is not carried any more. Of what was tried and landed nowhere, only the newest
+/// keep their bytes; the rest is remembered, so that it can be taken away should it lie somewhere after all.
 async fn keep(db: &mut SqliteConnection, NewBackup { row, sealed }: &NewBackup) -> Applied {
-    let drop = "DELETE FROM backups WHERE tenant = ? AND clinic = ? AND home = ? AND device = ? AND profile = ? AND kind = ?
-        AND fingerprint = ? AND NOT EXISTS (SELECT 1 FROM copies WHERE backup = number AND (state <> 0 OR attempts > 0))";
-    let drop = bind_slot(query(drop), &row.tenant, &row.slot).bind(words::backup_kind(row.kind)).bind(&row.fingerprint.0[..]);
-    drop.execute(&mut *db).await?;
+    const SAME: &str = "tenant = $1 AND clinic = $2 AND home = $3 AND device = $4 AND profile = $5 AND kind = $6 AND fingerprint = $7";
+    let drop = format!("DELETE FROM backups WHERE {SAME} AND NOT EXISTS (SELECT 1 FROM copies WHERE backup = number AND tried = 1)");
+    let empty = format!(
+        "UPDATE backups SET sealed = x'' WHERE {SAME} AND NOT EXISTS (SELECT 1 FROM copies WHERE backup = number AND state = 1)
+            AND number NOT IN (SELECT number FROM backups WHERE {SAME} ORDER BY number DESC LIMIT {})",
+        UNLANDED_MAX - 1
+    );
+    for change in [drop, empty] {
+        let change = bind_slot(query(AssertSqlSafe(change)), &row.tenant, &row.slot).bind(words::backup_kind(row.kind));
+        change.bind(row.fingerprint.0.to_vec()).execute(&mut *db).await?;
+    }
     let put = "INSERT INTO backups (tenant, clinic, home, device, profile, id, kind, order_id, fingerprint, recipients, sealed_at,
         not_after, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let put = bind_slot(query(put), &row.tenant, &row.slot).bind(&row.id.0[..]).bind(words::backup_kind(row.kind));
@@ -113,15 +128,61 @@ async fn keep(db: &mut SqliteConnection, NewBackup { row, sealed }: &NewBackup) 
     Ok(())
 }
 
+#[async_trait]
+impl BackupQueries for Sqlite {
+    async fn backups(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError> {
+        of_tenant(&self.readers, tenant, clinic).await
+    }
+
+    async fn newest_backup(&self, tenant: &TenantName, slot: &SlotId, kind: Kind) -> Result<Option<BackupRow>, StoreError> {
+        newest(&self.readers, tenant, slot, kind).await
+    }
+
+    async fn sealed_backup(&self, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError> {
+        sealed(&self.readers, backup).await
+    }
+
+    async fn backup(&self, tenant: &TenantName, backup: &BackupId) -> Result<Option<BackupRow>, StoreError> {
+        named(&self.readers, tenant, backup).await
+    }
+
+    async fn backups_since(&self, tenant: &TenantName, slot: &SlotId, kind: Kind, since: Timestamp) -> Result<Vec<Timestamp>, StoreError> {
+        came_since(&self.readers, (tenant, slot, kind), since).await
+    }
+
+    async fn stray_backups(&self, before: Timestamp, limit: u32) -> Result<Vec<BackupRow>, StoreError> {
+        stray(&self.readers, before, limit).await
+    }
+
+    async fn is_marked(&self, place: &Sha256) -> Result<bool, StoreError> {
+        is_marked(&self.readers, place).await
+    }
+
+    async fn targets_due(&self, now: Timestamp) -> Result<Vec<(TenantName, TargetName)>, StoreError> {
+        targets_due(&self.readers, now).await
+    }
+
+    async fn copies_due(&self, tenant: &TenantName, target: &TargetName, now: Timestamp, limit: u32) -> Result<Vec<CopyRow>, StoreError> {
+        due(&self.readers, (tenant, target), now, limit).await
+    }
+
+    async fn next_copy(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        next(&self.readers, now).await
+    }
+}
+
 const BACKUP: &str = "backups.id, backups.tenant, backups.clinic, backups.home, backups.device, backups.profile, backups.kind,
-    backups.order_id, backups.fingerprint, backups.recipients, backups.sealed_at, backups.not_after, backups.useless";
+    backups.order_id, backups.fingerprint, backups.recipients, backups.sealed_at, backups.not_after, backups.useless,
+    length(backups.sealed) = 0 AS is_emptied";
 
 const COPY: &str =
     "copies.target, copies.place, copies.state, copies.stored_at, copies.verified_at, copies.opened_at, copies.trouble, copies.attempts,
-    copies.at, EXISTS (SELECT 1 FROM backups AS new JOIN copies AS kept ON kept.backup = new.number
+    copies.at, (SELECT json_group_array(json_array(new.sealed_at, kept.verified_at, json(new.recipients)))
+        FROM backups AS new JOIN copies AS kept ON kept.backup = new.number
         WHERE new.tenant = backups.tenant AND new.clinic = backups.clinic AND new.home = backups.home AND new.device = backups.device
             AND new.profile = backups.profile AND new.kind = backups.kind AND new.fingerprint = backups.fingerprint
-            AND new.number > backups.number AND kept.target = copies.target AND kept.state = 1) AS superseded";
+            AND new.number > backups.number AND kept.target = copies.target AND kept.place = copies.place AND kept.state = 1
+            AND new.useless IS NULL) AS newer";
 
 /// The backups of a clinic with their copies, oldest first.
 pub(super) async fn of_clinic(db: impl SqliteExecutor<'_>, clinic: &ClinicId) -> Result<Vec<Backed>, StoreError> {
@@ -129,7 +190,7 @@ pub(super) async fn of_clinic(db: impl SqliteExecutor<'_>, clinic: &ClinicId) ->
 }
 
 /// The same of a whole tenant, or of one of its clinics.
-pub(super) async fn of_tenant(pool: &SqlitePool, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError> {
+async fn of_tenant(pool: &SqlitePool, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError> {
     read(pool, tenant, clinic).await
 }
 
@@ -151,26 +212,67 @@ async fn read(db: impl SqliteExecutor<'_>, tenant: &TenantName, clinic: Option<&
 }
 
 /// The newest backup of this kind of a slot.
-pub(super) async fn newest(pool: &SqlitePool, tenant: &TenantName, slot: &SlotId, kind: Kind) -> Result<Option<BackupRow>, StoreError> {
-    let find = "SELECT * FROM backups WHERE tenant = ? AND clinic = ? AND home = ? AND device = ? AND profile = ? AND kind = ?
-        ORDER BY number DESC LIMIT 1";
-    one(pool, "backups", bind_slot(query(find), tenant, slot).bind(words::backup_kind(kind)), Columns::backup).await
+async fn newest(pool: &SqlitePool, tenant: &TenantName, slot: &SlotId, kind: Kind) -> Result<Option<BackupRow>, StoreError> {
+    let find = format!(
+        "SELECT {BACKUP} FROM backups WHERE tenant = ? AND clinic = ? AND home = ? AND device = ? AND profile = ? AND kind = ?
+        ORDER BY number DESC LIMIT 1"
+    );
+    one(pool, "backups", bind_slot(query(AssertSqlSafe(find)), tenant, slot).bind(words::backup_kind(kind)), Columns::backup).await
 }
 
-pub(super) async fn sealed(pool: &SqlitePool, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError> {
+async fn named(pool: &SqlitePool, tenant: &TenantName, backup: &BackupId) -> Result<Option<BackupRow>, StoreError> {
+    let find = format!("SELECT {BACKUP} FROM backups WHERE tenant = $1 AND id = $2");
+    one(pool, "backups", query(AssertSqlSafe(find)).bind(tenant.to_string()).bind(backup.0.to_vec()), Columns::backup).await
+}
+
+async fn came_since(
+    pool: &SqlitePool,
+    (tenant, slot, kind): (&TenantName, &SlotId, Kind),
+    since: Timestamp,
+) -> Result<Vec<Timestamp>, StoreError> {
+    let find = "SELECT sealed_at FROM backups WHERE tenant = ? AND clinic = ? AND home = ? AND device = ? AND profile = ? AND kind = ?
+        AND sealed_at >= ? ORDER BY number";
+    let find = bind_slot(query(find), tenant, slot).bind(words::backup_kind(kind)).bind(since.unix());
+    all(pool, "backups", find, |row| row.moment("sealed_at")).await
+}
+
+async fn stray(pool: &SqlitePool, before: Timestamp, limit: u32) -> Result<Vec<BackupRow>, StoreError> {
+    let find = format!("SELECT {BACKUP} FROM backups WHERE not_after < $1 AND {LIES_NOWHERE} ORDER BY number LIMIT $2");
+    all(pool, "backups", query(AssertSqlSafe(find)).bind(before.unix()).bind(limit), Columns::backup).await
+}
+
+async fn is_marked(pool: &SqlitePool, place: &Sha256) -> Result<bool, StoreError> {
+    let find = query("SELECT 1 FROM places WHERE place = ?").bind(&place.0[..]);
+    Ok(one(pool, "places", find, |_| Ok(())).await?.is_some())
+}
+
+async fn sealed(pool: &SqlitePool, backup: &BackupId) -> Result<Option<Vec<u8>>, StoreError> {
     one(pool, "backups", query("SELECT sealed FROM backups WHERE id = ?").bind(&backup.0[..]), |row| row.raw("sealed")).await
 }
 
-pub(super) async fn due(pool: &SqlitePool, now: Timestamp, limit: u32) -> Result<Vec<CopyRow>, StoreError> {
-    let find = format!(
-        "SELECT {BACKUP}, {COPY} FROM copies JOIN backups ON backups.number = copies.backup
-        WHERE copies.at IS NOT NULL AND copies.at <= $1 ORDER BY copies.at, copies.backup LIMIT $2"
-    );
-    all(pool, "copies", query(AssertSqlSafe(find)).bind(now.unix()).bind(limit), Columns::copy).await
+async fn targets_due(pool: &SqlitePool, now: Timestamp) -> Result<Vec<(TenantName, TargetName)>, StoreError> {
+    let find = "SELECT DISTINCT backups.tenant, copies.target FROM copies JOIN backups ON backups.number = copies.backup
+        WHERE copies.at IS NOT NULL AND copies.at <= $1";
+    all(pool, "copies", query(find).bind(now.unix()), |row| Ok((row.tenant()?, row.text("target")?))).await
 }
 
-pub(super) async fn next(pool: &SqlitePool) -> Result<Option<Timestamp>, StoreError> {
-    let find = query("SELECT min(at) AS at FROM copies WHERE at IS NOT NULL");
+async fn due(
+    pool: &SqlitePool,
+    (tenant, target): (&TenantName, &TargetName),
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<CopyRow>, StoreError> {
+    let find = format!(
+        "SELECT {BACKUP}, {COPY} FROM copies JOIN backups ON backups.number = copies.backup
+        WHERE copies.at IS NOT NULL AND copies.at <= $1 AND backups.tenant = $3 AND copies.target = $4
+        ORDER BY copies.at, copies.backup LIMIT $2"
+    );
+    let find = query(AssertSqlSafe(find)).bind(now.unix()).bind(limit).bind(tenant.to_string()).bind(target.to_string());
+    all(pool, "copies", find, Columns::copy).await
+}
+
+async fn next(pool: &SqlitePool, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let find = query("SELECT min(at) AS at FROM copies WHERE at > ?").bind(now.unix());
     Ok(one(pool, "copies", find, |row| row.optional_moment("at")).await?.flatten())
 }
 
@@ -219,6 +321,7 @@ impl Columns {
             sealed_at: self.moment("sealed_at")?,
             not_after: self.moment("not_after")?,
             useless: if self.is_null("useless")? { None } else { Some(self.word("useless", words::read_trouble)?) },
+            is_emptied: self.flag("is_emptied")?,
         })
     }
 
@@ -232,10 +335,14 @@ impl Columns {
             verified_at: self.optional_moment("verified_at")?,
             opened_at: self.optional_moment("opened_at")?,
             is_gone: self.raw::<i64>("state")? == 2,
-            superseded: self.flag("superseded")?,
+            newer: self.json::<Vec<(i64, i64, Vec<String>)>>("newer")?.into_iter().map(newer).collect(),
             trouble,
             attempts: self.raw("attempts")?,
             at: self.optional_moment("at")?,
         })
     }
+}
+
+fn newer((sealed_at, verified_at, recipients): (i64, i64, Vec<String>)) -> (Newer, Vec<String>) {
+    (Newer { sealed_at: Timestamp::from_unix(sealed_at), verified_at: Timestamp::from_unix(verified_at) }, recipients)
 }

@@ -54,8 +54,18 @@ async fn order_of(stage: &Scene, slot: &str) -> String {
 }
 
 async fn take(stage: &Scene, order: &str, content: &Content, sealed: &str) -> Result<(), tegata_api::client::ClientError> {
+    take_for(stage, order, content, sealed, vec![]).await
+}
+
+async fn take_for(
+    stage: &Scene,
+    order: &str,
+    content: &Content,
+    sealed: &str,
+    recipients: Vec<String>,
+) -> Result<(), tegata_api::client::ClientError> {
     let chain = content.open().unwrap().0.chain.iter().map(|der| pem(der)).collect();
-    let taken = TakenCertificate { chain, file_name: FILE.into(), sealed: sealed.into() };
+    let taken = TakenCertificate { chain, file_name: FILE.into(), sealed: sealed.into(), recipients };
     stage.pc.client.tell(&format!("/v1/agent/orders/{order}/taken"), &taken).await
 }
 
@@ -68,6 +78,10 @@ async fn what_a_device_took_is_refused_in_clear_for_a_foreign_order_and_when_it_
     let stage = set().await;
     let (good, order) = (stage.good(), order_of(&stage, SLOT).await);
     assert_eq!(code_of(take(&stage, &order, &good, &BASE64.encode(&good.file)).await), Code::Malformed, "in clear");
+    let sealed = BASE64.encode(b"age-encryption.org/v1\n...");
+    for recipients in [vec!["age1".into()], vec![format!("age1{}", "q".repeat(58)); 201]] {
+        assert_eq!(code_of(take_for(&stage, &order, &good, &sealed, recipients).await), Code::Malformed, "no recipients");
+    }
     let own = order_of(&stage, OWN).await;
     assert_eq!(code_of(take(&stage, &own, &good, "").await), Code::NotFound, "the device makes that key itself");
     // Adopting takes the order back that was there before.
@@ -83,7 +97,8 @@ async fn what_a_device_took_is_refused_in_clear_for_a_foreign_order_and_when_it_
     };
     take(&stage, &adopting, &good, "").await.unwrap();
     let namesake = stage.world.enroll_at("momiji", "sakura/pc-1").await;
-    let taken = TakenCertificate { chain: pem(stage.vendor.certificate()), file_name: String::new(), sealed: String::new() };
+    let taken =
+        TakenCertificate { chain: pem(stage.vendor.certificate()), file_name: String::new(), sealed: String::new(), recipients: vec![] };
     let theirs = namesake.client.tell(&format!("/v1/agent/orders/{adopting}/taken"), &taken).await;
     assert_eq!(code_of(theirs), Code::NotFound, "another tenant's order");
     let other = stage.file("u00000126", stage.world.now());
