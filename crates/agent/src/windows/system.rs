@@ -69,7 +69,7 @@ pub(crate) fn removable_drives() -> Vec<PathBuf> {
     let there = unsafe { GetLogicalDrives() };
     let roots = ('A'..='Z').enumerate().filter(|(place, _)| there & (1 << place) != 0).map(|(_, letter)| format!("{letter}:\\"));
     // SAFETY: the text ends with a zero and outlives the call.
-    roots.filter(|root| unsafe { GetDriveTypeW(wide(root.as_ref()).as_ptr()) } == REMOVABLE).map(PathBuf::from).collect()
+    roots.filter(|root| unsafe { GetDriveTypeW(wide(root).as_ptr()) } == REMOVABLE).map(PathBuf::from).collect()
 }
 
 /// From now on this thread runs behind everything that people wait for: processor, disk and memory.
