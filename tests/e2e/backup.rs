@@ -184,7 +184,7 @@ fn is_drilled(scene: &Scene, sealed: &Path) -> Result<()> {
     wait_for(PATIENCE, "it to be read back", || Ok(scene.backups()?.iter().all(|backup| backup.state == "verified").then_some(())))?;
     ensure!(drill()?.status.success() && scene.backups()?.iter().all(|backup| backup.opened_at.is_some()), "{:?}", scene.backups()?);
     let count = scene.world.audit()?.iter().filter(|record| record.action == "backup.drill").count();
-    ensure!(count == 4, "two copies, twice: {count}");
+    ensure!(count == 6, "three copies, twice: {count}");
     Ok(())
 }
 

@@ -153,7 +153,7 @@ impl Trouble {
 
     /// True if it is the target's, whatever is to be done there: whoever else waits for it need not try.
     pub fn is_of_target(self) -> bool {
-        !self.is_loss() && !matches!(self, Self::Broken | Self::NotSealed)
+        !self.is_loss() && !matches!(self, Self::Broken | Self::NotSealed | Self::NotOpened | Self::Closed | Self::OtherContent)
     }
 
     /// True if the copy itself is known to be bad.

@@ -270,8 +270,10 @@ impl Fact {
                 vec![(Cause::Missing, Fine), (Cause::Quota, Fine), (Cause::OutOfDate, dates)]
             }
             Self::Absent(_, absence) => {
-                let quota = if *absence == Absence::NotOrdered { Found(Possible) } else { Fine };
-                vec![(Cause::Missing, Found(Certain)), (Cause::Quota, quota)]
+                // What was never ordered is not missing from its store: the server waits, most often for a place under the quota.
+                let is_awaited = *absence == Absence::NotOrdered;
+                let (missing, quota) = if is_awaited { (Fine, Found(Possible)) } else { (Found(Certain), Fine) };
+                vec![(Cause::Missing, missing), (Cause::Quota, quota)]
             }
             Self::Key(_, KeyState::Signs) => vec![(Cause::KeyUnusable, Fine)],
             Self::Key(_, KeyState::Useless | KeyState::Gone | KeyState::AsksPeople) => vec![(Cause::KeyUnusable, Found(Certain))],
