@@ -39,7 +39,7 @@ pub struct Playbook {
 enum What {
     /// Carry a playbook out: what is so already is left alone, and each run is on record with a result for every host
     #[command(after_help = "Examples:\n  \
-        $ tegata playbook run playbooks/enroll-linux.yaml --limit clinic=sakura-naika --key /root/.ssh/id_ed25519\n  \
+        $ tegata playbook run playbooks/enroll-linux.yaml --limit clinic=sakura-naika --key deploy_ed25519\n  \
         $ tegata playbook run playbooks/enroll-windows.yaml --password prompt --parallel 5\n  \
         $ tegata playbook run playbooks/agentless-certificate.yaml --var file=/tmp/client.p12 --secret password=env:P12 --limit device=sakura-naika/shikaku-1")]
     Run(Box<Carry>),
