@@ -47,6 +47,11 @@ fn a_log_is_believed_without_the_server_and_an_older_state_of_it_is_not() -> Res
     world.start_server()?;
     let rolled_back = verify(&world, &memory)?;
     ensure!(rolled_back.status.code() == Some(12), "{rolled_back:?}");
+
+    // The export is older than what was seen, and says that it is another log's: that must not choose what is remembered.
+    std::fs::write(folder.join("key.txt"), "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW\n")?;
+    let lied = world.cli(["audit", "verify", &text(&folder), "--key", key.trim(), "--memory", &text(&memory)])?;
+    ensure!(lied.status.code() == Some(12), "{lied:?}");
     Ok(())
 }
 

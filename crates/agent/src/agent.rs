@@ -169,7 +169,7 @@ impl Agent {
             retries: Retries::resume(&device.journal),
             seen: Seen::default(),
             finder: Finder::default(),
-            checkup: Checkup::open(&device.state)?,
+            checkup: Checkup::open(&device.state),
             memory: Memory::default(),
             look_at: now,
             settings,

@@ -22,14 +22,17 @@ const DAY: i64 = 24 * HOUR;
 pub(crate) struct Checkup {
     state: State,
     last: Option<Diagnosis>,
+    /// What was kept when it was looked at last: differs from `last` where it cannot be kept.
+    seen: Option<Diagnosis>,
     /// Which slots were in trouble when the agent had the doctor look.
     in_trouble: BTreeSet<SlotId>,
 }
 
 impl Checkup {
-    /// Begins with what is kept.
-    pub(crate) fn open(state: &State) -> Result<Self, DiskError> {
-        Ok(Self { last: disk::read_json(&state.diagnosis())?, in_trouble: BTreeSet::new(), state: state.clone() })
+    /// Begins with what is kept. What cannot be read is made anew.
+    pub(crate) fn open(state: &State) -> Self {
+        let kept: Option<Diagnosis> = disk::read_json(&state.diagnosis()).unwrap_or_default();
+        Self { last: kept.clone(), seen: kept, in_trouble: BTreeSet::new(), state: state.clone() }
     }
 
     /// The last diagnosis.
@@ -39,13 +42,15 @@ impl Checkup {
 
     /// True if somebody at the PC had the doctor look since. What cannot be read is no news.
     pub(crate) fn has_news(&self) -> bool {
-        disk::read_json(&self.state.diagnosis()).is_ok_and(|kept| kept.is_some() && kept != self.last)
+        disk::read_json(&self.state.diagnosis()).is_ok_and(|kept| kept.is_some() && kept != self.seen)
     }
 
     /// Takes over what somebody at the PC had the doctor look at.
     pub(crate) fn refresh(&mut self) {
-        if let Ok(Some(kept)) = disk::read_json(&self.state.diagnosis()) {
-            self.last = Some(kept);
+        if self.has_news()
+            && let Ok(kept) = disk::read_json(&self.state.diagnosis())
+        {
+            (self.last, self.seen) = (Option::clone(&kept), kept);
         }
     }
 
@@ -64,6 +69,9 @@ impl Checkup {
     /// Keeps what the agent had the doctor look at.
     pub(crate) fn made(&mut self, diagnosis: Diagnosis, in_trouble: BTreeSet<SlotId>) -> Result<(), DiskError> {
         let kept = keep(&self.state, &diagnosis);
+        if kept.is_ok() {
+            self.seen = Some(diagnosis.clone());
+        }
         (self.last, self.in_trouble) = (Some(diagnosis), in_trouble);
         kept
     }
@@ -89,7 +97,7 @@ mod tests {
     fn checkup(found: &[Certainty]) -> Checkup {
         let findings = found.iter().map(|certainty| Finding { cause: Cause::Intercepted, certainty: *certainty }).collect();
         let last = Some(Diagnosis { at: 1_000_000, findings, unchecked: vec![] });
-        Checkup { state: State::at(std::path::Path::new("/nowhere")), last, in_trouble: BTreeSet::new() }
+        Checkup { state: State::at(std::path::Path::new("/nowhere")), seen: last.clone(), last, in_trouble: BTreeSet::new() }
     }
 
     fn trouble(slots: &[&str]) -> BTreeSet<SlotId> {
@@ -111,6 +119,21 @@ mod tests {
         let known = Checkup { in_trouble: somebody.clone(), ..checkup(&[]) };
         assert_eq!(looks_again_after(&known, &somebody), HOUR);
         assert_eq!(looks_again_after(&known, &nobody), SOON, "so that nobody goes on reading of a trouble that is over");
+    }
+
+    #[test]
+    fn where_nothing_can_be_kept_the_doctor_does_not_look_again_and_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::make(&folder.path().join("agent")).unwrap();
+        keep(&state, checkup(&[Certainty::Certain]).last.as_ref().unwrap()).unwrap();
+        let mut full = Checkup::open(&state);
+        full.state = State::at(std::path::Path::new("/nowhere"));
+        let newer = Diagnosis { at: 2_000_000, findings: vec![], unchecked: vec![] };
+        full.made(newer.clone(), trouble(&[])).unwrap_err();
+        full.state = state;
+        assert!(!full.has_news(), "what lies there was seen before");
+        full.refresh();
+        assert_eq!(full.last(), Some(&newer));
     }
 
     #[test]

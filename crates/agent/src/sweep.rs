@@ -202,7 +202,11 @@ impl Sweeper<'_> {
     fn settle_interrupted(&mut self, found: &[Found]) -> Result<(), SweepError> {
         let Some(intent) = self.intent()? else { return Ok(()) };
         let is_left = match &intent.aside {
-            Some(aside) => os::is_there(self.home, &intent.folder, aside).map_err(|source| self.unreadable(source))?,
+            Some(aside) => match os::is_there(self.home, &intent.folder, aside).map_err(|source| self.unreadable(source))? {
+                Some(is_there) => is_there,
+                // A drive that was pulled meanwhile: the file may lie on it still, so nothing is signed.
+                None => return Ok(disk::remove(&self.state.sweeping()).map(drop)?),
+            },
             None => found.iter().any(|file| file.is_half_removed() && file.file == intent.seen.file),
         };
         if is_left {

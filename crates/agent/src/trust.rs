@@ -104,7 +104,7 @@ impl Device {
 /// The roots that were added, DER. What browsers trust by them, probes trust too.
 pub(crate) fn added(state: &State) -> Result<Vec<Vec<u8>>, DiskError> {
     let added: Added = disk::read_json(&state.roots())?.unwrap_or_default();
-    Ok(added.into_values().filter_map(|claim| BASE64.decode(claim.der.as_bytes()).ok()).collect())
+    Ok(added.into_values().filter(|claim| claim.receipted).filter_map(|claim| BASE64.decode(claim.der.as_bytes()).ok()).collect())
 }
 
 /// True if these are the bytes that are pinned, of an authority that has signed itself.

@@ -321,9 +321,14 @@ mod nss {
         pc.store().trust(&ours, true).await.unwrap();
         assert_eq!(pc.store().root(pins[0]).await.unwrap(), Rooted::There { der: ours.clone(), is_trusted: true });
         assert!(pc.certutil(&["-L"]).contains("C,,"), "{}", pc.certutil(&["-L"]));
+        pc.store().trust(&other, false).await.unwrap();
+        assert_eq!(
+            pc.store().root(pins[1]).await.unwrap(),
+            Rooted::There { der: other.clone(), is_trusted: false },
+            "not by the other's trust"
+        );
         pc.store().trust(&ours, false).await.unwrap();
         assert_eq!(pc.store().root(pins[0]).await.unwrap(), Rooted::There { der: ours.clone(), is_trusted: false });
-        pc.store().trust(&other, false).await.unwrap();
         assert!(pc.store().remove(pins[0]).await.unwrap());
         assert_eq!(pc.store().root(pins[0]).await.unwrap(), Rooted::Absent);
         assert_eq!(pc.store().root(pins[1]).await.unwrap(), Rooted::There { der: other, is_trusted: false });

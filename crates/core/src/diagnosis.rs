@@ -272,7 +272,7 @@ impl Fact {
             Self::Absent(_, absence) => {
                 // What was never ordered is not missing from its store: the server waits, most often for a place under the quota.
                 let is_awaited = *absence == Absence::NotOrdered;
-                let (missing, quota) = if is_awaited { (Fine, Found(Possible)) } else { (Found(Certain), Fine) };
+                let (missing, quota) = if is_awaited { (Fine, Found(Likely)) } else { (Found(Certain), Fine) };
                 vec![(Cause::Missing, missing), (Cause::Quota, quota)]
             }
             Self::Key(_, KeyState::Signs) => vec![(Cause::KeyUnusable, Fine)],

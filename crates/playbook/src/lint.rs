@@ -123,6 +123,11 @@ impl<'a> Lint<'a> {
                     let names: Vec<&str> = variables.keys().map(String::as_str).collect();
                     self.known(at, "vars", name, &names);
                 }
+                "facts" if names_a_file_here(at) => self.say(
+                    at,
+                    "a host would choose by what it says of itself which file of this machine it is sent",
+                    "write one task for each file, with `when`",
+                ),
                 "facts" => self.known(at, "facts", name, &FACTS),
                 "host" => self.known(at, "host", name, &HOST),
                 "clinic" => self.known(at, "clinic", name, &CLINIC),
@@ -246,6 +251,12 @@ fn kinds(task: &Task) -> Vec<&'static str> {
         task.reboot_browser.is_some(),
     ];
     KINDS.into_iter().zip(there).filter_map(|(kind, there)| there.then_some(kind)).collect()
+}
+
+/// True for a text that names a file of the machine on which playbooks are run.
+fn names_a_file_here(at: &str) -> bool {
+    ["copy/from", "template/from", "package/from", "installCertificate/file"].iter().any(|key| at.ends_with(key))
+        || at.contains("/copiesOf/")
 }
 
 /// Every text of a task that is filled, and where it stands.

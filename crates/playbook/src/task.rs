@@ -159,7 +159,7 @@ impl Work<'_> {
 
     fn package(&self, package: &PackageTask, manner: Manner<'_>) -> Result<Word, Failed> {
         let (content, to) = (self.content(&package.from)?, self.text(&package.to)?);
-        if !package.from.ends_with(".deb") {
+        if !self.text(&package.from)?.ends_with(".deb") {
             return Ok(self.place(&content, &to, PROGRAM_MODE, manner)?.0);
         }
         let (copied, _) = self.place(&content, &to, MODE, manner)?;

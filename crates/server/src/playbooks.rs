@@ -14,6 +14,7 @@ use tegata_core::policy::{ClinicSsh, DeviceSsh, Tenant};
 use tegata_core::time::Timestamp;
 use tegata_pki::key::random;
 use tegata_ssh::HostKey;
+use tokio::sync::Mutex;
 
 use crate::asks::AskError;
 use crate::audit::Ledger;
@@ -69,6 +70,7 @@ pub async fn begin(ledger: &Ledger, by: By<'_>, run: &BeginRun) -> Result<String
 pub async fn end(ledger: &Ledger, by: By<'_>, run: &str, ended: &EndRun) -> Result<(), AskError> {
     let playbook: ProfileName = ended.playbook.parse().map_err(|_| AskError::NotFound("run"))?;
     let object = object(&playbook, run);
+    let _alone = BELIEVING.lock().await;
     let records = about(ledger, by.tenant, object.clone(), RUN).await?;
     let begun = records.iter().find(|record| record.stage == Stage::Intended).ok_or(AskError::NotFound("run"))?;
     if records.iter().any(|record| record.stage == Stage::Done) {
@@ -98,8 +100,13 @@ pub async fn trusted(ledger: &Ledger, tenant: &TenantName) -> Result<Vec<Trusted
         by: record.actor.clone(),
         at: record.at,
     };
-    Ok(records.iter().map(key).collect())
+    // The first that was believed of a host, and no other.
+    let mut hosts = BTreeSet::new();
+    Ok(records.iter().map(key).filter(|key| hosts.insert(key.host.clone())).collect())
 }
+
+/// Whoever reads what was believed, to believe something else, is alone: one server works on a database.
+static BELIEVING: Mutex<()> = Mutex::const_new(());
 
 /// Believes the key that a host shows, from now on and no other: once, while the clinic's window is open and policy pins none.
 pub async fn trust(ledger: &Ledger, by: By<'_>, device: &DeviceId, shown: &TrustKey) -> Result<(), AskError> {
@@ -110,6 +117,7 @@ pub async fn trust(ledger: &Ledger, by: By<'_>, device: &DeviceId, shown: &Trust
         return Err(AskError::Gone("policy pins the keys of this host, and only those are believed"));
     }
     let object = format!("{KEYS}/{device}");
+    let _alone = BELIEVING.lock().await;
     match about(ledger, by.tenant, object.clone(), TRUST).await?.first() {
         Some(known) if known.details["key"] == json!(key.to_string()) => return Ok(()),
         Some(_) => return Err(AskError::Gone("another key of this host was believed before; if it was replaced, pin its key in policy")),

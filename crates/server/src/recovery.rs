@@ -111,7 +111,8 @@ pub async fn recover(
         return Err(RecoverError::NoNote);
     }
     let epochs = ledger.store().epochs().await?;
-    let open = epochs.iter().find(|epoch| epoch.recorded_at.is_none());
+    // All that are open are recorded together; the last one is what is there now.
+    let open = epochs.iter().rfind(|epoch| epoch.recorded_at.is_none());
     if open.is_none() && !request.by_hand {
         return Err(RecoverError::NotRestored);
     }

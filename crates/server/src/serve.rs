@@ -195,6 +195,12 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let app = base.app(authorities, devices.clone(), (server, certificate), code_key, &published_at, desk);
     if ledger.history().is_open {
         tracing::warn!("this database was put back from a backup: nothing is given out until `tegata state recover --note …` was said");
+        let desk = app.desk.clone();
+        base.once_settled(async move {
+            if let Err(error) = desk.forget_drafts().await {
+                tracing::error!(error = &error as &dyn std::error::Error, "drafts of the portal are left over");
+            }
+        });
     } else {
         app.issuance.finish_drafts().await?;
         app.desk.forget_drafts().await?;

@@ -107,12 +107,29 @@ impl Trusted {
             Credential::Key { file, passphrase } => {
                 session.userauth_pubkey_file(user, None, file, passphrase.as_ref().map(|passphrase| passphrase.as_str()))
             }
-            Credential::Agent => session.userauth_agent(user),
+            Credential::Agent => return by_agent(&session, user, &place).map(|()| Session::new(session, place, patience)),
             Credential::Password(password) => session.userauth_password(user, password),
         };
         signed_in.map_err(|error| SshError::ssh(format!("signing in to {place} as {user}"), error))?;
         Ok(Session::new(session, place, patience))
     }
+}
+
+/// Shows each key of the SSH agent until one is taken.
+fn by_agent(session: &ssh2::Session, user: &str, place: &Address) -> Result<(), SshError> {
+    let no_agent = |error: ssh2::Error| SshError::because(Trouble::NoCredentials, "asking the SSH agent", io::Error::from(error));
+    let mut agent = session.agent().map_err(no_agent)?;
+    agent.connect().map_err(no_agent)?;
+    agent.list_identities().map_err(no_agent)?;
+    let keys = agent.identities().map_err(no_agent)?;
+    let mut refused = SshError::new(Trouble::NoCredentials, "the SSH agent has no key");
+    for key in keys {
+        match agent.userauth(user, &key) {
+            Ok(()) => return Ok(()),
+            Err(error) => refused = SshError::ssh(format!("signing in to {place} as {user}"), error),
+        }
+    }
+    Err(refused)
 }
 
 fn dial(place: &Address, patience: Duration) -> Result<TcpStream, SshError> {

@@ -60,7 +60,6 @@ impl Session {
     pub fn run(&self, command: &str, input: &[&[u8]], within: Duration) -> Result<Output, SshError> {
         let deadline = Instant::now() + within;
         let ended = self.run_until(command, input, deadline);
-        // After an error the channel is closed with little patience: whoever did not answer will not now.
         self.inner.set_timeout(milliseconds(if ended.is_ok() { self.patience } else { GOODBYE }));
         ended
     }
@@ -71,8 +70,19 @@ impl Session {
         let mut channel = self.inner.channel_session().map_err(ssh)?;
         channel.handle_extended_data(ExtendedData::Merge).map_err(ssh)?;
         channel.exec(command).map_err(ssh)?;
-        let written = self.write(&mut channel, input, deadline).and_then(|()| Ok(channel.send_eof()?));
-        let printed = self.read(&mut channel, deadline);
+        let output = self.talk(&mut channel, input, deadline);
+        if output.is_err() {
+            // The channel is closed when it is dropped: whoever did not answer will not now.
+            self.inner.set_timeout(milliseconds(GOODBYE));
+        }
+        output
+    }
+
+    fn talk(&self, channel: &mut Channel, input: &[&[u8]], deadline: Instant) -> Result<Output, SshError> {
+        let doing = || format!("running a command on {}", self.place);
+        let ssh = |error| SshError::ssh(doing(), error);
+        let written = self.write(channel, input, deadline).and_then(|()| Ok(channel.send_eof()?));
+        let printed = self.read(channel, deadline);
         // A command may end before it has read everything, and then says why: its word counts, unless there is none.
         let printed = printed.and_then(|printed| if printed.is_empty() { written.map(|()| printed) } else { Ok(printed) });
         let printed = printed.map_err(|error| SshError::io(doing(), error))?;

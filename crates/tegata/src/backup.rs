@@ -64,6 +64,9 @@ struct Restore {
     /// Take it from this target, and not from what the server itself keeps
     #[arg(long, value_name = "NAME", conflicts_with = "from")]
     target: Option<TargetName>,
+    /// An older one than the newest, as the records of the audit log name it
+    #[arg(long, value_name = "ID", conflicts_with = "from")]
+    id: Option<String>,
     /// Ask no server: look in a copy of a target's folder
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
@@ -208,8 +211,11 @@ impl Restore {
         if let Some(folder) = &self.from {
             return found::newest(folder, &self.slot, self.kind.word());
         }
-        let request =
-            FetchRequest { target: self.target.as_ref().map(ToString::to_string), kind: Some(self.kind.word().to_owned()), id: None };
+        let request = FetchRequest {
+            target: self.target.as_ref().map(ToString::to_string),
+            kind: Some(self.kind.word().to_owned()),
+            id: self.id.clone(),
+        };
         let fetched: Fetched = Session::open(global)?.post(&format!("{}/fetch", path_of(&self.slot)), &request).await?;
         let sealed = BASE64.decode(fetched.sealed.as_bytes()).map_err(|_| RestoreError::Altered)?;
         Ok((fetched.manifest, sealed))

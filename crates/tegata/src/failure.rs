@@ -377,7 +377,11 @@ impl Failure {
             Self::NotCovered { .. } => {
                 Some("a new record is covered after a second or two; `tegata audit list --last 1` says which is the newest".into())
             }
-            Self::Log(_) => Some("keep what you have, and ask the operator whether the state was restored from a backup".into()),
+            Self::Log(_) => Some(
+                "keep what you have, and ask the operator whether the state was restored from a backup: a record `state.recover` says so then, \
+                 and a new --memory folder begins anew from there"
+                    .into(),
+            ),
             Self::Nameless(_) => Some("narrow them with --clinic".into()),
             Self::NotSealed { .. } => {
                 Some("make a key with age-keygen, write its public half into a BackupTarget, and name that under backup".into())

@@ -42,6 +42,8 @@ pub(super) fn close_folder(path: &Path) -> io::Result<()> {
             kind if kind.is_dir() => close_folder(&entry.path()),
             _ => close_if_open(&entry.path()).map(drop),
         };
+        // What is gone meanwhile was half written.
+        let outcome = outcome.or_else(|problem| if problem.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(problem) });
         closed = closed.and(outcome);
     }
     closed

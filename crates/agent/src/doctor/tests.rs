@@ -291,7 +291,7 @@ async fn s1_9_a_certificate_that_the_server_never_ordered_may_be_one_too_many() 
     let pc = well().await;
     pc.wants(&[("sakura/uketsuke-1/orca", None)]);
     let named: Vec<_> = pc.told().await.findings.iter().map(|it| (it.cause, it.certainty)).collect();
-    assert_eq!(named, [("quota", "possible")]);
+    assert_eq!(named, [("quota", "likely")]);
     pc.wants(&[("sakura/uketsuke-1/orca", Some(OrderId([2; 16])))]);
     let told = pc.told().await;
     assert_eq!((told.findings.len(), &told.findings[0].evidence[0][..]), (1, "sakura/uketsuke-1/orca: it is being prepared"));

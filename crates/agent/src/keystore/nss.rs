@@ -26,8 +26,7 @@ pub mod library;
 const NAME: &str = "nss";
 /// The longest name that is given to a certificate, in characters.
 const LABEL_MAX: usize = 64;
-/// The flags of a root that vouches for servers, for nobody's mail and for no programs (certutil(1), `-t`), and of one that vouches for nobody.
-const TRUSTED: &str = "C,,";
+/// The flags of a root that vouches for nobody (certutil(1), `-t`): for no servers, nobody's mail and no programs.
 const UNTRUSTED: &str = ",,";
 
 /// One user's database.
@@ -97,24 +96,43 @@ impl Nss {
     /// Finds the name that NSS knows a certificate by. Other people's may have names that cannot be told from the table, or none;
     /// certutil finds nothing by what the table shows of them, and they are passed over.
     async fn name_of(&self, folder: &Path, fingerprint: Sha256) -> Result<Option<String>, KeystoreError> {
-        let certutil = tool("certutil")?;
-        let table = command::run(&certutil, &["-L".into(), "-d".into(), database(folder)], b"").await?;
-        let names: BTreeSet<String> = String::from_utf8_lossy(&table).lines().filter_map(name_in).collect();
-        for name in names {
-            let arguments = ["-L".into(), "-d".into(), database(folder), "-n".into(), OsString::from(&name), "-a".into()];
-            let pem = match command::run(&certutil, &arguments, b"").await {
-                Err(CommandError::Failed { complaint, .. }) => {
-                    tracing::debug!(name, complaint, "certutil shows a name that it does not find");
-                    continue;
-                }
-                other => other?,
-            };
-            let found = certificate::read_pem(&String::from_utf8_lossy(&pem)).unwrap_or_default();
-            if found.iter().any(|one| one.fingerprint == fingerprint) {
+        for (name, _) in self.table(folder).await? {
+            if self.finds(folder, &name, fingerprint).await? {
                 return Ok(Some(name));
             }
         }
         Ok(None)
+    }
+
+    /// The flags of a certificate, and of all others of its subject: certutil finds every one of them by each of their names.
+    async fn flags_of(&self, folder: &Path, fingerprint: Sha256) -> Result<Vec<String>, KeystoreError> {
+        let mut alike = Vec::new();
+        for (name, flags) in self.table(folder).await? {
+            if self.finds(folder, &name, fingerprint).await? {
+                alike.push(flags);
+            }
+        }
+        Ok(alike)
+    }
+
+    /// Names and flags, as certutil shows them.
+    async fn table(&self, folder: &Path) -> Result<BTreeSet<(String, String)>, KeystoreError> {
+        let table = command::run(&tool("certutil")?, &["-L".into(), "-d".into(), database(folder)], b"").await?;
+        let table = String::from_utf8_lossy(&table).into_owned();
+        Ok(table.lines().filter_map(named_flags).map(|(name, flags)| (name.to_owned(), flags.to_owned())).collect())
+    }
+
+    async fn finds(&self, folder: &Path, name: &str, fingerprint: Sha256) -> Result<bool, KeystoreError> {
+        let arguments = ["-L".into(), "-d".into(), database(folder), "-n".into(), OsString::from(name), "-a".into()];
+        let pem = match command::run(&tool("certutil")?, &arguments, b"").await {
+            Err(CommandError::Failed { complaint, .. }) => {
+                tracing::debug!(name, complaint, "certutil shows a name that it does not find");
+                return Ok(false);
+            }
+            other => other?,
+        };
+        let found = certificate::read_pem(&String::from_utf8_lossy(&pem)).unwrap_or_default();
+        Ok(found.iter().any(|one| one.fingerprint == fingerprint))
     }
 
     fn temporary_folder(&self) -> Result<TempDir, KeystoreError> {
@@ -206,19 +224,20 @@ impl Keystore for Nss {
     async fn root(&self, fingerprint: Sha256) -> Result<Rooted, KeystoreError> {
         let place = self.folder();
         let Some(der) = self.certificates(&place).await?.remove(&fingerprint) else { return Ok(Rooted::Absent) };
-        let table = command::run(&tool("certutil")?, &["-L".into(), "-d".into(), database(&place)], b"").await?;
-        let name = self.name_of(&place, fingerprint).await?;
-        let is_trusted = name.is_some_and(|name| String::from_utf8_lossy(&table).lines().filter_map(trusted_in).any(|one| one == name));
+        let flags = self.flags_of(&place, fingerprint).await?;
+        // What is not so of all certificates of its subject is not known of this one.
+        let is_trusted = !flags.is_empty() && flags.iter().all(|flags| vouches_for_servers(flags));
         Ok(Rooted::There { der, is_trusted })
     }
 
-    /// What is there already is known by its bytes: it keeps its name, and only its flags change.
+    /// What is there already is known by its bytes: it keeps its name, and of its flags only the one for servers changes.
     async fn trust(&self, root: &[u8], is_trusted: bool) -> Result<(), KeystoreError> {
         let place = self.folder();
         self.make_database(&place).await?;
         let own = certificate::read(root).map_err(|problem| KeystoreError::Unreadable(NAME, problem.to_string()))?;
         let name = friendly_name(own.common_name.as_deref().unwrap_or("Tegata"), &own);
-        let flags = if is_trusted { TRUSTED } else { UNTRUSTED };
+        let before = self.flags_of(&place, sha256(root)).await?;
+        let flags = changed(if let [own] = &before[..] { own } else { UNTRUSTED }, is_trusted);
         let arguments = ["-A".into(), "-d".into(), database(&place), "-n".into(), name.into(), "-t".into(), flags.into()];
         command::run::<OsString>(&tool("certutil")?, &arguments, root).await?;
         Ok(())
@@ -265,16 +284,19 @@ fn friendly_name(label: &str, certificate: &Certificate) -> String {
     format!("{label} {serial}")
 }
 
-/// The name in a line of `certutil -L`: everything before the trust flags, which hold exactly two commas.
-fn name_in(line: &str) -> Option<String> {
-    named_flags(line).map(|(name, _)| name.to_owned())
+fn vouches_for_servers(flags: &str) -> bool {
+    flags.split(',').next().is_some_and(|servers| servers.contains('C'))
 }
 
-/// The same of a line whose certificate vouches for servers.
-fn trusted_in(line: &str) -> Option<&str> {
-    named_flags(line).filter(|(_, flags)| flags.split(',').next().is_some_and(|servers| servers.contains('C'))).map(|(name, _)| name)
+/// Flags that vouch for servers or do not, and say of everything else what they said before. That there is a key is not for us to say.
+fn changed(flags: &str, is_trusted: bool) -> String {
+    let flags = flags.replace('u', "");
+    let (servers, rest) = flags.split_once(',').unwrap_or((&flags, ","));
+    let servers = servers.replace('C', "");
+    format!("{}{servers},{rest}", if is_trusted { "C" } else { "" })
 }
 
+/// Name and flags in a line of `certutil -L`: everything before the trust flags, which hold exactly two commas.
 fn named_flags(line: &str) -> Option<(&str, &str)> {
     let (name, flags) = line.trim_end().rsplit_once(char::is_whitespace)?;
     let name = name.trim_end();
@@ -287,10 +309,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_the_flags_only_the_one_for_servers_changes() {
+        for (before, trusted, untrusted) in
+            [(",,", "C,,", ",,"), (",C,", "C,C,", ",C,"), ("CT,C,C", "CT,C,C", "T,C,C"), ("Cu,u,u", "C,,", ",,")]
+        {
+            assert_eq!((changed(before, true), changed(before, false)), (trusted.into(), untrusted.into()), "{before}");
+        }
+    }
+
+    #[test]
     fn names_are_read_from_certutils_table_whatever_their_script() {
         let table = "\nCertificate Nickname                          Trust Attributes\n                                              SSL,S/MIME,JAR/XPI\n\n\
                      受付 1番 (sakura) 01                            u,u,u\nIssuing CA - x                                ,,   \n";
-        let names: Vec<_> = table.lines().filter_map(name_in).collect();
+        let names: Vec<_> = table.lines().filter_map(named_flags).map(|(name, _)| name).collect();
         assert_eq!(names, ["受付 1番 (sakura) 01", "Issuing CA - x"]);
     }
 

@@ -63,7 +63,10 @@ fn uninstall_service() -> Result<Left, SetupError> {
 fn install_for_user() -> Result<(), SetupError> {
     let folder = user_folder()?;
     fs::create_dir_all(&folder).map_err(failing("make the folder", &folder))?;
-    let program = place_program(&folder)?;
+    let program = place_program(&folder).inspect_err(|_| {
+        // The older one was ended for this: it goes on.
+        let _ = start_detached(&folder.join(PROGRAM));
+    })?;
     entries::start_at_logon(&program).map_err(refused("make the agent start at logon"))?;
     start_detached(&program).map_err(refused("start the agent"))
 }
@@ -101,6 +104,8 @@ fn place_program(folder: &Path) -> Result<PathBuf, SetupError> {
 
 /// Replaces a program by a copy of another one. Should that fail, the older one is where it was.
 fn replace(other: &Path, program: &Path) -> Result<(), DiskError> {
+    // What was moved aside when the agent was replaced before; as long as it runs it stays.
+    let _ = fs::remove_file(aside(program));
     let fresh = disk::hidden(program);
     let copied = fs::copy(other, &fresh).map_err(failing("write", &fresh));
     let replaced = copied.and_then(|_| exchange(&fresh, program).map_err(failing("replace", program)));
@@ -120,7 +125,7 @@ fn exchange(fresh: &Path, program: &Path) -> io::Result<()> {
         return Err(problem);
     }
     // As long as it runs it stays; whoever installs or removes the agent the next time removes it.
-    let _ = fs::remove_file(&aside);
+    let _ = fs::remove_file(aside);
     Ok(())
 }
 
@@ -133,7 +138,9 @@ fn aside(program: &Path) -> PathBuf {
 /// has ended then, but for this very process.
 fn remove_program(folder: &Path) -> Result<Left, SetupError> {
     let program = folder.join(PROGRAM);
-    processes::end_all(&program).map_err(refused("end the agent that runs"))?;
+    for running in [&program, &aside(&program)] {
+        processes::end_all(running).map_err(refused("end the agent that runs"))?;
+    }
     disk::remove(&disk::hidden(&program))?;
     disk::remove(&aside(&program))?;
     match disk::remove(&program) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::os;
@@ -86,7 +87,12 @@ fn matching(home: &Path, pattern: &str, depth: u32) -> Vec<Place> {
 }
 
 fn children(home: &Path, path: &Path, start: &str, end: &str) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(home.join(path)) else { return vec![] };
+    let entries = match fs::read_dir(home.join(path)) {
+        Ok(entries) => entries,
+        Err(problem) if matches!(problem.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return vec![],
+        // Whoever opens it is told why it cannot be looked into.
+        Err(_) => return vec![path.to_owned()],
+    };
     let folders = entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     let mut names: Vec<_> = folders.map(|entry| entry.file_name()).filter(|name| fits(name, start, end)).collect();
     names.sort();

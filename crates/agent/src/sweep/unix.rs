@@ -134,13 +134,18 @@ pub(super) fn is_nobodys_trouble(problem: &io::Error) -> bool {
     Errno::from_io_error(problem).is_some_and(|errno| skipped.contains(&errno))
 }
 
-/// True if there is something of this name. A folder that is missing has nothing in it.
-pub(super) fn is_there(home: &Path, place: &Path, name: &str) -> io::Result<bool> {
+/// True if there is something of this name. A folder that is missing below the home has nothing in it; of one elsewhere, such as on a drive,
+/// that is not known.
+pub(super) fn is_there(home: &Path, place: &Path, name: &str) -> io::Result<Option<bool>> {
     check(home)?;
-    let looked = Folder::open(home, place).and_then(|folder| Ok(statat(&folder.handle, name, AtFlags::SYMLINK_NOFOLLOW)?));
-    match looked {
-        Ok(_) => Ok(true),
-        Err(problem) if is_nobodys_trouble(&problem) => Ok(false),
+    let folder = match Folder::open(home, place) {
+        Ok(folder) => folder,
+        Err(problem) if is_nobodys_trouble(&problem) => return Ok((!place.is_absolute()).then_some(false)),
+        Err(problem) => return Err(problem),
+    };
+    match statat(&folder.handle, name, AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from) {
+        Ok(_) => Ok(Some(true)),
+        Err(problem) if is_nobodys_trouble(&problem) => Ok(Some(false)),
         Err(problem) => Err(problem),
     }
 }

@@ -120,7 +120,7 @@ impl Memory {
             }
         }
         let left = self.left.iter().map(|visit| visit.folder.clone()).collect();
-        let found = self.found(home);
+        let found = self.found(home, &mut unread);
         Ok(Looked { found, notes: self.notes(), unread, left })
     }
 
@@ -152,10 +152,12 @@ impl Memory {
         let known = self.folders.entry(visit.folder.clone()).or_default();
         if known.stamp != Some(stamp) {
             known.stamp = None;
+            let before = unread.len();
             if !known.list(&folder, visit, &self.wanted, budget, unread)? {
                 return Ok(false);
             }
-            known.stamp = Some(stamp).filter(|stamp| stamp.is_settled());
+            // What could not be read is looked at again, however long the folder stays as it is.
+            known.stamp = Some(stamp).filter(|stamp| stamp.is_settled() && unread.len() == before);
         } else if !budget.take() {
             return Ok(false);
         }
@@ -181,18 +183,32 @@ impl Memory {
         }
     }
 
-    /// What was found, as it is now.
-    fn found(&mut self, home: &Path) -> Vec<Found> {
+    /// What was found, as it is now. What cannot be read just now is told, and not forgotten.
+    fn found(&mut self, home: &Path, unread: &mut Vec<Unread>) -> Vec<Found> {
         let mut found = Vec::new();
         for (path, known) in self.folders.iter_mut().filter(|(_, known)| !known.names.is_empty()) {
-            let Ok(folder) = os::Folder::open(home, path) else {
-                known.names.clear();
-                continue;
+            let folder = match os::Folder::open(home, path) {
+                Ok(folder) => folder,
+                Err(problem) if os::is_nobodys_trouble(&problem) => {
+                    known.names.clear();
+                    continue;
+                }
+                Err(problem) => {
+                    unread.push((path.clone(), problem));
+                    continue;
+                }
             };
-            known.names.retain(|name| {
-                let Ok(Some(file)) = folder.candidate(name, &self.wanted) else { return false };
-                found.push(Found { folder: path.clone(), name: name.clone(), file });
-                true
+            known.names.retain(|name| match folder.candidate(name, &self.wanted) {
+                Ok(Some(file)) => {
+                    found.push(Found { folder: path.clone(), name: name.clone(), file });
+                    true
+                }
+                Ok(None) => false,
+                Err(problem) if os::is_nobodys_trouble(&problem) => false,
+                Err(problem) => {
+                    unread.push((path.join(name), problem));
+                    true
+                }
             });
         }
         found.sort();

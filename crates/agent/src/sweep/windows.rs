@@ -113,11 +113,17 @@ impl Folder {
     }
 }
 
-/// True if there is something of this name. A folder that is missing has nothing in it.
-pub(super) fn is_there(home: &Path, place: &Path, name: &str) -> io::Result<bool> {
-    match Folder::open(home, place).and_then(|folder| fs::symlink_metadata(folder.path.join(name))) {
-        Ok(_) => Ok(true),
-        Err(problem) if is_nobodys_trouble(&problem) => Ok(false),
+/// True if there is something of this name. A folder that is missing below the home has nothing in it; of one elsewhere, such as on a drive,
+/// that is not known.
+pub(super) fn is_there(home: &Path, place: &Path, name: &str) -> io::Result<Option<bool>> {
+    let folder = match Folder::open(home, place) {
+        Ok(folder) => folder,
+        Err(problem) if is_nobodys_trouble(&problem) => return Ok((!place.is_absolute()).then_some(false)),
+        Err(problem) => return Err(problem),
+    };
+    match fs::symlink_metadata(folder.path.join(name)) {
+        Ok(_) => Ok(Some(true)),
+        Err(problem) if is_nobodys_trouble(&problem) => Ok(Some(false)),
         Err(problem) => Err(problem),
     }
 }

@@ -87,7 +87,8 @@ pub(crate) fn end_all(program: &Path) -> io::Result<()> {
     let others = all().into_iter().filter(|process| process.id != std::process::id() && name.eq_ignore_ascii_case(&process.image));
     for other in others {
         let Some(opened) = open(other.id, PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_TERMINATE | PROCESS_SYNCHRONIZE) else { continue };
-        if file::is_same(&image(&opened)?, program) {
+        // Of one that is just ending Windows does not tell its program.
+        if image(&opened).is_ok_and(|image| file::is_same(&image, program)) {
             end(&opened)?;
         }
     }

@@ -53,17 +53,21 @@ pub struct DeviceRoot {
 
 impl TrustRoot {
     /// What somebody at a device of this platform types once: on Windows an administrator in PowerShell, on macOS an administrator, on Linux the user. The line holds the
-    /// root itself: no file that somebody could exchange decides what becomes trusted. `None` if the server does not have the root.
+    /// root itself, and runs no program that a user of the PC could exchange: no file of theirs decides what becomes trusted, or what runs with more rights. `None` if
+    /// the server does not have the root.
     pub fn line_to_grant(&self, platform: &str) -> Option<String> {
         let is_base64 = |text: &&String| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
         let der = self.der.as_ref().filter(is_base64)?;
-        let program = match platform {
-            "windows" => r#"& "$env:ProgramFiles\Tegata\tegata-agent.exe""#,
-            "macos" => r#"sudo "$HOME/Library/Application Support/Tegata/tegata-agent""#,
-            "linux" => "tegata-agent",
-            _ => return None,
-        };
-        Some(format!("{program} trust {der}"))
+        match platform {
+            "windows" => Some(format!(r#"& "$env:ProgramFiles\Tegata\tegata-agent.exe" trust {der}"#)),
+            // The agent's own program lies in the user's folder there.
+            "macos" => Some(format!(
+                "sudo /bin/sh -c 'f=$(mktemp) && printf %s {der} | /usr/bin/base64 -D > $f && /usr/bin/security add-trusted-cert -d -r trustRoot \
+                 -k /Library/Keychains/System.keychain $f; rm -f $f'"
+            )),
+            "linux" => Some(format!("tegata-agent trust {der}")),
+            _ => None,
+        }
     }
 }
 

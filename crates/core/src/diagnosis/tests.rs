@@ -42,7 +42,7 @@ fn table() -> Vec<(Fact, Option<(Cause, Certainty)>)> {
         (Fact::Held(slot(), Validity::Now), None),
         (Fact::Absent(slot(), Absence::TakenOut), Some((Cause::Missing, Certain))),
         (Fact::Absent(slot(), Absence::Underway), Some((Cause::Missing, Certain))),
-        (Fact::Absent(slot(), Absence::NotOrdered), Some((Cause::Quota, Possible))),
+        (Fact::Absent(slot(), Absence::NotOrdered), Some((Cause::Quota, Likely))),
         (Fact::Key(slot(), KeyState::Gone), Some((Cause::KeyUnusable, Certain))),
         (Fact::Key(slot(), KeyState::AsksPeople), Some((Cause::KeyUnusable, Certain))),
         (Fact::Key(slot(), KeyState::Useless), Some((Cause::KeyUnusable, Certain))),

@@ -11,18 +11,20 @@ runs() {
         [ "$(hash_of "$placed")" = "$(hash_of "$program")" ]
     else
         need systemctl
-        XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}
-        export XDG_RUNTIME_DIR
-        systemctl --user is-enabled --quiet "$unit" 2>/dev/null && systemctl --user is-active --quiet "$unit" 2>/dev/null
+        systemctl --user is-enabled --quiet "$unit" 2>/dev/null && systemctl --user is-active --quiet "$unit" 2>/dev/null || return 1
+        pid=$(systemctl --user show --property MainPID --value "$unit") || return 1
+        [ "$(hash_of "/proc/$pid/exe")" = "$(hash_of "$program")" ]
     fi
 }
+XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}
+export XDG_RUNTIME_DIR
 if [ "$state" = started ]; then
     if runs; then answer unchanged; exit 0; fi
     [ "$step" = apply ] || { answer changed; exit 0; }
     if [ "$(uname -s)" = Darwin ]; then
         "$program" install </dev/null || refuse task-failed
     else
-        { systemctl --user daemon-reload && systemctl --user enable --now "$unit"; } || refuse task-failed
+        { systemctl --user daemon-reload && systemctl --user enable "$unit" && systemctl --user restart "$unit"; } || refuse task-failed
     fi
     answer changed
     exit 0
@@ -31,7 +33,7 @@ if [ ! -e "$program" ]; then answer unchanged; exit 0; fi
 [ "$step" = apply ] || { answer changed; exit 0; }
 if [ "$(uname -s)" = Darwin ]; then
     "$program" uninstall </dev/null || refuse task-failed
-elif runs; then
+elif systemctl --user is-enabled --quiet "$unit" 2>/dev/null || systemctl --user is-active --quiet "$unit" 2>/dev/null; then
     systemctl --user disable --now "$unit" || refuse task-failed
 fi
 rm -f -- "$program" || refuse forbidden

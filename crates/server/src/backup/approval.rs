@@ -13,13 +13,14 @@ use tegata_pki::key::random;
 use super::fetch::BackupError;
 use crate::audit::Ledger;
 use crate::store::backup::{BackupChange, Kind, ReadRow};
-use crate::store::{Batch, Change, NewRecord};
+use crate::store::{Batch, Change, NewRecord, StoreError};
 use crate::words;
 
 /// How long somebody else has to agree, and the first to read.
 const OPEN_FOR: Duration = MINUTE.saturating_mul(60);
 
-/// Lets a read through, or asks for somebody else's word first.
+/// Lets a read through, or asks for somebody else's word first. Gives what is committed with the read: the word is used up by a read, not by a
+/// try.
 ///
 /// # Errors
 /// [`BackupError::NeedsApproval`], and the others.
@@ -29,10 +30,10 @@ pub async fn expect(
     slot: &SlotId,
     request: &FetchRequest,
     (actor, now): (&str, Timestamp),
-) -> Result<(), BackupError> {
+) -> Result<Batch, BackupError> {
     let policy = ledger.policy(tenant).await?;
     if policy.clinics.get(&slot.clinic).is_none_or(|clinic| clinic.backup.approvals < 2) {
-        return Ok(());
+        return Ok(Batch::default());
     }
     let kind = request.kind.as_deref().map_or(Some(Kind::File), words::read_backup_kind).ok_or(BackupError::NotFound("backup"))?;
     ledger.store().newest_backup(tenant, slot, kind).await?.ok_or(BackupError::NotFound("backup"))?;
@@ -42,15 +43,15 @@ pub async fn expect(
         Some(row) if row.approved_by.is_some() => {
             let record = said(&row, Stage::Done, actor, "backup.release", now);
             let used = Change::Backup(BackupChange::UseRead { id: row.id, at: now });
-            ledger.record((), Batch { records: vec![record], changes: vec![used] }).await?;
-            Ok(())
+            Ok(Batch { records: vec![record], changes: vec![used] })
         }
         Some(row) => Err(BackupError::NeedsApproval(row.id)),
-        None => ask(ledger, tenant, slot, (actor, now)).await,
+        None => Err(ask(ledger, tenant, slot, (actor, now)).await?),
     }
 }
 
-async fn ask(ledger: &Ledger, tenant: &TenantName, slot: &SlotId, (actor, now): (&str, Timestamp)) -> Result<(), BackupError> {
+/// Puts on record what is asked for; gives what whoever asks is told.
+async fn ask(ledger: &Ledger, tenant: &TenantName, slot: &SlotId, (actor, now): (&str, Timestamp)) -> Result<BackupError, StoreError> {
     let row = ReadRow {
         id: BASE32_NOPAD.encode(&random::<5>()),
         tenant: tenant.clone(),
@@ -63,7 +64,7 @@ async fn ask(ledger: &Ledger, tenant: &TenantName, slot: &SlotId, (actor, now): 
     let record = said(&row, Stage::Intended, actor, "backup.ask", now);
     let asked = Change::Backup(BackupChange::AskRead(row.clone()));
     ledger.record((), Batch { records: vec![record], changes: vec![asked] }).await?;
-    Err(BackupError::NeedsApproval(row.id))
+    Ok(BackupError::NeedsApproval(row.id))
 }
 
 /// Agrees to what somebody else has asked for. Doing it again changes nothing.

@@ -169,6 +169,10 @@ impl Carrier {
                 break;
             }
             let Some(sealed) = self.ledger.store().sealed_backup(&copy.get().backup.id).await? else { continue };
+            // Emptied since it was asked what is due: nothing would be put there for a backup.
+            if sealed.is_empty() && deed != Deed::Remove {
+                continue;
+            }
             let done = match &mut session {
                 Ok(session) => session.carry(&copy, deed, sealed).await,
                 Err(trouble) => Err(*trouble),

@@ -60,16 +60,16 @@ pub enum BackupError {
     Store(#[from] StoreError),
 }
 
-/// Hands out the newest backup of a slot, or the one that is named. That is on record before it is done.
+/// Hands out the newest backup of a slot, or the one that is named. That is on record before it is done, with what `release` says.
 ///
 /// # Errors
 /// [`BackupError`]: among others, if the named target does not give it.
 pub async fn fetch(
     ledger: &Ledger,
     access: &Access,
-    tenant: &TenantName,
-    slot: &SlotId,
+    (tenant, slot): (&TenantName, &SlotId),
     request: &FetchRequest,
+    mut release: Batch,
     (actor, now): (&str, Timestamp),
 ) -> Result<Fetched, BackupError> {
     let kind = request.kind.as_deref().map_or(Some(Kind::File), words::read_backup_kind).ok_or(BackupError::NotFound("backup"))?;
@@ -90,7 +90,8 @@ pub async fn fetch(
     let details = json!({ "backup": backup.id.to_string(), "target": request.target, "fingerprint": backup.fingerprint.to_string() });
     let (tenant, actor, object) = (tenant.clone(), actor.to_owned(), slot.to_string());
     let record = NewRecord { tenant, at: now, stage: Stage::Done, actor, action: "backup.read", object, details };
-    ledger.record((), Batch { records: vec![record], changes: vec![] }).await?;
+    release.records.push(record);
+    ledger.record((), release).await?;
     Ok(Fetched { manifest: beside, sealed: BASE64.encode(&sealed) })
 }
 

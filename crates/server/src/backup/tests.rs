@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tegata_api::v1::backup::{Backup, FetchRequest, Manifest};
 use tegata_api::v1::device::{FileHash, InstallerSeen, Report};
-use tegata_core::backup::{REMOVE_FOR, STALE_AFTER};
+use tegata_core::backup::{REMOVE_FOR, STALE_AFTER, Trouble};
 use tegata_core::name::{Serial, SlotId};
 use tegata_core::time::{DAY, HOUR, MINUTE};
 
@@ -17,7 +17,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::pretend::{Pc, World, installed, proven, tenant};
 use crate::store::backup::{BackupChange, Kind, Outcome};
-use crate::store::{CertificateRow, Change, TakenIn};
+use crate::store::{Batch, CertificateRow, Change, TakenIn};
 use crate::{fleet, reports};
 
 const SLOT: &str = "sakura/pc-1/weborca";
@@ -328,7 +328,9 @@ async fn the_older_one_can_still_be_asked_for_by_its_name_and_by_nobody_else() {
     let access = scene.carrier().access;
     let ask = async |tenant: &str, slot: &SlotId, id: Option<String>, target: Option<&str>| {
         let request = FetchRequest { target: target.map(str::to_owned), kind: None, id };
-        let asked = fetch(&scene.world.ledger, &access, &tenant.parse().unwrap(), slot, &request, ("person", scene.world.now)).await;
+        let asked =
+            fetch(&scene.world.ledger, &access, (&tenant.parse().unwrap(), slot), &request, Batch::default(), ("person", scene.world.now))
+                .await;
         asked.map(|fetched| fetched.manifest.id)
     };
     for target in [None, Some("nas")] {
@@ -339,6 +341,13 @@ async fn the_older_one_can_still_be_asked_for_by_its_name_and_by_nobody_else() {
     for refused in [ask("momiji", &slot, Some(older.clone()), None).await, ask("aozora", &other, Some(older.clone()), None).await] {
         assert!(matches!(refused, Err(BackupError::NotFound(_))), "{refused:?}");
     }
+    // Once a person has found that the newer one is of no use, the older one is the newest.
+    let newer = ask("aozora", &slot, None, None).await.unwrap();
+    assert_ne!(newer, older);
+    let because = Trouble::OtherContent;
+    scene.world.note(vec![Change::Backup(BackupChange::Useless { backup: newer.parse().unwrap(), because })]).await;
+    assert_eq!(ask("aozora", &slot, None, None).await.unwrap(), older);
+    assert_eq!(scene.shown().await.iter().filter(|backup| backup.id == older).count(), 1, "and it is shown again");
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ use crate::words;
 pub async fn backups(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicName>, now: Timestamp) -> Result<Vec<Backup>, TurnError> {
     let policy = ledger.policy(tenant).await?;
     let all = ledger.store().backups(tenant, clinic).await?;
-    let is_newest = |index: usize| !all[index + 1..].iter().any(|later| is_same(&later.backup, &all[index].backup));
+    let stands_for = |later: &Backed, older: &Backed| is_same(&later.backup, &older.backup) && later.backup.useless.is_none();
+    let is_newest = |index: usize| !all[index + 1..].iter().any(|later| stands_for(later, &all[index]));
     let newest = all.iter().enumerate().filter(|(index, _)| is_newest(*index)).map(|(_, backed)| backed);
     let mut shown: Vec<Backup> = newest.flat_map(|backed| of(&policy, backed, now)).collect();
     shown.sort_by(|one, other| (&one.slot, &one.target).cmp(&(&other.slot, &other.target)));

@@ -45,8 +45,8 @@ async fn hand_out(
     Body(request): Body<FetchRequest>,
 ) -> Result<Json<Fetched>, Refusal> {
     let (by, slot) = ((caller.actor(), clock.now()), caller.slot()?);
-    approval::expect(&ledger, caller.tenant(), &slot, &request, by).await?;
-    Ok(Json(fetch::fetch(&ledger, &access, caller.tenant(), &slot, &request, by).await?))
+    let release = approval::expect(&ledger, caller.tenant(), &slot, &request, by).await?;
+    Ok(Json(fetch::fetch(&ledger, &access, (caller.tenant(), &slot), &request, release, by).await?))
 }
 
 async fn drilled(

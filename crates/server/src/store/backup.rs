@@ -172,7 +172,7 @@ pub enum BackupChange {
 pub trait BackupQueries {
     /// The backups of a tenant, or of one of its clinics, with their copies, oldest first.
     async fn backups(&self, tenant: &TenantName, clinic: Option<&ClinicName>) -> Result<Vec<Backed>, StoreError>;
-    /// The newest backup of this kind of a slot.
+    /// The newest backup of this kind of a slot; one that is useless only if there is no other.
     async fn newest_backup(&self, tenant: &TenantName, slot: &SlotId, kind: Kind) -> Result<Option<BackupRow>, StoreError>;
     /// One backup of a tenant.
     async fn backup(&self, tenant: &TenantName, backup: &BackupId) -> Result<Option<BackupRow>, StoreError>;

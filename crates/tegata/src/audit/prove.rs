@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tegata_tlog::entry;
@@ -46,14 +46,24 @@ impl Prove {
         let record = record(&session, index, size).await?;
         let ticket = Ticket { index, path, note };
         ticket.check(&record, &key)?;
-        for (ending, bytes) in [("json", record), ("proof", ticket.to_string().into_bytes())] {
-            let path = self.out.with_extension(ending);
+        let files = [("json", record), ("proof", ticket.to_string().into_bytes())].map(|(ending, bytes)| (named(&self.out, ending), bytes));
+        if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
+            return Err(Failure::Keep { path: path.clone(), source: std::io::ErrorKind::AlreadyExists.into() });
+        }
+        for (path, bytes) in files {
             let written = File::create_new(&path).and_then(|mut file| file.write_all(&bytes));
             written.map_err(|source| Failure::Keep { path: path.clone(), source })?;
             output::confirm(global, &path.display().to_string())?;
         }
         Ok(Exit::Fine)
     }
+}
+
+/// The whole name that was given, points included, and the ending behind it.
+fn named(out: &Path, ending: &str) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(format!(".{ending}"));
+    name.into()
 }
 
 /// The hashes of a proof, from as few tiles as they are in.

@@ -40,8 +40,9 @@ impl Verify {
         };
         let memory = Memory(self.memory.unwrap_or_else(|| default_state().join("logs")));
         let said = source.key().await?;
-        let remembered = memory.recall(said.name())?;
-        let key = self.key.or_else(|| remembered.as_ref().map(|seen| seen.key.clone())).unwrap_or_else(|| said.clone());
+        // By the name of the key that is believed: whoever answers must not choose what is remembered.
+        let remembered = memory.recall(self.key.as_ref().unwrap_or(&said).name())?;
+        let key = self.key.or_else(|| remembered.as_ref().map(|seen| seen.key.clone())).unwrap_or(said);
         let note = source.checkpoint().await?;
         let now = verify::checkpoint(&note, &key)?;
         if let Some(seen) = &remembered {

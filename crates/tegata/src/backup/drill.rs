@@ -20,7 +20,8 @@ use crate::table::Table;
 /// Prove that copies can be restored, by opening each of them here
 ///
 /// Every copy is fetched from its target and opened in memory; its key has to be the one of the certificate that was backed up. Nothing is
-/// written and no key is sent: the server is told what was found. A copy that is damaged is put there again; one that cannot be opened, or
+/// written and no key is sent: the server is told what was found. What cannot be read is told, and the others are opened all the same; where
+/// policy wants two people for a read, each copy takes its own word (`tegata backup approve`), and the drill is said again. A copy that is damaged is put there again; one that cannot be opened, or
 /// holds something else, counts no more until the vendor's file is imported again.
 #[derive(Args)]
 #[command(
@@ -44,8 +45,11 @@ pub struct Drill {
 struct Found {
     slot: String,
     target: String,
-    /// `None`: it is not sealed to this identity, so that nothing was found out.
+    /// `None`: nothing was found out.
     outcome: Option<Drilled>,
+    /// Why it was not even read, if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unread: Option<String>,
 }
 
 impl Drill {
@@ -58,27 +62,42 @@ impl Drill {
             |backup: &&Backup| backup.stored_at.is_some() && self.target.as_ref().is_none_or(|target| target.as_str() == backup.target);
         let mut found = Vec::new();
         for backup in backups.iter().filter(is_meant) {
-            found.push(one(&session, backup, &keys).await?);
+            let unread = |problem: &Failure| Found::unread(backup, problem);
+            found.push(one(&session, backup, &keys).await.unwrap_or_else(|problem| unread(&problem)));
         }
         output::show(global, &found, |look| {
             let mut table = Table::new(look, ["SLOT", "TARGET", "FOUND"]);
             for one in &found {
-                table.row([(*one.slot).into(), (*one.target).into(), word(one.outcome).into()]);
+                table.row([(*one.slot).into(), (*one.target).into(), one.word().into()]);
             }
             table.or("There is no copy to be opened.")
         })?;
-        let failed = found.iter().any(|one| one.outcome.is_some_and(|outcome| outcome != Drilled::Opened));
-        Ok(if failed { Exit::Bundle } else { Exit::Fine })
+        let is_bad = found.iter().any(|one| one.outcome.is_some_and(|outcome| outcome != Drilled::Opened));
+        let is_unread = found.iter().any(|one| one.unread.is_some());
+        Ok(if is_bad {
+            Exit::Bundle
+        } else if is_unread {
+            Exit::Error
+        } else {
+            Exit::Fine
+        })
     }
 }
 
-fn word(outcome: Option<Drilled>) -> &'static str {
-    match outcome {
-        Some(Drilled::Opened) => "opened: its key is the certificate's own",
-        Some(Drilled::Altered) => "damaged: it is put there again",
-        Some(Drilled::Closed) => "cannot be opened: import the vendor's file again",
-        Some(Drilled::OtherContent) => "another certificate's: import the vendor's file again",
-        None => "not sealed to this identity: nothing was found out",
+impl Found {
+    fn unread(backup: &Backup, problem: &Failure) -> Self {
+        Self { slot: backup.slot.clone(), target: backup.target.clone(), outcome: None, unread: Some(problem.to_string()) }
+    }
+
+    fn word(&self) -> String {
+        match (self.outcome, &self.unread) {
+            (Some(Drilled::Opened), _) => "opened: its key is the certificate's own".into(),
+            (Some(Drilled::Altered), _) => "damaged: it is put there again".into(),
+            (Some(Drilled::Closed), _) => "cannot be opened: import the vendor's file again".into(),
+            (Some(Drilled::OtherContent), _) => "another certificate's: import the vendor's file again".into(),
+            (None, Some(why)) => format!("not read: {why}"),
+            (None, None) => "not sealed to this identity: nothing was found out".into(),
+        }
     }
 }
 
@@ -93,7 +112,7 @@ async fn one(session: &Session, backup: &Backup, keys: &[DeviceKey]) -> Result<F
     if let Some(outcome) = outcome {
         session.tell(&format!("{path}/drill"), &DrillReport { id: backup.id.clone(), target: target.clone(), outcome }).await?;
     }
-    Ok(Found { slot, target, outcome })
+    Ok(Found { slot, target, outcome, unread: None })
 }
 
 /// What a copy is worth to whoever has these keys; `None` if it was not sealed to them in the first place. What is opened is wiped at once.

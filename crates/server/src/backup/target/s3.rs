@@ -32,8 +32,17 @@ pub(super) struct S3 {
     prefix: String,
     /// `bucket at server`, for messages.
     shown: String,
-    /// This thread's own.
-    runtime: Runtime,
+    /// This thread's own. There until it is dropped.
+    runtime: Option<Runtime>,
+}
+
+/// A runtime that is dropped where another one works would panic; this one just ends.
+impl Drop for S3 {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl S3 {
@@ -63,7 +72,7 @@ impl S3 {
         let broken = |error: &dyn Error| TargetError::new(Trouble::Broken, format!("getting ready for {shown}: {error}"));
         let store = builder.build().map_err(|error| broken(&error))?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| broken(&error))?;
-        Ok(Self { store, prefix: bucket.prefix.clone(), shown, runtime })
+        Ok(Self { store, prefix: bucket.prefix.clone(), shown, runtime: Some(runtime) })
     }
 
     fn path(&self, name: &ObjectName) -> Result<Path, TargetError> {
@@ -73,7 +82,8 @@ impl S3 {
     }
 
     fn run<T>(&self, doing: &str, name: &ObjectName, work: impl Future<Output = object_store::Result<T>>) -> Result<T, TargetError> {
-        self.runtime.block_on(work).map_err(|error| failed(format!("{doing} {} in {}", name.file(), self.shown), error))
+        let runtime = self.runtime.as_ref().expect("it is there until it is dropped");
+        runtime.block_on(work).map_err(|error| failed(format!("{doing} {} in {}", name.file(), self.shown), error))
     }
 
     /// What is there already is written over only as it was seen, so that nobody else's writing gets lost in between.

@@ -4,7 +4,7 @@ use tegata_api::v1::backup::FetchRequest;
 use tegata_core::name::SlotId;
 
 use super::super::approval::{approve, expect};
-use super::super::fetch::BackupError;
+use super::super::fetch::{BackupError, fetch};
 use super::*;
 
 async fn two_people() -> Scene {
@@ -15,8 +15,14 @@ async fn two_people() -> Scene {
 }
 
 async fn ask(scene: &Scene, who: &str) -> Result<(), BackupError> {
-    let slot: SlotId = SLOT.parse().unwrap();
-    expect(&scene.world.ledger, &tenant(), &slot, &FetchRequest::default(), (who, scene.world.now)).await
+    ask_for(scene, who, &FetchRequest::default()).await
+}
+
+/// As the route does it.
+async fn ask_for(scene: &Scene, who: &str, request: &FetchRequest) -> Result<(), BackupError> {
+    let (slot, by): (SlotId, _) = (SLOT.parse().unwrap(), (who, scene.world.now));
+    let release = expect(&scene.world.ledger, &tenant(), &slot, request, by).await?;
+    fetch(&scene.world.ledger, &scene.carrier().access, (&tenant(), &slot), request, release, by).await.map(drop)
 }
 
 async fn asked(scene: &Scene, who: &str) -> String {
@@ -38,6 +44,8 @@ async fn one_asks_another_agrees_and_the_first_reads_once() {
     assert!(matches!(agree(&scene, &id, "person:one").await, Err(BackupError::SamePerson)));
     assert_eq!(agree(&scene, &id, "person:two").await.unwrap().to_string(), SLOT);
     assert_ne!(asked(&scene, "person:three").await, id, "it was not they who asked");
+    let nowhere = FetchRequest { target: Some("nowhere".into()), ..FetchRequest::default() };
+    assert!(matches!(ask_for(&scene, "person:one", &nowhere).await, Err(BackupError::NotFound(_))), "no word is used up by a try");
     ask(&scene, "person:one").await.unwrap();
     assert_ne!(asked(&scene, "person:one").await, id, "once");
     assert!(matches!(agree(&scene, &id, "person:two").await, Err(BackupError::NotFound(_))));

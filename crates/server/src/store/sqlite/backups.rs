@@ -21,7 +21,7 @@ pub(super) async fn apply(db: &mut SqliteConnection, change: &BackupChange) -> A
         BackupChange::Order { backup, target, place, at } => {
             let order = "INSERT INTO copies (backup, target, place, at, tried) SELECT number, $2, $3, $4, 0 FROM backups WHERE id = $1
                 ON CONFLICT (backup, target) DO UPDATE SET place = excluded.place, at = excluded.at, state = 0, stored_at = NULL,
-                    verified_at = NULL, opened_at = NULL, trouble = NULL, attempts = 0, tried = 0";
+                    verified_at = NULL, opened_at = NULL, trouble = NULL, attempts = 0";
             let order = query(order).bind(&backup.0[..]).bind(target.as_str()).bind(&place.0[..]).bind(at.unix());
             guard(order.execute(db).await?, "there is no such backup")
         }
@@ -211,11 +211,11 @@ async fn read(db: impl SqliteExecutor<'_>, tenant: &TenantName, clinic: Option<&
     Ok(found)
 }
 
-/// The newest backup of this kind of a slot.
+/// The newest backup of this kind of a slot: of those that a person found useless only if there is no other.
 async fn newest(pool: &SqlitePool, tenant: &TenantName, slot: &SlotId, kind: Kind) -> Result<Option<BackupRow>, StoreError> {
     let find = format!(
         "SELECT {BACKUP} FROM backups WHERE tenant = ? AND clinic = ? AND home = ? AND device = ? AND profile = ? AND kind = ?
-        ORDER BY number DESC LIMIT 1"
+        ORDER BY useless IS NOT NULL, number DESC LIMIT 1"
     );
     one(pool, "backups", bind_slot(query(AssertSqlSafe(find)), tenant, slot).bind(words::backup_kind(kind)), Columns::backup).await
 }

@@ -15,8 +15,13 @@ use crate::store::{OrderRow, StoreError};
 const NUMBERS_LEFT_OUT: i64 = 1_000;
 
 /// What can be used once may have been used since the backup was made.
-const USED_ONCE: [&str; 4] =
-    ["DELETE FROM codes", "DELETE FROM portal_codes", "DELETE FROM portal_sessions", "DELETE FROM portal_deliveries"];
+const USED_ONCE: [&str; 5] = [
+    "DELETE FROM codes",
+    "DELETE FROM portal_codes",
+    "DELETE FROM portal_sessions",
+    "DELETE FROM portal_deliveries",
+    "DELETE FROM backup_reads",
+];
 
 pub(super) async fn apply(db: &mut SqliteConnection, change: &RecoveryChange) -> Applied {
     match change {
