@@ -193,19 +193,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let published_at = plain.as_ref().map_or(access.server.clone(), |(_, address)| host_and_port("http", &config, *address));
     let desk = base.desk(authorities.clone(), portal_key, (&access.server, &published_at));
     let app = base.app(authorities, devices.clone(), (server, certificate), code_key, &published_at, desk);
-    if ledger.history().is_open {
-        tracing::warn!("this database was put back from a backup: nothing is given out until `tegata state recover --note …` was said");
-        let desk = app.desk.clone();
-        base.once_settled(async move {
-            if let Err(error) = desk.forget_drafts().await {
-                tracing::error!(error = &error as &dyn std::error::Error, "drafts of the portal are left over");
-            }
-        });
-    } else {
-        app.issuance.finish_drafts().await?;
-        app.desk.forget_drafts().await?;
-    }
-
+    base.clear_drafts(&app).await?;
     base.take_turns();
     base.send_post();
     base.carry_backups();
@@ -352,6 +340,22 @@ impl Base {
         let (ledger, bells, clock, access) = (self.ledger.clone(), self.bells.clone(), self.clock.clone(), self.backup_access.clone());
         let carrier = Carrier { ledger, bells, clock, access };
         self.once_settled(carrier.run(self.running.stopping.clone()));
+    }
+
+    /// Ends or forgets what a crash left between two commits: at once, or once something may be given out.
+    async fn clear_drafts(&self, app: &App) -> Result<(), StoreError> {
+        if !self.ledger.history().is_open {
+            app.issuance.finish_drafts().await?;
+            return app.desk.forget_drafts().await;
+        }
+        tracing::warn!("this database was put back from a backup: nothing is given out until `tegata state recover --note …` was said");
+        let desk = app.desk.clone();
+        self.once_settled(async move {
+            if let Err(error) = desk.forget_drafts().await {
+                tracing::error!(error = &error as &dyn std::error::Error, "drafts of the portal are left over");
+            }
+        });
+        Ok(())
     }
 
     /// Begins once something may be given out.
