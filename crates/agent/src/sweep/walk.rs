@@ -121,6 +121,9 @@ impl Memory {
         }
         let left = self.left.iter().map(|visit| visit.folder.clone()).collect();
         let found = self.found(home, &mut unread);
+        // What was met while its folder was listed is told once.
+        unread.sort_by(|(one, _), (other, _)| one.cmp(other));
+        unread.dedup_by(|(one, _), (other, _)| one == other);
         Ok(Looked { found, notes: self.notes(), unread, left })
     }
 
