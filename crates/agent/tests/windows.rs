@@ -61,11 +61,21 @@ fn tegata(arguments: &[&str]) -> Output {
 /// Its output goes to files: whatever it starts inherits them, and a pipe would never end.
 fn run(program: &Path, arguments: &[&str]) -> Output {
     let files = ["out", "err"].map(|name| std::env::temp_dir().join(format!("tegata-test-{name}-{}", std::process::id())));
-    let [out, err] = files.clone().map(|file| fs::File::create(file).unwrap());
-    let status = Command::new(program).args(arguments).stdout(out).stderr(err).status().unwrap();
+    let start = || {
+        let [out, err] = files.clone().map(|file| fs::File::create(file).unwrap());
+        Command::new(program).args(arguments).stdout(out).stderr(err).status()
+    };
+    let status = match start() {
+        // Wine could not start it: nothing of it has run. That happens on a busy machine.
+        Err(problem) if problem.raw_os_error() == Some(NOT_STARTED) => start().unwrap(),
+        started => started.unwrap(),
+    };
     let [stdout, stderr] = files.map(|file| fs::read(file).unwrap());
     Output { status, stdout, stderr }
 }
+
+/// `ERROR_INTERNAL_ERROR`.
+const NOT_STARTED: i32 = 1359;
 
 fn succeeds(arguments: &[&str]) {
     let said = tegata(arguments);
