@@ -10,6 +10,7 @@ pub mod clock;
 pub mod enroll;
 pub mod fleet;
 pub mod http;
+pub mod indexer;
 pub mod installers;
 pub mod issuers;
 pub mod log;
