@@ -9,6 +9,7 @@ pub mod bells;
 pub mod clock;
 pub mod enroll;
 pub mod fleet;
+pub mod history;
 pub mod http;
 pub mod indexer;
 pub mod installers;
