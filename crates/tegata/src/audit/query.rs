@@ -66,8 +66,8 @@ pub struct Query {
     /// At most this many [default: 100; with --lines, all]
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Write each record on a line of its own, as its exact bytes, as it comes (JSON Lines)
-    #[arg(long, conflicts_with = "output")]
+    /// Write each record on a line of its own, as its exact bytes, as it comes (JSON Lines), whatever --output says
+    #[arg(long)]
     lines: bool,
 }
 

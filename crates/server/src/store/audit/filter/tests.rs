@@ -35,6 +35,7 @@ fn records() -> Vec<Record> {
         record("person:ito", "installer.record", "a/b/c/d/e/f/g@h.pfx", json!({ "sha256": "AB" })),
         record("anyone", "device.code-refused", "sakurako/pc-1", json!([])),
         record("", "", "", json!("text")),
+        record("tegata", "order.cancel", "sakura/pc-9@kaede/karte", json!({})),
     ]
 }
 
@@ -60,19 +61,19 @@ fn filter(text: &str) -> Filter {
 #[test]
 fn each_question_finds_what_it_names_and_nothing_beside() {
     for (asked, expected) in [
-        ("clinic=sakura", vec![0, 1, 2, 3, 4, 6]),
+        ("clinic=sakura", vec![0, 1, 2, 3, 4, 6, 10]),
         ("clinic=kaede", vec![]),
         ("device=sakura/pc-1", vec![0, 1, 2]),
-        ("device=kaede/pc-9", vec![3]),
-        ("object=sakura/pc-9", vec![3]),
+        ("device=kaede/pc-9", vec![3, 10]),
+        ("object=sakura/pc-9", vec![3, 10]),
         ("object=a/b/c/d/e/f", vec![7]),
-        ("object=sakura", vec![0, 1, 2, 3, 6]),
+        ("object=sakura", vec![0, 1, 2, 3, 6, 10]),
         ("certificate=ff", vec![1, 2]),
         ("certificate=4e certificate=ab", vec![0, 7]),
         ("account=sakura/reception", vec![0]),
         ("account=sakura/tanaka", vec![6]),
         ("actor=person:ito kind=policy", vec![4, 5]),
-        ("policy=karte", vec![0, 1, 2, 3, 5]),
+        ("policy=karte", vec![0, 1, 2, 3, 5, 10]),
         ("policy=own-ca", vec![0]),
         ("kind=certificate.issue kind=portal", vec![1, 6]),
         ("kind=certificate.iss", vec![]),
