@@ -158,6 +158,34 @@ impl Client {
         Ok(self.send(self.request(Method::GET, path), ANSWER_PATIENCE).await?.body)
     }
 
+    /// Asks for what stands at `path`, and gives each line of the answer to `take` as it comes. An answer that is cut off is an error.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), and whatever `take` finds wrong.
+    pub async fn get_lines<E: From<ClientError>>(
+        &self,
+        path: &str,
+        patience: Duration,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let unreachable = |source| ClientError::Unreachable { server: self.server.clone(), trouble: trouble(&source), source };
+        let mut response = self.request(Method::GET, path).timeout(patience).send().await.map_err(unreachable)?;
+        if !response.status().is_success() {
+            return Err(self.unsuccessful(response).await.into());
+        }
+        let mut rest: Vec<u8> = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if rest.len() + chunk.len() > ANSWER_MAX {
+                return Err(self.unexpected(&response).into());
+            }
+            rest.extend_from_slice(&chunk);
+            let end = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+            rest[..end].split_inclusive(|byte| *byte == b'\n').try_for_each(|line| take(&line[..line.len() - 1]))?;
+            rest.drain(..end);
+        }
+        if rest.is_empty() { Ok(()) } else { Err(self.unexpected(&response).into()) }
+    }
+
     /// As [`get`](Self::get), but waits up to `patience` and gives `None` for 204.
     ///
     /// # Errors
@@ -223,7 +251,20 @@ impl Client {
     /// Sends, and reads the whole answer. Anything but success becomes an error.
     async fn send(&self, request: RequestBuilder, patience: Duration) -> Result<Received, ClientError> {
         let unreachable = |source| ClientError::Unreachable { server: self.server.clone(), trouble: trouble(&source), source };
-        let mut response = request.timeout(patience).send().await.map_err(unreachable)?;
+        let response = request.timeout(patience).send().await.map_err(unreachable)?;
+        let received = self.received(response).await?;
+        if received.status.is_success() { Ok(received) } else { Err(self.refused(&received)) }
+    }
+
+    async fn unsuccessful(&self, response: Response) -> ClientError {
+        match self.received(response).await {
+            Ok(received) => self.refused(&received),
+            Err(error) => error,
+        }
+    }
+
+    async fn received(&self, mut response: Response) -> Result<Received, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { server: self.server.clone(), trouble: trouble(&source), source };
         let mut received = Received { status: response.status(), body: Vec::new() };
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if received.body.len() + chunk.len() > ANSWER_MAX {
@@ -231,7 +272,7 @@ impl Client {
             }
             received.body.extend_from_slice(&chunk);
         }
-        if received.status.is_success() { Ok(received) } else { Err(self.refused(&received)) }
+        Ok(received)
     }
 
     fn refused(&self, received: &Received) -> ClientError {

@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod desire;
 pub mod diagnosis;
 pub mod fleet;
+pub mod history;
 pub mod install;
 pub mod name;
 pub mod notice;

@@ -47,6 +47,7 @@ pub struct Ledger {
     store: Arc<dyn Store>,
     policies: Policies,
     appended: Arc<Notify>,
+    unindexed: Arc<Notify>,
     history: watch::Sender<History>,
 }
 
@@ -57,7 +58,13 @@ impl Ledger {
     /// If the database fails.
     pub async fn open(store: Arc<dyn Store>) -> Result<Self, StoreError> {
         let history = History::of(&store.epochs().await?);
-        Ok(Self { store, policies: Policies::default(), appended: Arc::default(), history: watch::Sender::new(history) })
+        Ok(Self {
+            store,
+            policies: Policies::default(),
+            appended: Arc::default(),
+            unindexed: Arc::default(),
+            history: watch::Sender::new(history),
+        })
     }
 
     /// What is known of the database's past.
@@ -124,6 +131,7 @@ impl Ledger {
         self.store.commit(batch).await?;
         if has_records {
             self.appended.notify_one();
+            self.unindexed.notify_one();
         }
         Ok(())
     }
@@ -131,6 +139,11 @@ impl Ledger {
     /// Waits until there are new records; returns at once if there were since the last wait. For one waiter.
     pub async fn appended(&self) {
         self.appended.notified().await;
+    }
+
+    /// As [`appended`](Self::appended), for whoever keeps the index.
+    pub async fn unindexed(&self) {
+        self.unindexed.notified().await;
     }
 
     /// A tenant's policy as it is in force now. Parsed once for each revision of its documents.

@@ -1,10 +1,11 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`agent`] answers devices, [`people`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`], [`notices`], [`playbooks`] and [`recovery`] answer bearer tokens,
+//! [`agent`] answers devices, [`people`], [`mod@audit`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`], [`notices`], [`playbooks`] and [`recovery`] answer bearer tokens,
 //! [`public`] and [`revocation`] answer anyone,
 //! [`portal`] answers browsers. How the server says no is made in [`refuse`] alone.
 
 pub mod agent;
+pub mod audit;
 pub mod backup;
 pub mod log;
 pub mod notices;
@@ -149,6 +150,7 @@ impl Route {
 pub fn routes() -> Vec<Route> {
     let people = [
         people::routes(),
+        audit::routes(),
         log::routes(),
         vendor::routes(),
         offline::routes(),

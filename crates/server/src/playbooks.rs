@@ -18,7 +18,9 @@ use tokio::sync::Mutex;
 
 use crate::asks::AskError;
 use crate::audit::Ledger;
-use crate::store::{AuditQuery, Batch, NewRecord, Part};
+use crate::store::audit::Search;
+use crate::store::audit::filter::Filter;
+use crate::store::{Batch, NewRecord, Part};
 
 /// What runs of playbooks are recorded under.
 const RUNS: &str = "playbooks";
@@ -132,9 +134,10 @@ pub async fn trust(ledger: &Ledger, by: By<'_>, device: &DeviceId, shown: &Trust
 }
 
 async fn about(ledger: &Ledger, tenant: &TenantName, object: String, action: &str) -> Result<Vec<Record>, AskError> {
-    let query = AuditQuery { part: Part::After(0), limit: ALL, object: Some(object) };
     // A clinic may be called like this too: what is of another kind does not count.
-    Ok(ledger.store().records(tenant, &query).await?.into_iter().filter(|record| record.action == action).collect())
+    let filter = Filter { object: Some(object), kinds: [action.to_owned()].into(), ..Filter::default() };
+    let search = Search { part: Part::After(0), through: u64::MAX, limit: ALL, filter };
+    Ok(ledger.store().search(tenant, &search).await?.into_iter().map(|entry| entry.record).collect())
 }
 
 fn object(playbook: &ProfileName, run: &str) -> String {

@@ -22,7 +22,7 @@ use crate::store::{Batch, Change, DeviceRow, NewRecord, OrderRow, StoreError};
 use crate::turn::{TurnError, observe};
 
 /// What may be put on record while nothing is given out. Nothing of it gives a certificate to anybody, or takes a revocation back.
-const SAFE_ACTIONS: [&str; 11] = [
+const SAFE_ACTIONS: [&str; 12] = [
     "server.sign",
     "token.create",
     "device.ahead",
@@ -33,6 +33,7 @@ const SAFE_ACTIONS: [&str; 11] = [
     "certificates.revoke",
     "portal.revoke",
     "backup.read",
+    crate::history::READ,
     RECOVER,
 ];
 const RECOVER: &str = "state.recover";

@@ -25,6 +25,7 @@ use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::enroll::{CodeKey, Enrolment};
 use crate::http::{self, App};
+use crate::indexer;
 use crate::issuers::authorities::{Authorities, AuthorityError, INSTANCE, Own};
 use crate::issuers::ocsp::Responders;
 use crate::issuers::order::Issuance;
@@ -198,6 +199,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     base.send_post();
     base.carry_backups();
     base.grow_logs();
+    base.once_settled(indexer::run(base.ledger.clone(), base.running.stopping.clone()));
     base.watch_policies(config.policies);
     if let Some((listener, _)) = plain {
         base.open_plain_door(listener, app.clone());

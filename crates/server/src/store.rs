@@ -76,6 +76,7 @@ impl Batch {
     pub(crate) fn rows(&self) -> usize {
         let rows = |change: &Change| match change {
             Change::RevokeAll { serials, .. } | Change::Condemn { serials, .. } => serials.len(),
+            Change::Index(indexed) => indexed.keys.len(),
             _ => 1,
         };
         self.records.len() + self.changes.iter().map(rows).sum::<usize>()
@@ -193,6 +194,8 @@ pub enum Change {
     Backup(BackupChange),
     /// Keeps a tree that has grown. Guard: it covered as many records before.
     GrowLog(log::Grown),
+    /// Lets the index of the audit log go on. Guard: it went as far as this before.
+    Index(audit::Indexed),
     /// What happens because the database was put back.
     Recovery(RecoveryChange),
 }
@@ -575,6 +578,12 @@ pub trait Store:
 
     /// The records that are asked for, oldest first.
     async fn records(&self, tenant: &TenantName, query: &AuditQuery) -> Result<Vec<Record>, StoreError>;
+    /// The records that are asked for, by the index and by what it does not cover yet: oldest first.
+    async fn search(&self, tenant: &TenantName, search: &audit::Search) -> Result<Vec<audit::Entry>, StoreError>;
+    /// The number of a tenant's newest record.
+    async fn newest(&self, tenant: &TenantName) -> Result<u64, StoreError>;
+    /// Tenants that have records which the index does not cover, each with how far it goes.
+    async fn indexes_behind(&self) -> Result<Vec<(TenantName, u64)>, StoreError>;
     /// Tenants that have records which their log does not cover yet.
     async fn logs_behind(&self) -> Result<Vec<TenantName>, StoreError>;
     /// The newest checkpoint of a tenant's log, if there is one.

@@ -1,11 +1,14 @@
 //! `tegata audit`: what was intended, what was done, and what a device has seen.
 
+mod as_of;
 mod export;
 mod key;
 mod memory;
 mod prove;
+mod query;
 mod source;
 mod verify;
+mod when;
 
 use clap::{Args, Subcommand};
 use tegata_api::hint::visible;
@@ -44,6 +47,8 @@ enum What {
         #[arg(long, value_name = "NAME")]
         object: Option<String>,
     },
+    Query(query::Query),
+    AsOf(as_of::AsOfDay),
     Verify(verify::Verify),
     Export(export::Export),
     Prove(prove::Prove),
@@ -55,6 +60,8 @@ impl Audit {
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let (after, limit, last, object) = match self.what {
             What::List { after, limit, last, object } => (after, limit, last, object),
+            What::Query(query) => return query.run(global).await,
+            What::AsOf(as_of) => return as_of.run(global).await,
             What::Verify(verify) => return verify.run(global).await,
             What::Export(export) => return export.run(global).await,
             What::Prove(prove) => return prove.run(global).await,

@@ -228,6 +228,9 @@ pub enum Failure {
     /// The server's state cannot be backed up, proven or put back.
     #[error(transparent)]
     State(#[from] tegata_server::state::StateError),
+    /// A day or time that no calendar has.
+    #[error("there is no such day or time in this time zone")]
+    NoSuchMoment,
     /// A span of time was named for a list that has none.
     #[error("--within is only for `tegata get expiring`")]
     Timeless,
@@ -305,7 +308,7 @@ impl Failure {
             Self::Documents { .. } | Self::NoDocuments(_) => Exit::Documents,
             Self::LockOut { .. } => Exit::LockOut,
             Self::OverQuota { .. } => Exit::OverQuota,
-            Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) | Self::Timeless => Exit::Usage,
+            Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) | Self::Timeless | Self::NoSuchMoment => Exit::Usage,
             Self::NoSuch { .. } | Self::NotCovered { .. } | Self::Restore(RestoreError::NotThere { .. }) => Exit::Denied,
             Self::Bundle { .. } => Exit::Bundle,
             Self::Log(_) => Exit::Unbelievable,

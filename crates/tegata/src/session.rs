@@ -71,6 +71,11 @@ impl Session {
         Ok(self.client.get_bytes(&self.path(path)).await?)
     }
 
+    /// Asks for something of the tenant, and gives each line of the answer to `take` as it comes.
+    pub async fn get_lines(&self, path: &str, patience: Duration, take: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
+        self.client.get_lines(&self.path(path), patience, take).await
+    }
+
     /// Sends something, and gives the answer.
     pub async fn post<Body: Serialize + Sync, Answer: DeserializeOwned>(&self, path: &str, body: &Body) -> Result<Answer, Failure> {
         Ok(self.client.post(&self.path(path), body).await?)

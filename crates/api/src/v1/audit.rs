@@ -22,6 +22,58 @@ pub struct Record {
     pub details: serde_json::Value,
 }
 
+/// Who could open what at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AsOf {
+    /// The moment, seconds since the Unix epoch.
+    pub at: i64,
+    /// It is told from the records up to this number.
+    pub through: u64,
+    /// Every certificate that could open charts then, by place.
+    pub accesses: Vec<Access>,
+}
+
+/// A certificate that could open charts at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// The slot, or `clinic/accounts/account` for a file that a person has got from the portal.
+    pub place: String,
+    /// Its serial number.
+    pub serial: String,
+    /// SHA-256 of its DER.
+    pub fingerprint: String,
+    /// Who has issued it, as policy calls that.
+    pub issuer: Option<String>,
+    /// Since when it is on record.
+    pub issued_at: i64,
+    /// When its device had said, by that moment, that it is in its stores.
+    pub installed_at: Option<i64>,
+    /// When its device had said, by that moment, that it answered over a real handshake.
+    pub proven_at: Option<i64>,
+    /// From when on it opened nothing any more, or will not, as far as that is known now.
+    pub until: i64,
+    /// Why.
+    pub ending: Ending,
+    /// When its device was on record last, by that moment.
+    pub heard_at: Option<i64>,
+    /// Since when nothing was known of it at that moment, if that is so.
+    pub unknown_since: Option<i64>,
+}
+
+/// How it came that a certificate opens nothing any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// It was revoked.
+    Revoked,
+    /// Its device said that it is gone.
+    Gone,
+    /// Its validity ended.
+    Expired,
+}
+
 /// *intended*, *done* or *seen*.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

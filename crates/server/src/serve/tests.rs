@@ -1,5 +1,6 @@
 //! The server from outside: real TLS on a real port, real certificates, a fresh state folder for each test.
 
+mod audit;
 mod enrolment;
 mod issuance;
 mod lifecycle;

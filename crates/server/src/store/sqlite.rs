@@ -5,6 +5,7 @@ pub mod archive;
 mod backups;
 mod changes;
 mod crowd;
+pub(crate) mod index;
 mod installers;
 mod log;
 mod lookup;
@@ -27,7 +28,7 @@ use async_trait::async_trait;
 use data_encoding::HEXLOWER;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteExecutor, SqlitePool, SqlitePoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, query};
+use sqlx::{ConnectOptions, query};
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::device::FileHash;
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
@@ -38,15 +39,17 @@ use tegata_tlog::tile::Tile;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::lookup::Question;
-use self::rows::{Columns, number};
+use self::rows::Columns;
 use self::writer::{Failure, Request, Writer};
+use crate::store::audit::filter::Filter;
+use crate::store::audit::{Entry, Search};
 use crate::store::installers::Tombstone;
 use crate::store::log::HeadRow;
 use crate::store::notices::{DeliveryRow, ExpiringQuery, LetterRow, Told, WebhookKeyRow};
 use crate::store::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 use crate::store::{
     ApplicationRow, AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Claim, CodeRow, DeviceRow, DocumentRow,
-    OrderRow, Part, Snapshot, Store, StoreError, TokenRow,
+    OrderRow, Snapshot, Store, StoreError, TokenRow,
 };
 
 /// How many batches may wait for the writer; whoever comes later waits before that.
@@ -76,6 +79,7 @@ impl Sqlite {
         let mut db = options.connect().await.map_err(database)?;
         settings::check(&mut db).await?;
         migrate(&mut db).await?;
+        index::forget_others(&mut db).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
         let readers = readers.connect_lazy_with(settings::reader(path));
         let (writer, queue) = mpsc::channel(QUEUE);
@@ -341,17 +345,22 @@ impl Store for Sqlite {
     }
 
     async fn records(&self, tenant: &TenantName, asked: &AuditQuery) -> Result<Vec<Record>, StoreError> {
-        let (order, after) = match asked.part {
-            Part::After(after) => ("ASC", after),
-            Part::Newest => ("DESC", 0),
-        };
-        let find = query(AssertSqlSafe(format!("{RECORDS} ORDER BY sequence {order} LIMIT ?4")));
-        let find = find.bind(tenant.as_str().to_owned()).bind(number(after)).bind(asked.object.clone()).bind(asked.limit);
-        let mut found = self.all("audit", find, |row| row.json("record")).await?;
-        if asked.part == Part::Newest {
-            found.reverse();
-        }
-        Ok(found)
+        let filter = Filter { object: asked.object.clone(), ..Filter::default() };
+        let search = Search { part: asked.part, through: u64::MAX, limit: asked.limit, filter };
+        Ok(self.search(tenant, &search).await?.into_iter().map(|entry| entry.record).collect())
+    }
+
+    async fn search(&self, tenant: &TenantName, search: &Search) -> Result<Vec<Entry>, StoreError> {
+        index::search(&self.readers, tenant, search).await
+    }
+
+    async fn newest(&self, tenant: &TenantName) -> Result<u64, StoreError> {
+        let find = query("SELECT coalesce(max(sequence), 0) AS newest FROM audit WHERE tenant = ?").bind(tenant.as_str());
+        Ok(self.one("audit", find, |row| row.count("newest")).await?.unwrap_or_default())
+    }
+
+    async fn indexes_behind(&self) -> Result<Vec<(TenantName, u64)>, StoreError> {
+        index::behind(&self.readers).await
     }
 
     async fn logs_behind(&self) -> Result<Vec<TenantName>, StoreError> {
@@ -370,10 +379,6 @@ impl Store for Sqlite {
         log::entries(&self.readers, tenant, after, limit).await
     }
 }
-
-/// Read in the order of the index, and only until there are enough: for an object that is seldom in it, that is the tenant's whole log.
-const RECORDS: &str = "SELECT record, record ->> 'object' AS object FROM audit WHERE tenant = ?1 AND sequence > ?2
-    AND (?3 IS NULL OR object = ?3 OR substr(object, 1, length(?3) + 1) IN (?3 || '/', ?3 || '@'))";
 
 fn on_device(sql: &'static str, tenant: &TenantName, device: &DeviceId) -> Statement {
     query(sql).bind(tenant.as_str()).bind(device.clinic.as_str()).bind(device.device.as_str())

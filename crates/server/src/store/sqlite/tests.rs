@@ -2,8 +2,11 @@ use std::time::Duration;
 
 use tegata_api::v1::audit::Stage;
 
+use sqlx::AssertSqlSafe;
+
 use super::*;
-use crate::store::NewRecord;
+use crate::store::audit::Indexed;
+use crate::store::{Change, NewRecord, Part};
 
 fn tenant() -> TenantName {
     "aozora".parse().unwrap()
@@ -213,4 +216,99 @@ async fn a_database_from_before_there_were_shards_is_taken_over() {
     assert_eq!(store.shard(&tenant(), &issuer, None).await.unwrap(), None, "no shard was begun");
     let drafted = store.unsigned_drafts().await.unwrap();
     assert_eq!(drafted[0].draft.as_ref().map(|draft| draft.shard), Some(0), "its bytes name the whole list");
+}
+
+/// Sixty records about three clinics, over four days, the clock of which goes back once.
+fn many() -> Vec<NewRecord> {
+    let record = |number: i64| NewRecord {
+        tenant: tenant(),
+        at: Timestamp::from_unix(if number == 30 { 10 } else { number * 5_000 }),
+        stage: Stage::Done,
+        actor: ["tegata", "person:ito", "device:kaede/pc-1"][(number % 3) as usize].into(),
+        action: ["certificate.issue", "certificate.revoke"][(number % 2) as usize],
+        object: format!("{}/pc-{}/karte", ["sakura", "kaede", "momiji"][(number % 3) as usize], number % 4),
+        details: serde_json::json!({ "serial": format!("{number:032x}") }),
+    };
+    (1..=60).map(record).collect()
+}
+
+/// Lets the index go on until there.
+async fn index(store: &Sqlite, from: u64, through: u64) {
+    let records = store.log_entries(&tenant(), from, u32::try_from(through - from).unwrap()).await.unwrap();
+    let gained = Indexed::of(&tenant(), from, &records).unwrap();
+    store.commit(Batch { records: vec![], changes: vec![Change::Index(gained)] }).await.unwrap();
+}
+
+#[tokio::test]
+async fn however_far_the_index_is_behind_the_same_records_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&folder.path().join("t.db")).await.unwrap();
+    store.commit(Batch { records: many(), changes: vec![] }).await.unwrap();
+    let all = store.audit(&tenant(), 0, 1_000).await.unwrap();
+    let some = |edit: fn(&mut Filter)| {
+        let mut filter = Filter::default();
+        edit(&mut filter);
+        filter
+    };
+    let filters = [
+        Filter::default(),
+        some(|filter| filter.clinic = Some("sakura".into())),
+        some(|filter| filter.device = Some("kaede/pc-1".into())),
+        some(|filter| filter.certificates.extend([3, 30, 59].map(|number| format!("{number:032x}")))),
+        some(|filter| (filter.actor, filter.kinds) = (Some("person:ito".into()), ["certificate.revoke".into()].into())),
+        some(|filter| (filter.since, filter.until) = (Some(Timestamp::from_unix(90_000)), Some(Timestamp::from_unix(180_000)))),
+        some(|filter| filter.until = Some(Timestamp::from_unix(11))),
+        some(|filter| (filter.clinic, filter.since) = (Some("momiji".into()), Some(Timestamp::from_unix(250_000)))),
+        some(|filter| filter.clinic = Some("nowhere".into())),
+    ];
+    let mut from = 0;
+    for through in [0, 1, 29, 31, 60] {
+        if through > from {
+            index(&store, from, through).await;
+            from = through;
+        }
+        for filter in &filters {
+            let fitting: Vec<u64> = all.iter().filter(|record| filter.takes(record)).map(|record| record.sequence).collect();
+            for (after, limit, last) in [(0, 100, 60), (0, 3, 60), (20, 4, 60), (29, 100, 60), (5, 100, 40), (60, 9, 60)] {
+                let numbers = async |part| {
+                    let search = Search { part, through: last, limit, filter: filter.clone() };
+                    store.search(&tenant(), &search).await.unwrap().iter().map(|entry| entry.record.sequence).collect::<Vec<_>>()
+                };
+                let within = fitting.iter().copied().filter(|number| *number <= last);
+                let expected: Vec<u64> = within.clone().filter(|number| *number > after).take(limit as usize).collect();
+                assert_eq!(numbers(Part::After(after)).await, expected, "{filter:?} after {after} through {last}, indexed {through}");
+                let within: Vec<u64> = within.collect();
+                assert_eq!(
+                    numbers(Part::Newest).await,
+                    within[within.len().saturating_sub(limit as usize)..],
+                    "{filter:?} newest of {last}"
+                );
+            }
+        }
+    }
+    let again = Indexed::of(&tenant(), 31, &[]).unwrap();
+    let again = store.commit(Batch { records: vec![], changes: vec![Change::Index(again)] }).await;
+    assert!(matches!(again, Err(StoreError::Conflict(_))), "two who index are one too many: {again:?}");
+}
+
+#[tokio::test]
+async fn an_index_that_is_not_what_its_records_say_is_told() {
+    for (forgery, holds) in [
+        ("SELECT 1", true),
+        ("DELETE FROM audit_index WHERE sequence = 7", false),
+        ("INSERT INTO audit_index VALUES (1, 1)", false),
+        ("UPDATE audit_index SET key = key + 1 WHERE (key, sequence) = (SELECT key, sequence FROM audit_index LIMIT 1)", false),
+        ("UPDATE audit_days SET last = last - 1 WHERE day = 1", false),
+        ("UPDATE audit_indexed SET through = through - 1", false),
+        ("DELETE FROM audit_indexed; DELETE FROM audit_days; DELETE FROM audit_index", true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let store = Sqlite::open(&path).await.unwrap();
+        store.commit(Batch { records: many(), changes: vec![] }).await.unwrap();
+        index(&store, 0, 50).await;
+        let mut db = settings::writer(&path).connect().await.unwrap();
+        sqlx::raw_sql(forgery).execute(&mut db).await.unwrap();
+        assert_eq!(super::index::agrees(&mut db).await.unwrap(), holds, "{forgery}");
+    }
 }
