@@ -9,6 +9,7 @@ use crate::audit::Ledger;
 use crate::clock::Clock;
 use crate::issuers::authorities::{Authorities, Own};
 use crate::recovery::History;
+use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -76,6 +77,24 @@ async fn s4_a_good_backup_is_proven_and_put_back_and_gives_nothing_out() {
     let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.database()).await.unwrap())).await.unwrap();
     assert_eq!(ledger.history(), History { epoch: 0, is_open: true });
     Authorities::new(ledger, Clock::system(), seal).own(Own::Devices).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_index_of_the_audit_log_is_made_anew_whatever_the_backup_says_of_it() {
+    for forgery in [
+        // It claims to cover every record, and holds nothing.
+        "INSERT INTO audit_indexed SELECT tenant, 1, max(sequence) FROM audit GROUP BY tenant",
+        // A version that had none.
+        "DROP TABLE audit_index; DROP TABLE audit_days; DROP TABLE audit_indexed; DELETE FROM _sqlx_migrations WHERE version = 20",
+    ] {
+        let scene = Scene::set().await;
+        scene.forge(forgery).await;
+        assert_eq!(scene.drill().await.unwrap().records, 2, "{forgery}");
+        restore(&scene.path("backup"), &scene.path("new"), &scene.keys(), NOW).await.unwrap();
+        let store = Sqlite::open(&Folder::take(&scene.path("new")).unwrap().database()).await.unwrap();
+        let tenants = store.indexes_behind().await.unwrap();
+        assert!(!tenants.is_empty() && tenants.iter().all(|(_, through)| *through == 0), "{forgery}: {tenants:?}");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ pub mod archive;
 mod backups;
 mod changes;
 mod crowd;
-pub(crate) mod index;
+mod index;
 mod installers;
 mod log;
 mod lookup;

@@ -72,7 +72,7 @@ fn ending(access: &Access) -> &'static str {
     match access.ending {
         Ending::Revoked => "revoked",
         Ending::Gone => "seen gone",
-        Ending::Expired => "expired",
+        Ending::Expired => "expires",
     }
 }
 

@@ -11,10 +11,6 @@ use super::rows::Columns;
 use super::{all, database, settings};
 use crate::store::{AuthorityRow, StoreError};
 
-/// What is said of an index that is not what its records say. The log itself is not touched by it.
-const INDEX_DIFFERS: &str = "the index of the audit log is not what its records say; nothing of the log is lost: \
-    run `DELETE FROM audit_index; DELETE FROM audit_days; DELETE FROM audit_indexed;` on the stopped server's database, and it is made anew";
-
 /// What was found in a database.
 #[derive(Debug)]
 pub struct Found {
@@ -71,10 +67,6 @@ async fn find(db: &mut SqliteConnection) -> Result<Found, StoreError> {
     );
     let log = |row: &Columns| Ok(Log { tenant: row.tenant()?, last: row.count("last")?, is_whole: row.flag("is_whole")? });
     let logs = all(&mut *db, "audit", logs, log).await?;
-    // A log that is not whole is told as such, and one that was never indexed agrees.
-    if damages.is_empty() && logs.iter().all(|log| log.is_whole) && !super::index::agrees(&mut *db).await? {
-        damages.push(INDEX_DIFFERS.to_owned());
-    }
     let authorities = all(db, "authorities", query("SELECT * FROM authorities ORDER BY tenant, name"), Columns::authority).await?;
     Ok(Found { damages, logs, authorities })
 }
@@ -87,6 +79,8 @@ pub async fn begin_epoch(path: &Path, backed_up_at: Timestamp, now: Timestamp) -
     let mut db = settings::writer(path).connect().await.map_err(database)?;
     settings::check(&mut db).await?;
     super::migrate(&mut db).await?;
+    // Nobody has looked through it, and it is made anew from the records.
+    super::index::forget(&mut db).await?;
     let begin = query("INSERT INTO epochs (backed_up_at, restored_at) VALUES (?, ?)").bind(backed_up_at.unix()).bind(now.unix());
     begin.execute(&mut db).await.map_err(database)?;
     // The last one out puts the log back into the file.

@@ -1,7 +1,5 @@
 //! The index of the audit log: kept a little behind the records, and helped out by reading what it does not cover yet.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{AssertSqlSafe, query};
@@ -42,10 +40,13 @@ pub(super) async fn grow(db: &mut SqliteConnection, gained: &Indexed) -> Applied
 /// Drops an index that another version has made: nothing is lost, it is made anew.
 pub(super) async fn forget_others(db: &mut SqliteConnection) -> Result<(), StoreError> {
     let others = query("SELECT 1 FROM audit_indexed WHERE version <> ?").bind(VERSION).fetch_optional(&mut *db).await.map_err(database)?;
-    if others.is_some() {
-        for table in ["DELETE FROM audit_index", "DELETE FROM audit_days", "DELETE FROM audit_indexed"] {
-            query(table).execute(&mut *db).await.map_err(database)?;
-        }
+    if others.is_some() { forget(db).await } else { Ok(()) }
+}
+
+/// Drops the index: it is made anew from the records.
+pub(super) async fn forget(db: &mut SqliteConnection) -> Result<(), StoreError> {
+    for table in ["DELETE FROM audit_index", "DELETE FROM audit_days", "DELETE FROM audit_indexed"] {
+        query(table).execute(&mut *db).await.map_err(database)?;
     }
     Ok(())
 }
@@ -169,64 +170,4 @@ fn list(keys: &[i64]) -> String {
 fn entry(row: &Columns) -> Result<(u64, Entry), StoreError> {
     let record: Record = row.json("record")?;
     Ok((row.count("sequence")?, Entry { bytes: row.raw("record")?, record }))
-}
-
-/// What an index holds, or ought to, in one value for all its rows in any order.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Sum {
-    rows: u64,
-    mixed: u64,
-}
-
-impl Sum {
-    fn add(&mut self, key: i64, sequence: u64) {
-        // Both halves of a product of odd constants, so that no two rows can stand for each other by chance.
-        let mixed = (key.cast_unsigned() ^ sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        self.rows += 1;
-        self.mixed = self.mixed.wrapping_add(mixed ^ (mixed >> 32));
-    }
-}
-
-/// Whether the index is what its records say, as far as it goes: it is derived anew and compared, row by row in sum. A difference is no
-/// damage to the log.
-pub(super) async fn agrees(db: &mut SqliteConnection) -> Result<bool, StoreError> {
-    let heads = query("SELECT tenant, through FROM audit_indexed ORDER BY tenant");
-    let heads = all(&mut *db, "audit_indexed", heads, |row| Ok((row.tenant()?, row.count("through")?))).await?;
-    let (mut meant, mut days) = (Sum::default(), BTreeMap::new());
-    for (tenant, through) in heads {
-        let mut from = 0;
-        while from < through {
-            let find = query("SELECT record FROM audit WHERE tenant = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?");
-            let find = find.bind(tenant.to_string()).bind(number(from)).bind(number(through)).bind(PAGE);
-            let records: Vec<String> = all(&mut *db, "audit", find, |row| row.raw("record")).await?;
-            let Ok(derived) = Indexed::of(&tenant, from, &records) else { return Ok(false) };
-            if derived.through == from {
-                return Ok(false);
-            }
-            from = derived.through;
-            derived.keys.into_iter().for_each(|(key, sequence)| meant.add(key, sequence));
-            for (day, (first, last)) in derived.days {
-                let known = days.entry((tenant.to_string(), day)).or_insert((first, last));
-                *known = (known.0.min(first), known.1.max(last));
-            }
-        }
-    }
-    let kept = query("SELECT tenant, day, first, last FROM audit_days");
-    let kept =
-        all(&mut *db, "audit_days", kept, |row| Ok(((row.raw("tenant")?, row.raw("day")?), (row.count("first")?, row.count("last")?))))
-            .await?;
-    Ok(kept.into_iter().collect::<BTreeMap<(String, i64), (u64, u64)>>() == days && held(db).await? == meant)
-}
-
-async fn held(db: &mut SqliteConnection) -> Result<Sum, StoreError> {
-    let mut held = Sum::default();
-    let (mut key, mut sequence) = (i64::MIN, -1);
-    loop {
-        let find = query("SELECT key, sequence FROM audit_index WHERE (key, sequence) > (?, ?) ORDER BY key, sequence LIMIT 10000");
-        let rows =
-            all(&mut *db, "audit_index", find.bind(key).bind(sequence), |row| Ok((row.raw::<i64>("key")?, row.count("sequence")?))).await?;
-        let Some(last) = rows.last() else { return Ok(held) };
-        (key, sequence) = (last.0, number(last.1));
-        rows.iter().for_each(|(key, sequence)| held.add(*key, *sequence));
-    }
 }

@@ -290,25 +290,3 @@ async fn however_far_the_index_is_behind_the_same_records_are_found() {
     let again = store.commit(Batch { records: vec![], changes: vec![Change::Index(again)] }).await;
     assert!(matches!(again, Err(StoreError::Conflict(_))), "two who index are one too many: {again:?}");
 }
-
-#[tokio::test]
-async fn an_index_that_is_not_what_its_records_say_is_told() {
-    for (forgery, holds) in [
-        ("SELECT 1", true),
-        ("DELETE FROM audit_index WHERE sequence = 7", false),
-        ("INSERT INTO audit_index VALUES (1, 1)", false),
-        ("UPDATE audit_index SET key = key + 1 WHERE (key, sequence) = (SELECT key, sequence FROM audit_index LIMIT 1)", false),
-        ("UPDATE audit_days SET last = last - 1 WHERE day = 1", false),
-        ("UPDATE audit_indexed SET through = through - 1", false),
-        ("DELETE FROM audit_indexed; DELETE FROM audit_days; DELETE FROM audit_index", true),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("t.db");
-        let store = Sqlite::open(&path).await.unwrap();
-        store.commit(Batch { records: many(), changes: vec![] }).await.unwrap();
-        index(&store, 0, 50).await;
-        let mut db = settings::writer(&path).connect().await.unwrap();
-        sqlx::raw_sql(forgery).execute(&mut db).await.unwrap();
-        assert_eq!(super::index::agrees(&mut db).await.unwrap(), holds, "{forgery}");
-    }
-}
