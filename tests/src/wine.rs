@@ -23,8 +23,8 @@ mod store;
 pub use agent::Agent;
 pub use store::Held;
 
-/// Where `cargo xtask cross windows` puts what it builds.
-const AGENT: &str = "cross/x86_64-pc-windows-gnu/debug/tegata-agent.exe";
+/// The folder into which cargo builds for Windows.
+const TARGET: &str = "x86_64-pc-windows-gnu";
 /// The first start of a prefix takes 12 s on an idle machine.
 const SETUP_MAX: Duration = Duration::from_secs(300);
 /// The folders that Wine makes links into the home of whoever runs the tests. Here they are the pretend user's own.
@@ -43,7 +43,8 @@ const KEY_STORAGE: &str = include_str!("../../crates/agent/tests/keystores/stand
 
 /// The agent for Windows.
 pub fn agent() -> PathBuf {
-    find(AGENT).unwrap_or_else(|| panic!("{AGENT} is not built: run `cargo xtask cross windows` first"))
+    let built = find(TARGET).map(|folder| folder.join("debug/tegata-agent.exe")).filter(|program| program.exists());
+    built.expect("there is no agent for Windows: run `cargo xtask cross windows` first")
 }
 
 /// A file of this machine as a program on the PC names it.
@@ -170,9 +171,9 @@ fn user() -> String {
 
 /// The prefix that the others are copies of. Whoever comes first makes it; it stays for later runs.
 fn template() -> Result<PathBuf> {
-    let cross = find("cross").context("no target/cross: run `cargo xtask cross windows` first")?;
-    let (template, unfinished) = (cross.join("wine"), cross.join("wine.unfinished"));
-    let lock = File::create(cross.join("wine.lock"))?;
+    let built = find(TARGET).with_context(|| format!("no target/{TARGET}: run `cargo xtask cross windows` first"))?;
+    let (template, unfinished) = (built.join("wine"), built.join("wine.unfinished"));
+    let lock = File::create(built.join("wine.lock"))?;
     lock.lock()?;
     if !fs::read_to_string(template.join("ncrypt.c")).is_ok_and(|made| made == KEY_STORAGE) {
         let _ = fs::remove_dir_all(&template);

@@ -36,7 +36,7 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Where everything for other platforms lies: a folder of its own, so that a cross build never waits for a native one.
+/// Where the tools of cross builds lie. What is built lies where cargo puts it: what runs on this machine is then built once for all targets.
 pub fn folder() -> Result<PathBuf> {
     Ok(workspace::target_folder()?.join("cross"))
 }
@@ -47,7 +47,7 @@ pub fn cargo(target: &str, arguments: &[&str]) -> Result<Command> {
     if !has_std(target)? && !succeeds(Command::new("rustup").args(["target", "add", target])) {
         command = debians_cargo(target, arguments)?;
     }
-    command.args(["--target", target]).env("CARGO_TARGET_DIR", folder()?).current_dir(workspace::root());
+    command.args(["--target", target]).current_dir(workspace::root());
     Ok(command)
 }
 

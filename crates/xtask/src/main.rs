@@ -8,6 +8,7 @@ mod bench;
 mod cross;
 mod demo;
 mod generate;
+mod lint;
 mod package;
 mod run;
 mod test;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{cross, generate, run, tidy, tools, workspace};
+use crate::{cross, generate, lint, run, tidy, tools, workspace};
 
 /// How thoroughly.
 #[derive(Args)]
@@ -21,21 +21,20 @@ pub struct Options {
 
 /// Checks everything; stops at the first step that fails.
 pub fn run(options: &Options) -> Result<()> {
+    let linted = |command| if options.fast { command } else { lint::on_the_way(command) };
     step("tools", tools::provide)?;
-    step("format", || cargo(&["fmt", "--all", "--check"]))?;
+    step("format", || run::check(&mut cargo(&["fmt", "--all", "--check"])))?;
     step("tidy", tidy::run)?;
-    if !options.fast {
-        step("lints", || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
-    }
-    step("build", || cargo(&["build", "--workspace", "--quiet"]))?;
+    step("build", || run::check(&mut linted(cargo(&["build", "--workspace", "--all-targets", "--quiet"]))))?;
     step("generated files", generate::check)?;
-    step("Windows agent", cross::windows::build_for_tests)?;
+    step("Windows agent", || run::check(linted(cross::windows::tests()?).arg("--no-run")))?;
     if !options.fast {
         step("macOS agent", || cross::macos::build().map(drop))?;
     }
     let mut ran = 0;
-    step("tests", || tests(run::cargo(&["test", "--workspace", "--no-fail-fast", "--quiet"]).args(&options.arguments), &mut ran))?;
-    step("tests of the Windows agent", || tests(cross::windows::tests()?.args(&options.arguments), &mut ran))?;
+    let native = cargo(&["test", "--workspace", "--no-fail-fast", "--quiet"]);
+    step("tests", || tests(linted(native).args(&options.arguments), &mut ran))?;
+    step("tests of the Windows agent", || tests(linted(cross::windows::tests()?).args(&options.arguments), &mut ran))?;
     if ran == 0 {
         bail!("not a single test ran");
     }
@@ -50,13 +49,15 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     Ok(())
 }
 
-fn cargo(arguments: &[&str]) -> Result<()> {
-    run::check(run::cargo(arguments).current_dir(workspace::root()))
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = run::cargo(arguments);
+    command.current_dir(workspace::root());
+    command
 }
 
 fn tests(command: &mut Command, ran: &mut u64) -> Result<()> {
     let mut total = Totals::default();
-    let status = run::watch(command.current_dir(workspace::root()), |line| total.add(line))?;
+    let status = run::watch(command, |line| total.add(line))?;
     println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
     *ran += total.passed;
     run::succeeded(command, status)

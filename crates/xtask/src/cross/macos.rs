@@ -32,7 +32,7 @@ pub fn build() -> Result<PathBuf> {
     command.env("PATH", path).env("MACOSX_DEPLOYMENT_TARGET", OLDEST.map(|part| part.to_string()).join("."));
     command.env("CARGO_TARGET_AARCH64_APPLE_DARWIN_RUSTFLAGS", format!("-Clink-arg=-F{}", frameworks.display()));
     run::check(&mut command)?;
-    let built = folder()?.join(TARGET).join("debug/tegata-agent");
+    let built = workspace::target_folder()?.join(TARGET).join("debug/tegata-agent");
     let bytes = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     let oldest = oldest(&bytes).with_context(|| format!("{} is no program for Apple silicon", built.display()))?;
     ensure!(oldest == OLDEST, "{} is for macOS {}.{} and later, not for {OLDEST:?}", built.display(), oldest[0], oldest[1]);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{cargo, folder};
+use super::cargo;
 use crate::{run, workspace};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
@@ -14,12 +14,7 @@ const PACKAGE: [&str; 2] = ["--package", "tegata-agent"];
 /// Builds `tegata-agent.exe`.
 pub fn build() -> Result<PathBuf> {
     run::check(cargo(TARGET, &["build", "--quiet"])?.args(PACKAGE))?;
-    Ok(folder()?.join(TARGET).join("debug/tegata-agent.exe"))
-}
-
-/// Builds it with its tests: both at once, or what they depend on would be compiled twice, with and without features for tests.
-pub fn build_for_tests() -> Result<()> {
-    run::check(cargo(TARGET, &["test", "--no-run", "--quiet"])?.args(PACKAGE))
+    Ok(workspace::target_folder()?.join(TARGET).join("debug/tegata-agent.exe"))
 }
 
 /// The agent's tests as cargo runs them under Wine, by the program `wine` of the package `tegata-tests`.
