@@ -62,6 +62,10 @@ impl Sshd {
                 at("host_rsa"),
                 at("authorized_keys"),
             );
+            let certificates = ["host_ed25519-cert.pub", "host_rsa-cert.pub"].map(at);
+            for file in certificates.iter().filter(|file| Path::new(file).is_file()) {
+                config.push_str(&format!("HostCertificate {file}\n"));
+            }
             for (number, port) in ports.iter().enumerate() {
                 let home = self.home(server * PORTS_MAX + number);
                 fs::create_dir_all(&home)?;
@@ -117,6 +121,20 @@ impl Sshd {
         let path = self.folder.join("host_ed25519");
         fs::remove_file(&path)?;
         run_well(Path::new("ssh-keygen"), ["-q", "-t", "ed25519", "-N", "", "-f", &path.display().to_string()])?;
+        self.resume()
+    }
+
+    /// Has an authority sign one of its host keys, `ed25519` or `rsa`, as `ssh-keygen` is told by `arguments`, and shows that certificate,
+    /// and no other, from now on.
+    pub fn certify(&mut self, authority: &Path, kind: &str, arguments: &[&str]) -> Result<()> {
+        self.end();
+        for kind in ["ed25519", "rsa"] {
+            let _ = fs::remove_file(self.folder.join(format!("host_{kind}-cert.pub")));
+        }
+        let (authority, key) = (authority.display().to_string(), self.folder.join(format!("host_{kind}.pub")).display().to_string());
+        let all = [&["-q", "-s", &*authority, "-I", "test"], arguments, &[&*key]].concat();
+        run_well(Path::new("ssh-keygen"), all)?;
+        self.configure()?;
         self.resume()
     }
 
