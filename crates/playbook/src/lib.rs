@@ -35,3 +35,6 @@ pub use lint::{lint, lint_hosts};
 pub use playbook::Playbook;
 pub use reach::Credentials;
 pub use run::{Event, Options, Report, Server, Word, run};
+
+#[cfg(test)]
+mod tests;

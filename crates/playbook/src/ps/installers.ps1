@@ -1,3 +1,5 @@
+Set-StrictMode -Version Latest
+$ErrorActionPreference = 'Stop'
 $hashes = $values.hashes -split ' '
 $found = $false
 for ($number = 0; Has "folder.$number"; $number++) {
