@@ -5,6 +5,7 @@ mod keys;
 mod lint;
 mod many;
 mod refused;
+mod removal;
 mod round_trip;
 mod tasks;
 
