@@ -1,7 +1,6 @@
 //! What goes wrong is told for each host, and leaves nothing half done.
 
 use std::net::TcpListener;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -112,17 +111,15 @@ fn a_run_that_is_killed_leaves_nothing_half_done_and_is_seen_on_record() -> Resu
 #[test]
 fn who_is_interrupted_ends_the_task_that_is_under_way_and_begins_no_other() -> Result<()> {
     let field = Field::new(2)?;
-    field.world.write("slow.sh", "sleep 2; : >\"$HOME/done\"")?;
+    field.world.write("slow.sh", ": >\"$HOME/begun\"; sleep 2; : >\"$HOME/done\"")?;
     let tasks = "    - { name: slow, run: { script: slow.sh, creates: /nowhere } }\n    - { name: next, run: { script: slow.sh, creates: /nowhere } }\n";
     let playbook = field.write("  serial: [1]\n", tasks)?;
     let key = field.sshd.key().display().to_string();
     let log = field.world.path("run.log");
     let arguments = field.world.arguments(["playbook", "run", playbook.to_str().unwrap(), "--key", &key]);
     let mut process = Process::start(&binary("tegata"), arguments, &log)?;
-    tegata_tests::process::wait_for(Duration::from_secs(20), "somebody to sign in", || {
-        Ok(field.sshd.log()?.contains("Accepted publickey").then_some(()))
-    })?;
-    thread::sleep(Duration::from_millis(500));
+    let begun = field.sshd.home(0).join("begun");
+    tegata_tests::process::wait_for(Duration::from_secs(20), "the first task to begin", || Ok(begun.exists().then_some(())))?;
     ensure!(std::process::Command::new("kill").args(["-INT", &process.id().to_string()]).status()?.success());
     let ended = process.wait(Duration::from_secs(20))?;
     ensure!(ended.code() == Some(9), "{ended}: {}", fs::read_to_string(&log)?);

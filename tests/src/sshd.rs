@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::linux;
 use crate::process::{Process, free_ports, run_well, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,6 +19,8 @@ pub struct Sshd {
     ports: Vec<u16>,
     /// No file may grow beyond so many KiB.
     file_max_kib: Option<u32>,
+    /// The folder that it shares with the test, if it runs on a Linux of its own.
+    shared: Option<PathBuf>,
     processes: Vec<Process>,
 }
 
@@ -34,6 +37,22 @@ impl Sshd {
 
     /// The same as so many machines: each has a port and a home folder of its own, and all have the same keys.
     pub fn start_as(folder: &Path, file_max_kib: Option<u32>, machines: usize) -> Result<Self> {
+        let mut sshd = Self::prepare(folder, machines)?;
+        sshd.file_max_kib = file_max_kib;
+        sshd.resume()?;
+        Ok(sshd)
+    }
+
+    /// The same on a Linux of its own ([`linux`]): what is installed, started and ended there stays there. `shared` is there too, and
+    /// `folder` is below it.
+    pub fn start_on_linux(folder: &Path, shared: &Path) -> Result<Self> {
+        let mut sshd = Self::prepare(folder, 1)?;
+        sshd.shared = Some(shared.to_owned());
+        sshd.resume()?;
+        Ok(sshd)
+    }
+
+    fn prepare(folder: &Path, machines: usize) -> Result<Self> {
         fs::create_dir_all(folder.join("root"))?;
         for (kind, name) in [("ed25519", "host_ed25519"), ("rsa", "host_rsa"), ("ed25519", "id")] {
             let path = folder.join(name).display().to_string();
@@ -43,9 +62,8 @@ impl Sshd {
         // sshd separates its privileges there, and makes it only when a service manager starts it.
         let _ = fs::create_dir_all("/run/sshd");
         let ports = free_ports(machines)?;
-        let mut sshd = Self { folder: folder.to_owned(), ports, file_max_kib, processes: Vec::new() };
+        let sshd = Self { folder: folder.to_owned(), ports, file_max_kib: None, shared: None, processes: Vec::new() };
         sshd.configure()?;
-        sshd.resume()?;
         Ok(sshd)
     }
 
@@ -91,6 +109,9 @@ impl Sshd {
                 let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", kib * 2);
                 arguments.splice(0..0, ["/bin/sh".into(), "-c".into(), limited.into(), "sshd".into()]);
             }
+            if let Some(shared) = &self.shared {
+                arguments.splice(0..0, linux::prefix(shared, &self.home(0), &self.group()));
+            }
             let program = PathBuf::from(arguments.remove(0));
             self.processes.push(Process::start(&program, arguments, &self.folder.join("sshd.log"))?);
             for port in ports {
@@ -98,6 +119,11 @@ impl Sshd {
             }
         }
         Ok(())
+    }
+
+    /// The control group of its Linux, if it has one.
+    fn group(&self) -> String {
+        format!("tegata-linux-{}", self.port())
     }
 
     /// Where it listens on 127.0.0.1.
@@ -162,5 +188,15 @@ impl Sshd {
     /// What it said.
     pub fn log(&self) -> Result<String> {
         Ok(fs::read_to_string(self.folder.join("sshd.log"))?)
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.end();
+        if self.shared.is_some() {
+            // A group that stays is nobody's, and in nobody's way.
+            let _ = linux::clear(&self.group());
+        }
     }
 }

@@ -31,6 +31,7 @@ const TOOLS: &[Tool] = &[
         packages: &["openssh-server", "openssh-client"],
         purpose: "a real SSH server that backups and playbooks are carried to",
     },
+    Tool { program: "systemd", packages: &["systemd"], purpose: "keeps the agent of a PC's user running" },
     Tool { program: "sudo", packages: &["sudo"], purpose: "a task of a playbook as another user" },
     Tool { program: "curl", packages: &["curl"], purpose: "renews at the portal as any client could" },
     Tool { program: "chromium", packages: &["chromium", "fonts-vlgothic"], purpose: "a real browser that must not ask for a certificate" },
