@@ -2,6 +2,7 @@
 //!
 //! Who meddles is deterministic: the tool that hashes is the real one, and at its first or second call somebody does something right after.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
@@ -14,6 +15,8 @@ use tegata_api::v1::playbook::HostTrouble;
 use tegata_core::policy::Platform;
 use tegata_playbook::remote::{Answer, Call, Failed, RemoteShell};
 use tegata_ssh::{Output, SshError};
+use tegata_tests::process::run_well;
+use tegata_tests::wine::Pc;
 use zeroize::Zeroizing;
 
 const SCRIPT: &str = include_str!("../../crates/playbook/src/sh/installers.sh");
@@ -195,4 +198,45 @@ fn a_folder_that_only_looks_like_ours_is_not_entered() {
     let refused = place.call("apply").unwrap_err();
     assert!(refused.told.contains("could not be ended"), "{refused:?}");
     assert!(Path::new(&planted).join("x.p12").exists());
+}
+
+/// The calls that `installers.ps1` makes, by way of .NET, in their order and with its numbers; what others can do meanwhile; exit code 0 if
+/// all is as the script relies on.
+const AS_WINDOWS: &str = "#include <windows.h>
+#include <stdio.h>
+#include <wchar.h>
+#define EXPECT(what) if (!(what)) { printf(\"%s (%lu)\\n\", #what, GetLastError()); return 1; }
+int main(void) {
+    const wchar_t *path = L\"C:\\\\downloads\\\\client.p12\", *other = L\"C:\\\\downloads\\\\other.p12\";
+    wchar_t found[1024];
+    unsigned char yes = 1;
+    /* FileSystemRights: Read, Delete. FileShare: None. */
+    HANDLE file = CreateFileW(path, 0x20089 | 0x10000, 0, 0, OPEN_EXISTING, 0, 0);
+    EXPECT(file != INVALID_HANDLE_VALUE)
+    EXPECT(CreateFileW(path, GENERIC_WRITE, 7, 0, OPEN_EXISTING, 0, 0) == INVALID_HANDLE_VALUE && GetLastError() == ERROR_SHARING_VIOLATION)
+    EXPECT(!MoveFileW(path, L\"C:\\\\elsewhere.p12\") && !DeleteFileW(path) && !MoveFileExW(other, path, MOVEFILE_REPLACE_EXISTING))
+    EXPECT(GetFinalPathNameByHandleW(file, found, 1024, 0) && wcsicmp(found, L\"\\\\\\\\?\\\\C:\\\\downloads\\\\client.p12\") == 0)
+    EXPECT(SetFileAttributesW(path, FILE_ATTRIBUTE_NORMAL))
+    EXPECT(SetFileInformationByHandle(file, 4, &yes, 1))
+    EXPECT(CloseHandle(file) && GetFileAttributesW(path) == INVALID_FILE_ATTRIBUTES && GetFileAttributesW(other) != INVALID_FILE_ATTRIBUTES)
+    return 0;
+}
+";
+
+#[test]
+fn on_windows_the_handle_that_was_hashed_is_the_file_that_goes() -> Result<()> {
+    let pc = Pc::new()?;
+    let (source, program) = (pc.drive().join("go.c"), pc.drive().join("go.exe"));
+    fs::write(&source, AS_WINDOWS)?;
+    run_well(Path::new("x86_64-w64-mingw32-gcc"), [source.as_os_str(), OsStr::new("-o"), program.as_os_str()])?;
+    let downloads = pc.drive().join("downloads");
+    fs::create_dir(&downloads)?;
+    for (name, text) in [("client.p12", OURS), ("other.p12", PRECIOUS)] {
+        fs::write(downloads.join(name), text)?;
+    }
+    fs::set_permissions(downloads.join("client.p12"), fs::Permissions::from_mode(0o444))?;
+    let ended = pc.run(&program, [] as [&str; 0])?;
+    anyhow::ensure!(ended.status.success(), "{ended:?}");
+    anyhow::ensure!(super::files(&downloads) == ["other.p12"]);
+    Ok(())
 }

@@ -27,7 +27,7 @@ fn find<'a>(node: Node<'a>, fits: &dyn Fn(&Node<'a>) -> bool, found: &mut Vec<No
     if fits(&node) {
         found.push(node);
     }
-    (0..node.child_count()).filter_map(|index| node.child(index as u32)).for_each(|child| find(child, fits, found));
+    (0..node.child_count()).filter_map(|index| node.child(index)).for_each(|child| find(child, fits, found));
 }
 
 /// Where a script is not of the language, as lines.

@@ -85,7 +85,11 @@ fn a_certificate_counts_only_as_a_whole() {
     let right = keys.certify("ca", "host", &RIGHT);
     assert_eq!(look(&right), Ok(()));
     assert_eq!(check(&right, &[], HOST, now()), Err(Unproven::Stranger(ours.fingerprint())));
-    assert_eq!(check(&right, &[right.clone()], HOST, now()), Err(Unproven::Stranger(ours.fingerprint())), "a certificate is no authority");
+    assert_eq!(
+        check(&right, std::slice::from_ref(&right), HOST, now()),
+        Err(Unproven::Stranger(ours.fingerprint())),
+        "a certificate is no authority"
+    );
     assert_eq!(check(&right, &[other, ours], HOST, now()), Ok(()));
 }
 
@@ -119,4 +123,19 @@ fn not_one_byte_can_be_changed() {
     let mut forged = right.blob().to_vec();
     *forged.last_mut().unwrap() ^= 1;
     assert_eq!(check(&HostKey::of(&forged).unwrap(), &ours, HOST, now()), Err(Unproven::Forged));
+}
+
+/// The value of an extension is nothing, or a text; a text of no length means the same and is another way to write it.
+#[test]
+fn what_can_be_written_in_two_ways_is_read_in_one() {
+    let keys = Keys::new();
+    let ours = [keys.make("ca", "ed25519", "256")];
+    keys.make("host", "ed25519", "256");
+    let right = keys.certify("ca", "host", &["-h", "-n", HOST, "-O", "extension:place"]);
+    assert_eq!(check(&right, &ours, HOST, now()), Ok(()), "extensions demand nothing");
+    let (written, otherwise) = (b"\0\0\0\x0d\0\0\0\x05place\0\0\0\0", b"\0\0\0\x11\0\0\0\x05place\0\0\0\x04\0\0\0\0");
+    let place = right.blob().windows(written.len()).position(|bytes| bytes == written).unwrap();
+    let (before, after) = (&right.blob()[..place], &right.blob()[place + written.len()..]);
+    let shown = HostKey::of(&[before, otherwise, after].concat()).unwrap();
+    assert_eq!(check(&shown, &ours, HOST, now()), Err(Unproven::Unreadable));
 }
