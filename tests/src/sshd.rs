@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::linux;
 use crate::process::{Process, free_ports, run_well, wait_for};
@@ -12,6 +12,9 @@ use crate::process::{Process, free_ports, run_well, wait_for};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The most ports of one server (MAX_LISTEN_SOCKS of its sshd.c).
 const PORTS_MAX: usize = 16;
+
+/// The kinds of host keys that an authority can sign for it.
+const CERTIFIED: [&str; 3] = ["ed25519", "rsa", "ecdsa"];
 
 /// A running SSH server. Ends when dropped; its folder stays.
 pub struct Sshd {
@@ -80,9 +83,9 @@ impl Sshd {
                 at("host_rsa"),
                 at("authorized_keys"),
             );
-            let certificates = ["host_ed25519-cert.pub", "host_rsa-cert.pub"].map(at);
-            for file in certificates.iter().filter(|file| Path::new(file).is_file()) {
-                config.push_str(&format!("HostCertificate {file}\n"));
+            for kind in CERTIFIED.iter().filter(|kind| self.folder.join(format!("host_{kind}-cert.pub")).is_file()) {
+                let key = at(&format!("host_{kind}"));
+                config.push_str(&format!("HostKey {key}\nHostCertificate {key}-cert.pub\n"));
             }
             for (number, port) in ports.iter().enumerate() {
                 let home = self.home(server * PORTS_MAX + number);
@@ -113,10 +116,14 @@ impl Sshd {
                 arguments.splice(0..0, linux::prefix(shared, &self.home(0), &self.group()));
             }
             let program = PathBuf::from(arguments.remove(0));
-            self.processes.push(Process::start(&program, arguments, &self.folder.join("sshd.log"))?);
+            let mut process = Process::start(&program, arguments, &self.folder.join("sshd.log"))?;
             for port in ports {
-                wait_for(PATIENCE, "the SSH server to listen", || Ok(std::net::TcpStream::connect(("127.0.0.1", *port)).ok().map(drop)))?;
+                wait_for(PATIENCE, "the SSH server to listen", || {
+                    ensure!(process.runs(), "the SSH server ended:\n{}", self.log()?);
+                    Ok(std::net::TcpStream::connect(("127.0.0.1", *port)).ok().map(drop))
+                })?;
             }
+            self.processes.push(process);
         }
         Ok(())
     }
@@ -150,15 +157,19 @@ impl Sshd {
         self.resume()
     }
 
-    /// Has an authority sign one of its host keys, `ed25519` or `rsa`, as `ssh-keygen` is told by `arguments`, and shows that certificate,
-    /// and no other, from now on.
+    /// Has an authority sign one of its host keys, `ed25519`, `rsa` or a new `ecdsa` one, as `ssh-keygen` is told by `arguments`, and shows
+    /// that certificate, and no other, from now on.
     pub fn certify(&mut self, authority: &Path, kind: &str, arguments: &[&str]) -> Result<()> {
         self.end();
-        for kind in ["ed25519", "rsa"] {
+        for kind in CERTIFIED {
             let _ = fs::remove_file(self.folder.join(format!("host_{kind}-cert.pub")));
         }
-        let (authority, key) = (authority.display().to_string(), self.folder.join(format!("host_{kind}.pub")).display().to_string());
-        let all = [&["-q", "-s", &*authority, "-I", "test"], arguments, &[&*key]].concat();
+        let (authority, key) = (authority.display().to_string(), self.folder.join(format!("host_{kind}")).display().to_string());
+        if !Path::new(&key).exists() {
+            run_well(Path::new("ssh-keygen"), ["-q", "-t", kind, "-N", "", "-f", &key])?;
+        }
+        let public = format!("{key}.pub");
+        let all = [&["-q", "-s", &*authority, "-I", "test"], arguments, &[&*public]].concat();
         run_well(Path::new("ssh-keygen"), all)?;
         self.configure()?;
         self.resume()
