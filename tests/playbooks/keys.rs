@@ -1,6 +1,7 @@
 //! Whom a run believes.
 
 use anyhow::{Result, ensure};
+use tegata_tests::process::run_well;
 
 use super::*;
 
@@ -34,6 +35,9 @@ fn an_unknown_key_is_believed_once_within_the_window_and_a_changed_one_never() -
     field.playbook("run", &playbook, &[])?.is(9, &["failed unknown-host-key"])?;
     ensure!(!field.sshd.log()?.contains("publickey"));
 
+    // A certificate that nobody asks for is not what is believed, but the key.
+    let (authority, _) = authority(&field, "ca")?;
+    field.sshd.certify(&authority, "ed25519", &RIGHT)?;
     field.apply("", ", firstUse: { until: \"2126-01-01T00:00:00+09:00\" }")?;
     let told = field.playbook("run", &playbook, &[])?;
     told.is(0, &["changed"])?;
@@ -62,7 +66,7 @@ fn an_unknown_key_is_believed_once_within_the_window_and_a_changed_one_never() -
 fn a_machine_behind_another_is_reached_through_it_and_both_are_known_by_their_keys() -> Result<()> {
     let field = Field::new(1)?;
     let playbook = with_note(&field)?;
-    let gate = Sshd::start(&field.world.path("gate"))?;
+    let mut gate = Sshd::start(&field.world.path("gate"))?;
     let jump = |key: &str| format!(", jump: {{ address: 127.0.0.1, port: {}, user: {}, hostKeys: [\"{key}\"] }}", gate.port(), field.user);
     let gate_key = gate.key().display().to_string();
     let through = ["--jump-key", gate_key.as_str()];
@@ -78,5 +82,73 @@ fn a_machine_behind_another_is_reached_through_it_and_both_are_known_by_their_ke
     ensure!(fs::metadata(field.sshd.home(0).join("note.txt"))?.len() == 2_400_000);
     field.playbook("run", &playbook, &through)?.is(0, &["unchanged"])?;
     ensure!(gate.log()?.contains("Accepted publickey"));
+
+    // The machine before has no key pinned; the clinic's authority speaks for it, and not for the one behind, which has.
+    let (ours, pinned) = authority(&field, "ca")?;
+    let jump = format!(", hostAuthorities: [\"{pinned}\"], jump: {{ address: 127.0.0.1, port: {}, user: {} }}", gate.port(), field.user);
+    field.apply(&field.pinned(), &jump)?;
+    field.playbook("run", &playbook, &through)?.is(9, &["failed wrong-host-key"])?;
+    gate.certify(&ours, "ed25519", &RIGHT)?;
+    field.playbook("run", &playbook, &through)?.is(0, &["unchanged"])
+}
+
+/// What `ssh-keygen` is told for a host certificate that is right here.
+const RIGHT: [&str; 5] = ["-h", "-n", "127.0.0.1", "-V", "-5m:+1h"];
+
+/// Makes an authority that signs host keys; gives its key's file, and how policy names it.
+fn authority(field: &Field, name: &str) -> Result<(PathBuf, String)> {
+    let file = field.world.path(name);
+    run_well(Path::new("ssh-keygen"), ["-q", "-t", "ed25519", "-N", "", "-f", &file.display().to_string()])?;
+    let text = fs::read_to_string(file.with_extension("pub"))?;
+    Ok((file, text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")))
+}
+
+#[test]
+fn a_host_is_believed_by_a_certificate_of_an_authority_that_policy_pins_and_by_nothing_less() -> Result<()> {
+    let mut field = Field::new(1)?;
+    let playbook = with_note(&field)?;
+    let (ours, pinned) = authority(&field, "ca")?;
+    let (other, _) = authority(&field, "other-ca")?;
+    // What was believed before counts less, and so does a window.
+    let ssh = format!(", hostAuthorities: [\"{pinned}\"], firstUse: {{ until: \"2126-01-01T00:00:00+09:00\" }}");
+    field.apply("", &ssh)?;
+
+    let refused = |field: &Field, why: &str| {
+        let told = field.playbook("run", &playbook, &[])?;
+        told.is(9, &["failed wrong-host-key"])?;
+        ensure!(told.stderr.contains(why), "{}", told.stderr);
+        ensure!(!field.sshd.log()?.contains("publickey"), "somebody tried to sign in ({why})");
+        Ok(())
+    };
+    refused(&field, "without a certificate")?;
+    let wrong: [(&Path, &[&str], &str); 7] = [
+        (&other, &RIGHT, "by another authority"),
+        (&ours, &["-h", "-n", "127.0.0.1", "-V", "20250101:20260101"], "no longer valid"),
+        (&ours, &["-h", "-n", "127.0.0.1", "-V", "+1d:+2d"], "not valid yet"),
+        (&ours, &["-h", "-n", "127.0.0.2"], "is for [\"127.0.0.2\"], and not for \"127.0.0.1\""),
+        (&ours, &["-h"], "is for [], and not for"),
+        (&ours, &["-n", "127.0.0.1"], "for people who sign in"),
+        (&ours, &["-h", "-n", "127.0.0.1", "-O", "critical:place@example.jp=tokyo"], "demands \"place@example.jp\""),
+    ];
+    for (authority, arguments, why) in wrong {
+        field.sshd.certify(authority, "ed25519", arguments)?;
+        refused(&field, why)?;
+    }
+    ensure!(files(&field.sshd.home(0)).is_empty());
+
+    // An impostor has the certificate, and not its key.
+    field.sshd.certify(&ours, "ed25519", &RIGHT)?;
+    field.sshd.change_host_key()?;
+    refused(&field, "without a certificate")?;
+
+    // The authority has signed the key that a machine has which was set up anew.
+    field.sshd.certify(&ours, "ed25519", &RIGHT)?;
+    field.playbook("run", &playbook, &[])?.is(0, &["changed"])?;
+    for kind in ["rsa", "ecdsa"] {
+        field.sshd.certify(&ours, kind, &RIGHT)?;
+        field.playbook("run", &playbook, &[])?.is(0, &["unchanged"])?;
+    }
+    let keys = field.world.audit()?.iter().filter(|record| record.action == "host-key.trust").count();
+    ensure!(keys == 0, "a key was believed because it was seen");
     Ok(())
 }

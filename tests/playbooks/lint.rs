@@ -35,6 +35,7 @@ fn every_playbook_of_the_library_is_right_and_says_what_it_is_for() -> Result<()
 fn everything_that_is_wrong_is_told_at_once_with_its_place() -> Result<()> {
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("note.sh"), "echo {{ vars.note }}")?;
+    fs::write(folder.path().join("right.sh"), "read_value p")?;
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks/bad");
     for name in ["unknown-task", "many"] {
         fs::copy(sample.join(format!("{name}.yaml")), folder.path().join(format!("{name}.yaml")))?;
@@ -49,23 +50,38 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() -> Result<()> {
 }
 
 #[test]
-fn a_host_without_a_pinned_key_is_found_before_a_run() -> Result<()> {
+fn a_host_without_a_pinned_key_or_an_authority_is_found_at_its_place_before_a_run() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let path = folder.path().join("clinic.yaml");
-    let write = |keys: &str| {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJz2hFaHOp7nMYvUW9gOd7kQLoSTOi8tF3Vv1bT0PyH";
+    let write = |of_clinic: &str, of_device: &str| {
         let text = format!(
             "apiVersion: tegata.dev/v1alpha1\nkind: ClinicNetwork\nmetadata: {{ name: sakura }}\nspec:\n  displayName: x\n  facilitySlug: sakura\n  \
-             ssh: {{ user: tegata }}\n  devices: [{{ name: pc-1, platform: linux, ssh: {{ address: 192.0.2.1{keys} }} }}]\n"
+             ssh: {{ user: tegata{of_clinic} }}\n  devices:\n    - {{ name: pc-0, platform: linux }}\n    - name: pc-1\n      platform: linux\n      \
+             ssh: {{ address: 192.0.2.1{of_device} }}\n"
         );
-        fs::write(&path, text)
+        fs::write(folder.path().join("clinic.yaml"), text)
     };
-    let playbook = library("enroll-linux").display().to_string();
-    write("")?;
-    let (exit, told) = lint(&[&playbook, "-f", &path.display().to_string()])?;
-    ensure!(exit == 3 && told.contains("no host key is pinned for sakura/pc-1 (192.0.2.1:22)"), "{exit}: {told}");
-    write(", hostKeys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJz2hFaHOp7nMYvUW9gOd7kQLoSTOi8tF3Vv1bT0PyH\"]")?;
-    let (exit, told) = lint(&[&playbook, "-f", &path.display().to_string()])?;
-    ensure!(exit == 0, "{told}");
+    let look = |playbook: &Path| -> Result<(i32, String)> {
+        let arguments = ["playbook", "lint", &playbook.display().to_string(), "-f", "clinic.yaml"].map(str::to_owned);
+        let output = std::process::Command::new(binary("tegata")).args(arguments).current_dir(folder.path()).output()?;
+        Ok((output.status.code().unwrap_or(-1), String::from_utf8(output.stderr)?))
+    };
+    let right = library("enroll-linux");
+    write("", "")?;
+    let (exit, told) = look(&right)?;
+    ensure!(exit == 3);
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks/bad");
+    expect_file![sample.join("host-without-key.txt")].assert_eq(&told);
+    // Together with what is wrong with the playbook.
+    let (exit, told) = look(&sample.join("unknown-task.yaml"))?;
+    ensure!(exit == 3 && told.contains("4 things are wrong") && told.contains("clinic.yaml:12:12"), "{told}");
+
+    let (keys, authorities) = (format!(", hostKeys: [\"{key}\"]"), format!(", hostAuthorities: [\"{key}\"]"));
+    for (of_clinic, of_device) in [("", &*keys), (&*authorities, "")] {
+        write(of_clinic, of_device)?;
+        let (exit, told) = look(&right)?;
+        ensure!(exit == 0, "{told}");
+    }
     Ok(())
 }
 

@@ -3,8 +3,10 @@
 mod enroll;
 mod keys;
 mod lint;
+mod linux;
 mod many;
 mod refused;
+mod removal;
 mod round_trip;
 mod tasks;
 
@@ -38,6 +40,17 @@ impl Field {
     fn with(machines: usize, file_max_kib: Option<u32>) -> Result<Self> {
         let world = World::start()?;
         let sshd = Sshd::start_as(&world.path("sshd"), file_max_kib, machines)?;
+        Self::of(world, sshd)
+    }
+
+    /// One machine with a Linux of its own, on which anything may be installed and ended.
+    fn on_linux() -> Result<Self> {
+        let world = World::start()?;
+        let sshd = Sshd::start_on_linux(&world.path("sshd"), &world.path(""))?;
+        Self::of(world, sshd)
+    }
+
+    fn of(world: World, sshd: Sshd) -> Result<Self> {
         let user = sshd.user()?;
         let field = Self { world, sshd, user };
         field.apply(&field.pinned(), "")?;

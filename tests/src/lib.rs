@@ -4,6 +4,7 @@ pub mod browser;
 pub mod driver;
 pub mod emr;
 pub mod line;
+pub mod linux;
 pub mod policy;
 pub mod process;
 pub mod s3;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tegata_core::name::DeviceId;
 use tegata_core::policy::{ClinicNetwork, Device, DeviceSsh, Platform, Tenant};
 use tegata_core::time::Timestamp;
-use tegata_ssh::{Address, HostKey};
+use tegata_ssh::{Address, HostKey, Identity};
 
 /// A device that is reached by SSH.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct Host {
     /// What it is known by.
     pub pins: Pins,
     /// The machine before it, who signs in there, and what it is known by.
-    pub jump: Option<(Address, String, Vec<HostKey>)>,
+    pub jump: Option<(Address, String, Identity)>,
     /// What policy says of it, by name; the device's own word comes before the clinic's.
     pub variables: BTreeMap<String, String>,
     /// The clinic, as templates know it.
@@ -33,8 +33,8 @@ pub struct Host {
 /// What a host is known by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pins {
-    /// Keys that policy pins, or the one that was believed before.
-    Known(Vec<HostKey>),
+    /// Keys or authorities that policy pins, or the key that was believed before.
+    Known(Identity),
     /// None yet; one that is shown before this moment is believed.
     FirstUse(Timestamp),
     /// None, and none is believed.
@@ -62,7 +62,12 @@ fn host(
     trusted: &BTreeMap<DeviceId, HostKey>,
     now: Timestamp,
 ) -> Host {
-    let jump = clinic.ssh.jump.as_ref();
+    let jump = clinic.ssh.jump.as_ref().map(|jump| {
+        let place = Address { host: jump.address.clone(), port: jump.port };
+        // Policy in which it has neither is refused where it is read.
+        let known = pinned(&jump.host_keys, &clinic.ssh.host_authorities).unwrap_or(Identity::Keys(vec![]));
+        (place, jump.user.clone(), known)
+    });
     let mut variables = clinic.ssh.variables.clone();
     variables.extend(ssh.variables.clone());
     Host {
@@ -70,8 +75,8 @@ fn host(
         address: Address { host: ssh.address.clone(), port: ssh.port },
         // Policy without either is refused where it is read.
         user: ssh.user.clone().or_else(|| clinic.ssh.user.clone()).unwrap_or_default(),
-        pins: pins(&ssh.host_keys, trusted.get(&id), clinic.ssh.first_use_until, now),
-        jump: jump.map(|jump| (Address { host: jump.address.clone(), port: jump.port }, jump.user.clone(), keys(&jump.host_keys))),
+        pins: pins(pinned(&ssh.host_keys, &clinic.ssh.host_authorities), trusted.get(&id), clinic.ssh.first_use_until, now),
+        jump,
         variables,
         clinic: BTreeMap::from([
             ("name", clinic.name.to_string()),
@@ -83,12 +88,21 @@ fn host(
     }
 }
 
-fn pins(pinned: &[String], trusted: Option<&HostKey>, first_use_until: Option<Timestamp>, now: Timestamp) -> Pins {
+/// What policy knows a machine by: its own keys come before authorities, which speak for all machines of a clinic.
+fn pinned(own: &[String], authorities: &[String]) -> Option<Identity> {
+    match (own, authorities) {
+        ([], []) => None,
+        ([], authorities) => Some(Identity::Authorities(keys(authorities))),
+        (own, _) => Some(Identity::Keys(keys(own))),
+    }
+}
+
+fn pins(pinned: Option<Identity>, trusted: Option<&HostKey>, first_use_until: Option<Timestamp>, now: Timestamp) -> Pins {
     match (pinned, trusted, first_use_until) {
-        ([], Some(key), _) => Pins::Known(vec![key.clone()]),
-        ([], None, Some(until)) if now < until => Pins::FirstUse(until),
-        ([], None, _) => Pins::Unknown,
-        (pinned, ..) => Pins::Known(keys(pinned)),
+        (Some(pinned), ..) => Pins::Known(pinned),
+        (None, Some(key), _) => Pins::Known(Identity::Keys(vec![key.clone()])),
+        (None, None, Some(until)) if now < until => Pins::FirstUse(until),
+        (None, None, _) => Pins::Unknown,
     }
 }
 
@@ -115,10 +129,16 @@ mod tests {
         let (now, later) = (Timestamp::from_unix(1000), Timestamp::from_unix(1001));
         let key: HostKey = KEY.parse().unwrap();
         let other: HostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJz2hFaHOp7nMYvUW9gOd7kQLoSTOi8tF3Vv1bT0PyI".parse().unwrap();
-        assert_eq!(pins(&[KEY.into()], Some(&other), Some(later), now), Pins::Known(vec![key]));
-        assert_eq!(pins(&[], Some(&other), Some(later), now), Pins::Known(vec![other]));
-        assert_eq!(pins(&[], None, Some(later), now), Pins::FirstUse(later));
-        assert_eq!(pins(&[], None, Some(now), now), Pins::Unknown);
-        assert_eq!(pins(&[], None, None, now), Pins::Unknown);
+        let (one, two) = ([key.to_string()], [other.to_string()]);
+        let keys = |key: &HostKey| Identity::Keys(vec![key.clone()]);
+        assert_eq!(pinned(&one, &two), Some(keys(&key)), "a machine's own key comes before the authorities of its clinic");
+        assert_eq!(pinned(&[], &two), Some(Identity::Authorities(vec![other.clone()])));
+        assert_eq!(pinned(&[], &[]), None);
+        assert_eq!(pins(Some(keys(&key)), Some(&other), Some(later), now), Pins::Known(keys(&key)));
+        assert_eq!(pins(pinned(&[], &two), Some(&key), Some(later), now), Pins::Known(Identity::Authorities(vec![other.clone()])));
+        assert_eq!(pins(None, Some(&other), Some(later), now), Pins::Known(keys(&other)));
+        assert_eq!(pins(None, None, Some(later), now), Pins::FirstUse(later));
+        assert_eq!(pins(None, None, Some(now), now), Pins::Unknown);
+        assert_eq!(pins(None, None, None, now), Pins::Unknown);
     }
 }

@@ -13,8 +13,10 @@
 //!
 //! **Not another Ansible.** Out of scope, and to stay so: other kinds of tasks, loops, roles, includes, handlers with names, expressions in
 //! conditions, facts that scripts make up, inventories other than policy, plug-ins, an agent-less renewal, running without a server. What a
-//! clinic's PC needs beyond the agent and its certificates belongs to whatever manages the PC. libssh2 knows no host certificates and no user
-//! certificates, so hosts are known by keys that policy pins, or that were believed once within a window that policy has opened.
+//! clinic's PC needs beyond the agent and its certificates belongs to whatever manages the PC.
+//!
+//! Hosts are known by keys that policy pins, by certificates of authorities that it pins, or by a key that was believed once within a window
+//! that policy has opened.
 
 mod content;
 mod host;
@@ -33,3 +35,6 @@ pub use lint::{lint, lint_hosts};
 pub use playbook::Playbook;
 pub use reach::Credentials;
 pub use run::{Event, Options, Report, Server, Word, run};
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tegata_api::hint::{did_you_mean, quote};
 use tegata_api::v1::playbook::{Task, is_variable};
-use tegata_api::v1::policy::Platform;
+use tegata_api::v1::policy::{Kind, Platform};
 use tegata_api::v1::problem::Finding;
+use tegata_api::yaml::Document;
 
 use crate::host::{Host, Pins};
 use crate::playbook::Playbook;
@@ -24,21 +25,24 @@ pub fn lint(playbook: &Playbook) -> Vec<Finding> {
     lint.findings
 }
 
-/// Hosts that cannot be spoken to, since nobody has said what they are known by.
-pub fn lint_hosts(hosts: &[Host]) -> Vec<Finding> {
+/// Hosts that cannot be spoken to, since nobody has said what they are known by; each where its device stands in the documents.
+pub fn lint_hosts(hosts: &[Host], documents: &[Document]) -> Vec<Finding> {
     let unknown = hosts.iter().filter(|host| host.pins == Pins::Unknown);
-    unknown
-        .map(|host| Finding {
-            file: host.name(),
-            line: 0,
-            column: 0,
-            path: String::new(),
-            message: format!("no host key is pinned for {} ({})", host.name(), host.address),
-            hint: Some(
-                "pin it in the device's ssh.hostKeys (ssh-keyscan prints it), or open a window with the clinic's ssh.firstUse".into(),
-            ),
-        })
-        .collect()
+    let finding = |host: &Host| {
+        let (document, index) = place(host, documents)?;
+        let message = format!("no host key is pinned for {} ({})", host.name(), host.address);
+        let hint = "pin it in the device's ssh.hostKeys (ssh-keyscan prints it), name the authority that signs host certificates in the \
+                    clinic's ssh.hostAuthorities, or open a window with its ssh.firstUse";
+        Some(document.finding(&format!("/spec/devices/{index}/ssh"), message, hint.into()))
+    };
+    unknown.filter_map(finding).collect()
+}
+
+/// Where a host's device is written: the document of its clinic, and which of its devices.
+fn place<'a>(host: &Host, documents: &'a [Document]) -> Option<(&'a Document, usize)> {
+    let document = documents.iter().find(|document| document.kind == Kind::ClinicNetwork && document.name == host.id.clinic.as_str())?;
+    let devices = document.body.pointer("/spec/devices")?.as_array()?;
+    Some((document, devices.iter().position(|device| device["name"] == host.id.device.as_str())?))
 }
 
 struct Lint<'a> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tegata_api::v1::playbook::HostTrouble;
-use tegata_ssh::{self as ssh, Credential, HostKey, Session};
+use tegata_ssh::{self as ssh, Credential, Identity, Session};
 
 use crate::host::{Host, Pins};
 use crate::remote::Failed;
@@ -26,25 +26,27 @@ pub(crate) fn reach(
     server: &dyn Server,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<Session, Failed> {
-    let expected: &[HostKey] = match &host.pins {
-        Pins::Known(keys) => keys,
-        Pins::FirstUse(_) => &[],
+    let nobody = Identity::Keys(vec![]);
+    let expected = match &host.pins {
+        Pins::Known(identity) => identity,
+        Pins::FirstUse(_) => &nobody,
         Pins::Unknown => {
-            let told = "no host key is pinned: pin it in the device's ssh.hostKeys, or open a window with the clinic's ssh.firstUse";
+            let told = "no host key is pinned: pin it in the device's ssh.hostKeys, name the clinic's ssh.hostAuthorities, or open a window \
+                        with its ssh.firstUse";
             return Err(Failed::new(HostTrouble::UnknownHostKey, told));
         }
     };
     let jump = host
         .jump
         .as_ref()
-        .map(|(place, user, keys)| ssh::greet(place, keys, patience, None)?.trust(keys)?.sign_in(user, &credentials.jump));
+        .map(|(place, user, known)| ssh::greet(place, known, patience, None)?.trust(known)?.sign_in(user, &credentials.jump));
     let greeted = ssh::greet(&host.address, expected, patience, jump.transpose()?)?;
     let trusted = match host.pins {
         Pins::FirstUse(_) => {
             let key = greeted.shown().clone();
             server.trust(&host.id, &key).map_err(|told| Failed::new(HostTrouble::UnknownHostKey, told))?;
             tell(Event::Trusted { host, fingerprint: &key.fingerprint() });
-            greeted.trust(&[key])?
+            greeted.trust(&Identity::Keys(vec![key]))?
         }
         _ => greeted.trust(expected)?,
     };

@@ -118,6 +118,9 @@ pub async fn trust(ledger: &Ledger, by: By<'_>, device: &DeviceId, shown: &Trust
     if !ssh.host_keys.is_empty() {
         return Err(AskError::Gone("policy pins the keys of this host, and only those are believed"));
     }
+    if !clinic.host_authorities.is_empty() {
+        return Err(AskError::Gone("policy names authorities for the hosts of this clinic, and only their certificates are believed"));
+    }
     let object = format!("{KEYS}/{device}");
     let _alone = BELIEVING.lock().await;
     match about(ledger, by.tenant, object.clone(), TRUST).await?.first() {

@@ -4,13 +4,14 @@ use std::fmt;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ssh2::MethodType;
 use zeroize::Zeroizing;
 
+use crate::certificate;
 use crate::tunnel;
-use crate::{HostKey, Session, SshError, Trouble};
+use crate::{HostKey, Identity, Session, SshError, Trouble};
 
 /// Where a host listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,15 +52,15 @@ pub struct Greeted {
     patience: Duration,
 }
 
-/// A host that has the key that is expected of it.
+/// A host that is the one that is expected.
 pub struct Trusted(Greeted);
 
-/// Connects, directly or through a session with a machine that stands before it. Keys that are expected are asked for first, so that a
-/// host with several shows one of those. `patience` is the longest silence.
+/// Connects, directly or through a session with a machine that stands before it. What is expected is asked for first, so that a host with
+/// several keys shows one of those; certificates are asked for only where authorities are expected. `patience` is the longest silence.
 ///
 /// # Errors
 /// [`SshError`], if nobody is there.
-pub fn greet(place: &Address, expected: &[HostKey], patience: Duration, through: Option<Session>) -> Result<Greeted, SshError> {
+pub fn greet(place: &Address, expected: &Identity, patience: Duration, through: Option<Session>) -> Result<Greeted, SshError> {
     let mut session = ssh2::Session::new().map_err(|error| SshError::ssh("beginning an SSH session", error))?;
     session.set_timeout(milliseconds(patience));
     match through {
@@ -79,17 +80,20 @@ impl Greeted {
         &self.shown
     }
 
-    /// Goes on only if its key is one of these.
+    /// Goes on only if it is what is expected.
     ///
     /// # Errors
     /// [`Trouble::WrongHostKey`].
-    pub fn trust(self, expected: &[HostKey]) -> Result<Trusted, SshError> {
-        if expected.contains(&self.shown) {
-            return Ok(Trusted(self));
-        }
-        let message =
-            format!("{} shows another host key ({}) than policy pins; nothing was sent to it", self.place, self.shown.fingerprint());
-        Err(SshError::new(Trouble::WrongHostKey, message))
+    pub fn trust(self, expected: &Identity) -> Result<Trusted, SshError> {
+        let wrong = match expected {
+            Identity::Keys(keys) if keys.contains(&self.shown) => return Ok(Trusted(self)),
+            Identity::Keys(_) => format!("it shows another host key ({}) than policy pins", self.shown.fingerprint()),
+            Identity::Authorities(authorities) => match certificate::check(&self.shown, authorities, &self.place.host, SystemTime::now()) {
+                Ok(()) => return Ok(Trusted(self)),
+                Err(why) => why.to_string(),
+            },
+        };
+        Err(SshError::new(Trouble::WrongHostKey, format!("{}: {wrong}; nothing was sent to it", self.place)))
     }
 }
 
@@ -145,12 +149,23 @@ fn dial(place: &Address, patience: Duration) -> Result<TcpStream, SshError> {
 }
 
 /// Asks for the kinds of keys that are expected first.
-fn prefer(session: &ssh2::Session, expected: &[HostKey]) -> Result<(), ssh2::Error> {
+fn prefer(session: &ssh2::Session, expected: &Identity) -> Result<(), ssh2::Error> {
     let known = session.supported_algs(MethodType::HostKey)?;
-    // An RSA key signs under newer names (RFC 8332).
-    let of = |key: &HostKey, name: &str| name == key.algorithm() || (key.algorithm() == "ssh-rsa" && name.starts_with("rsa-sha2-"));
-    let (first, rest): (Vec<&str>, Vec<&str>) = known.iter().partition(|name| expected.iter().any(|key| of(key, name)));
-    session.method_pref(MethodType::HostKey, &[first, rest].concat().join(","))
+    let (certified, plain): (Vec<&str>, Vec<&str>) = known.iter().partition(|name| name.ends_with(certificate::SUFFIX));
+    let wished = match expected {
+        Identity::Keys(keys) => {
+            let (first, rest): (Vec<&str>, Vec<&str>) = plain.iter().partition(|name| keys.iter().any(|key| is_of(key, name)));
+            [first, rest].concat()
+        }
+        // A host without a certificate shows its key: then it can be said what is wrong.
+        Identity::Authorities(_) => certified.into_iter().filter(|name| *name != certificate::SHA1).chain(plain).collect(),
+    };
+    session.method_pref(MethodType::HostKey, &wished.join(","))
+}
+
+/// Whether a key signs under this name; an RSA key does under newer names (RFC 8332).
+fn is_of(key: &HostKey, name: &str) -> bool {
+    name == key.algorithm() || (key.algorithm() == "ssh-rsa" && name.starts_with("rsa-sha2-"))
 }
 
 pub(crate) fn milliseconds(span: Duration) -> u32 {

@@ -13,6 +13,15 @@ pub struct HostKey {
     blob: Vec<u8>,
 }
 
+/// What a host is known by. Nothing else is believed of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// One of these keys.
+    Keys(Vec<HostKey>),
+    /// A certificate that one of these authorities has given to the name or address that it is reached by.
+    Authorities(Vec<HostKey>),
+}
+
 /// What was offered as a host key is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this is not a host key; it looks like ssh-ed25519 AAAA…")]
@@ -31,6 +40,11 @@ impl HostKey {
     /// Its algorithm, such as `ssh-ed25519`.
     pub fn algorithm(&self) -> &str {
         &self.algorithm
+    }
+
+    /// As it is sent (RFC 4253, section 6.6).
+    pub(crate) fn blob(&self) -> &[u8] {
+        &self.blob
     }
 
     /// What people compare: `SHA256:…`, as `ssh-keygen -l` shows it.

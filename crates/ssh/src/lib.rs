@@ -6,9 +6,11 @@
 //!                                          └ greet  the machine behind it
 //! ```
 //!
-//! There is no way to sign in to a host whose key was not compared. Blocking: whoever calls this has a thread to spare. libssh2 knows no
-//! host certificates, so a host is known by keys alone.
+//! There is no way to sign in to a host whose key was not compared: with keys that are expected, or by a certificate of an authority that is.
+//! Blocking: whoever calls this has a thread to spare. Nobody asks an authority which certificates it took back (`RevokedHostKeys` of
+//! OpenSSH): one that was stolen counts until it ends.
 
+mod certificate;
 mod files;
 mod greet;
 mod key;
@@ -18,6 +20,6 @@ mod tunnel;
 
 pub use files::Files;
 pub use greet::{Address, Credential, Greeted, Trusted, greet};
-pub use key::{HostKey, NotAKey};
+pub use key::{HostKey, Identity, NotAKey};
 pub use session::{Output, Session};
 pub use trouble::{SshError, Trouble};

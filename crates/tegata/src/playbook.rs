@@ -46,7 +46,7 @@ enum What {
     /// Look what a playbook would change, and change nothing (exit code 10 if something would be)
     #[command(after_help = "Example:\n  $ tegata playbook check playbooks/enroll-linux.yaml --limit clinic=sakura-naika --diff")]
     Check(Box<Carry>),
-    /// Say what is wrong with playbooks, and with policies which hosts have no pinned key; speaks to nobody
+    /// Say what is wrong with playbooks, and with policies which hosts have neither a pinned key nor an authority; speaks to nobody
     #[command(after_help = "Example:\n  $ tegata playbook lint playbooks -f examples/aozora-group")]
     Lint {
         /// Playbooks, or folders of them
@@ -198,21 +198,34 @@ fn read(path: &Path) -> Result<Read, Failure> {
     if all.len() == 1 { Ok(all.remove(0)) } else { Err(Failure::NoDocuments(path.to_owned())) }
 }
 
-/// Reads playbooks, and looks through all of them before anything is said.
+/// Playbooks that were read, their files, and what is wrong with them.
+#[derive(Default)]
+struct Looked {
+    playbooks: Vec<Read>,
+    findings: Vec<Finding>,
+    files: Vec<File>,
+}
+
+/// Reads playbooks that have nothing wrong with them.
 fn read_all(paths: &[PathBuf]) -> Result<Vec<Read>, Failure> {
-    let files = documents::read(paths)?;
-    let (mut playbooks, mut findings) = (Vec::new(), Vec::new());
-    for file in &files {
+    let Looked { playbooks, findings, files } = look_at(paths)?;
+    if findings.is_empty() { Ok(playbooks) } else { Err(wrong(&findings, &files)) }
+}
+
+/// Reads playbooks, and looks through all of them before anything is said.
+fn look_at(paths: &[PathBuf]) -> Result<Looked, Failure> {
+    let mut looked = Looked { files: documents::read(paths)?, ..Looked::default() };
+    for file in &looked.files {
         let folder = Path::new(&file.name).parent().map(|folder| fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()));
         match Read::read(file, &folder.unwrap_or_default()) {
             Ok(playbook) => {
-                findings.extend(lint(&playbook));
-                playbooks.push(playbook);
+                looked.findings.extend(lint(&playbook));
+                looked.playbooks.push(playbook);
             }
-            Err(wrong) => findings.extend(wrong),
+            Err(wrong) => looked.findings.extend(wrong),
         }
     }
-    if findings.is_empty() { Ok(playbooks) } else { Err(wrong(&findings, &files)) }
+    Ok(looked)
 }
 
 /// What is wrong with playbooks and hosts.
@@ -225,19 +238,23 @@ fn wrong(findings: &[Finding], files: &[File]) -> Failure {
 }
 
 fn look_through(global: &Global, playbooks: &[PathBuf], policies: &[PathBuf]) -> Result<Exit, Failure> {
-    let read = read_all(playbooks)?;
-    let mut hosts = Vec::new();
+    let mut looked = look_at(playbooks)?;
+    let mut of_hosts = String::new();
     if !policies.is_empty() {
         let files = documents::read(policies)?;
-        let checked = yaml::check(&files, &global.tenant(), &[]).map_err(|findings| wrong(&findings, &files))?;
-        hosts = tegata_playbook::hosts(&checked.tenant, &BTreeMap::new(), output::now());
-        let findings = lint_hosts(&hosts);
-        if !findings.is_empty() {
-            return Err(wrong(&findings, &[]));
+        match yaml::check(&files, &global.tenant(), &[]) {
+            Ok(checked) => {
+                let hosts = tegata_playbook::hosts(&checked.tenant, &BTreeMap::new(), output::now());
+                looked.findings.extend(lint_hosts(&hosts, &checked.documents));
+                of_hosts = format!(", and every one of {} hosts has something to be known by", hosts.len());
+            }
+            Err(findings) => looked.findings.extend(findings),
         }
+        looked.files.extend(files);
     }
-    let of_hosts =
-        if policies.is_empty() { String::new() } else { format!(", and every one of {} hosts has a key to be known by", hosts.len()) };
-    output::confirm(global, &format!("Nothing is wrong with {} playbooks{of_hosts}.", read.len()))?;
+    if !looked.findings.is_empty() {
+        return Err(wrong(&looked.findings, &looked.files));
+    }
+    output::confirm(global, &format!("Nothing is wrong with {} playbooks{of_hosts}.", looked.playbooks.len()))?;
     Ok(Exit::Fine)
 }

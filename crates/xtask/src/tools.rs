@@ -31,6 +31,8 @@ const TOOLS: &[Tool] = &[
         packages: &["openssh-server", "openssh-client"],
         purpose: "a real SSH server that backups and playbooks are carried to",
     },
+    Tool { program: "systemd", packages: &["systemd"], purpose: "keeps the agent of a PC's user running" },
+    Tool { program: "pgrep", packages: &["procps"], purpose: "finds browsers as a playbook does" },
     Tool { program: "sudo", packages: &["sudo"], purpose: "a task of a playbook as another user" },
     Tool { program: "curl", packages: &["curl"], purpose: "renews at the portal as any client could" },
     Tool { program: "chromium", packages: &["chromium", "fonts-vlgothic"], purpose: "a real browser that must not ask for a certificate" },
@@ -119,7 +121,7 @@ mod tests {
         assert!(advice.contains("certutil") && advice.contains("chromium"), "{advice}");
         assert!(!advice.contains("openssl"), "{advice}");
         let packages = "age chromium curl fonts-vlgothic gcc-mingw-w64-x86-64 gnutls-bin golang-go libnss3-tools make nginx-light openssh-client openssh-server \
-             perl python3 python3-aiosmtpd python3-venv sudo wine wine64";
+             perl procps python3 python3-aiosmtpd python3-venv sudo systemd wine wine64";
         assert!(advice.ends_with(&format!("sudo apt-get install {packages}")), "each package once: {advice}");
     }
 

@@ -177,7 +177,10 @@ fn host_key(text: &str) -> Result<String, Wrong> {
         let length = u32::try_from(algorithm.len()).unwrap_or(0).to_be_bytes();
         key.strip_prefix(&length).is_some_and(|rest| rest.starts_with(algorithm.as_bytes()) && rest.len() > algorithm.len())
     });
-    if right {
+    if right && text.split(' ').next().is_some_and(|algorithm| algorithm.ends_with("-cert-v01@openssh.com")) {
+        let hint = "write the host's key, or under ssh.hostAuthorities the key of the authority that has signed it";
+        Err(Wrong::new("this is a host's certificate, and not a key", hint))
+    } else if right {
         Ok(text.to_owned())
     } else {
         Err(Wrong::new(

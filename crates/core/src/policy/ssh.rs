@@ -11,6 +11,8 @@ pub struct ClinicSsh {
     pub user: Option<String>,
     /// A machine that stands before the devices.
     pub jump: Option<JumpHost>,
+    /// Keys of authorities, `algorithm base64`: a machine that has no key of its own pinned shows a certificate of one of them.
+    pub host_authorities: Vec<String>,
     /// Until when the key of a device that has none pinned is believed the first time. None: never.
     pub first_use_until: Option<Timestamp>,
     /// What playbooks know of every device.
@@ -26,7 +28,7 @@ pub struct JumpHost {
     pub port: u16,
     /// The login name.
     pub user: String,
-    /// Its keys, `algorithm base64`; at least one.
+    /// Its keys, `algorithm base64`. None: the clinic's authorities speak for it.
     pub host_keys: Vec<String>,
 }
 
@@ -39,7 +41,7 @@ pub struct DeviceSsh {
     pub port: u16,
     /// The login name; `None`: the clinic's.
     pub user: Option<String>,
-    /// Its keys, `algorithm base64`. None: it is believed the first time, within the clinic's window.
+    /// Its keys, `algorithm base64`. None: the clinic's authorities speak for it, or it is believed the first time, within its window.
     pub host_keys: Vec<String>,
     /// What playbooks know of it.
     pub variables: BTreeMap<String, String>,

@@ -1,3 +1,4 @@
+Set-StrictMode -Version Latest
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
 [Console]::OutputEncoding = [Text.UTF8Encoding]::new($false)
@@ -26,7 +27,8 @@ try {
     & ([ScriptBlock]::Create($values.'tegata.script'))
 } catch {
     Tell $_
-    if ($_.Exception -is [UnauthorizedAccessException]) { Refuse 'forbidden' }
-    if (($_.Exception.HResult -band 0xFFFF) -in 39, 112) { Refuse 'disk-full' }
+    $why = $_.Exception.GetBaseException()
+    if ($why -is [UnauthorizedAccessException]) { Refuse 'forbidden' }
+    if (($why.HResult -band 0xFFFF) -in 39, 112) { Refuse 'disk-full' }
     exit 1
 }

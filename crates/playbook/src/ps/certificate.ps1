@@ -1,3 +1,5 @@
+Set-StrictMode -Version Latest
+$ErrorActionPreference = 'Stop'
 function Present {
     $sha = [Security.Cryptography.SHA256]::Create()
     foreach ($one in (Get-ChildItem Cert:\CurrentUser\My)) {

@@ -1,3 +1,5 @@
+Set-StrictMode -Version Latest
+$ErrorActionPreference = 'Stop'
 $to = $values.to
 if (-not [IO.Path]::IsPathRooted($to)) { Tell "$to is not an absolute path"; Refuse 'broken' }
 if ((Test-Path -LiteralPath $to -PathType Leaf) -and (HashOf $to) -eq $values.sha256) { Answer 'unchanged'; exit 0 }

@@ -1,3 +1,5 @@
+Set-StrictMode -Version Latest
+$ErrorActionPreference = 'Stop'
 $program = $values.program
 $service = Get-Service -Name 'tegata-agent' -ErrorAction SilentlyContinue
 $placed = Join-Path $env:ProgramFiles 'Tegata\tegata-agent.exe'

@@ -99,3 +99,13 @@ async fn an_unknown_key_is_believed_once_and_only_while_the_window_is_open() {
     let key: HostKey = KEY.parse().unwrap();
     assert_eq!((&*known[0].host, &*known[0].key, &known[0].fingerprint), ("sakura/pc-2", KEY, &key.fingerprint()));
 }
+
+#[tokio::test]
+async fn no_key_is_believed_where_authorities_speak_for_the_hosts() {
+    let ssh = format!("  ssh: {{ user: tegata, hostAuthorities: [\"{KEY}\"], firstUse: {{ until: \"2027-01-15T18:00:00+09:00\" }} }}\n");
+    let text = clinic_with("sakura", &["pc-2"], &ssh);
+    let world = World::with(&[&text.replace("platform: linux", "platform: linux, ssh: { address: 127.0.0.1 }")]).await;
+    let shown = TrustKey { key: OTHER_KEY.into(), fingerprint: String::new() };
+    let refused = trust(&world.ledger, by(&tenant(), world.now), &"sakura/pc-2".parse().unwrap(), &shown).await;
+    assert!(matches!(refused, Err(AskError::Gone(why)) if why.contains("authorities")), "{refused:?}");
+}

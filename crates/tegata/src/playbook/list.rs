@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tegata_playbook::{Host, Pins, Playbook};
+use tegata_ssh::{HostKey, Identity};
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
@@ -34,7 +35,8 @@ pub fn playbooks(global: &Global, playbooks: &[Playbook]) -> Result<Exit, Failur
 /// Lists hosts.
 pub fn hosts(global: &Global, hosts: &[Host]) -> Result<Exit, Failure> {
     let known = |host: &Host| match &host.pins {
-        Pins::Known(keys) => keys.iter().map(|key| key.fingerprint()).collect::<Vec<_>>().join(", "),
+        Pins::Known(Identity::Keys(keys)) => fingerprints(keys),
+        Pins::Known(Identity::Authorities(keys)) => format!("a certificate by {}", fingerprints(keys)),
         Pins::FirstUse(until) => format!("not yet; believed until {until}"),
         Pins::Unknown => "no key, and none is believed".into(),
     };
@@ -48,4 +50,8 @@ pub fn hosts(global: &Global, hosts: &[Host]) -> Result<Exit, Failure> {
         table.or("Policy says of no device how it is reached (devices: ssh).")
     })?;
     Ok(Exit::Fine)
+}
+
+fn fingerprints(keys: &[HostKey]) -> String {
+    keys.iter().map(HostKey::fingerprint).collect::<Vec<_>>().join(", ")
 }

@@ -15,6 +15,11 @@ pub struct ClinicSsh {
     /// A machine that stands before the devices. Left out: they are reached directly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jump: Option<JumpHost>,
+    /// Authorities that say by a host certificate of OpenSSH which machine has which name: their public keys, algorithm and base64. A machine
+    /// that has no key of its own pinned is believed by a certificate of theirs for its `address`, and by nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub host_authorities: Vec<String>,
     /// Until when the key of a device that has none pinned is believed the first time. Left out: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_use: Option<FirstUse>,
@@ -35,7 +40,8 @@ pub struct JumpHost {
     pub port: Option<u16>,
     /// The login name.
     pub user: String,
-    /// Its keys as in `known_hosts`: algorithm and base64. Any other is refused.
+    /// Its keys as in `known_hosts`: algorithm and base64. Any other is refused. Left out: the clinic's `hostAuthorities` speak for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub host_keys: Vec<String>,
 }

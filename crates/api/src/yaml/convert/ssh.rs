@@ -15,24 +15,23 @@ const PORT: u16 = 22;
 
 pub(super) fn clinic(ssh: &ClinicSsh, at: &At<'_>, gather: &mut Gather<'_>) -> policy::ClinicSsh {
     let user = ssh.user.as_ref().and_then(|user| login(user, &at.key("user"), gather));
-    let jump = ssh.jump.as_ref().and_then(|host| jump(host, &at.key("jump"), gather));
+    let host_authorities = keys(&ssh.host_authorities, &at.key("hostAuthorities"), gather);
+    let jump = ssh.jump.as_ref().and_then(|host| jump(host, !ssh.host_authorities.is_empty(), &at.key("jump"), gather));
     let first_use_until = ssh.first_use.as_ref().and_then(|first| {
         let at = at.key("firstUse");
         gather.take(&at.key("until"), moment(&first.until))
     });
     variables(&ssh.variables, &at.key("variables"), gather);
-    policy::ClinicSsh { user, jump, first_use_until, variables: ssh.variables.clone() }
+    policy::ClinicSsh { user, jump, host_authorities, first_use_until, variables: ssh.variables.clone() }
 }
 
-fn jump(host: &JumpHost, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::JumpHost> {
+fn jump(host: &JumpHost, is_certified: bool, at: &At<'_>, gather: &mut Gather<'_>) -> Option<policy::JumpHost> {
     let address = plain(&host.address, "a host name or address", &at.key("address"), gather);
     let user = login(&host.user, &at.key("user"), gather);
     let host_keys = keys(&host.host_keys, &at.key("hostKeys"), gather);
-    if host_keys.is_empty() {
-        gather.say_of_key(
-            &at.key("hostKeys"),
-            Wrong::new("a machine before others needs a pinned key", "name its keys: ssh-keyscan prints them"),
-        );
+    if host.host_keys.is_empty() && !is_certified {
+        let hint = "name its hostKeys (ssh-keyscan prints them), or the clinic's ssh.hostAuthorities";
+        gather.say_of_key(at, Wrong::new("a machine before others needs a pinned key, or an authority", hint));
     }
     Some(policy::JumpHost { address: address?, port: host.port.unwrap_or(PORT), user: user?, host_keys })
 }

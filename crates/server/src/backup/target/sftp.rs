@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tegata_core::backup::Trouble;
-use tegata_ssh::{self as ssh, Address, Credential, Files, SshError};
+use tegata_ssh::{self as ssh, Address, Credential, Files, Identity, SshError};
 
 use super::{Access, OBJECT_MAX, ObjectName, Target, TargetError};
 
@@ -20,7 +20,7 @@ impl Sftp {
             access.key.as_ref().ok_or_else(|| TargetError::new(Trouble::NoCredentials, "the server was started without --backup-key"))?;
         let credential = Credential::Key { file: key.clone(), passphrase: None };
         // A key that cannot be read is nobody's.
-        let pinned: Vec<_> = host_key.parse().into_iter().collect();
+        let pinned = Identity::Keys(host_key.parse().into_iter().collect());
         let session = ssh::greet(place, &pinned, access.patience, None)?.trust(&pinned)?.sign_in(user, &credential)?;
         let (files, root) = (session.files()?, PathBuf::from(root));
         match files.is_folder(&root) {
