@@ -1,5 +1,6 @@
 //! The one place with state and CA credentials.
 
+pub mod access;
 pub mod accounts;
 pub mod applications;
 pub mod asks;

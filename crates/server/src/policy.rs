@@ -1,5 +1,6 @@
 //! The policy documents that are in force: loading, previewing and applying them.
 
+mod access;
 mod accounts;
 mod difference;
 mod issuers;
@@ -143,6 +144,7 @@ async fn foresee(ledger: &Ledger, tenant: &TenantName, documents: &Documents, no
     let affected = difference::affected(&before, &checked.tenant);
     let mut findings = issuers::misnamed(store, &checked).await?;
     findings.extend(issuers::missed(store, tenant, &edits, &affected, now).await?);
+    findings.extend(access::last_admin(&before, &checked));
     if !findings.is_empty() {
         return Err(ApplyError::Invalid(findings));
     }
@@ -208,6 +210,12 @@ fn assemble(tenant: &TenantName, rows: &[DocumentRow]) -> Result<Tenant, Vec<Fin
 }
 
 fn nothing_declared(name: &TenantName) -> Tenant {
-    let (clinics, profiles) = (BTreeMap::new(), BTreeMap::new());
-    Tenant { name: name.clone(), clinics, profiles, issuers: BTreeMap::new(), targets: BTreeMap::new() }
+    Tenant {
+        name: name.clone(),
+        clinics: BTreeMap::new(),
+        profiles: BTreeMap::new(),
+        issuers: BTreeMap::new(),
+        targets: BTreeMap::new(),
+        bindings: BTreeMap::new(),
+    }
 }

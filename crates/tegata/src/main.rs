@@ -39,6 +39,7 @@ mod serve;
 mod session;
 mod state;
 mod table;
+mod token;
 mod webhook;
 
 fn main() -> ExitCode {

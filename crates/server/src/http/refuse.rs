@@ -1,6 +1,7 @@
 //! How the server says no: the one place where errors become HTTP statuses and problem documents (RFC 9457).
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::error::Error;
 
 use axum::body::Body;
@@ -10,6 +11,8 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use tegata_api::v1::bundle::BundleFault;
 use tegata_api::v1::problem::{Code, Problem};
+use tegata_core::access::{Denied, Right};
+use tegata_core::name::ClinicName;
 
 use crate::asks::AskError;
 use crate::backup::fetch::BackupError;
@@ -25,6 +28,7 @@ use crate::portal::words;
 use crate::receipts::ReceiptError;
 use crate::recovery::RecoverError;
 use crate::store::StoreError;
+use crate::tokens::TokenError;
 use crate::turn::TurnError;
 use crate::vendor::VendorError;
 
@@ -94,6 +98,26 @@ impl Refusal {
     pub fn unauthorized() -> Self {
         Self::new(Code::Unauthorized, "not known here")
             .detail("people need a bearer token, devices the identity certificate of their enrolment")
+    }
+
+    /// Somebody who is known, without the right.
+    pub fn no_right(right: Right, denied: &Denied) -> Self {
+        let has = match denied {
+            Denied::Stranger => "no AccessBinding in force names you".to_owned(),
+            Denied::Lacks(roles) => {
+                let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+                format!("your AccessBindings make you {}", roles.join(" and "))
+            }
+        };
+        let detail = format!("it takes the right '{}', and {has}; ask an admin of the tenant", right.as_str());
+        Self::new(Code::Forbidden, "you may not do that").detail(detail)
+    }
+
+    /// Somebody who has the right in some clinics, and asks for the whole tenant.
+    pub fn too_narrow(right: Right, clinics: &BTreeSet<ClinicName>) -> Self {
+        let clinics: Vec<&str> = clinics.iter().map(ClinicName::as_str).collect();
+        let detail = format!("it concerns the whole tenant, and you have the right '{}' in {} only", right.as_str(), clinics.join(", "));
+        Self::new(Code::Forbidden, "you may not do that").detail(detail)
     }
 
     /// The request cannot be read.
@@ -244,6 +268,19 @@ impl From<SecretError> for Refusal {
             SecretError::Shown(_) => Self::new(Code::Conflict, "the key of a webhook is shown once").detail(error.to_string()),
             SecretError::Store(error) => error.into(),
             SecretError::Policy(error) => error.into(),
+        }
+    }
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::NotFound => Self::not_found(),
+            TokenError::Taken(_) => {
+                Self::new(Code::Conflict, &error.to_string()).detail("the log would call two people the same; choose another name")
+            }
+            TokenError::Life => Self::malformed(error.to_string()),
+            TokenError::Store(error) => error.into(),
         }
     }
 }
