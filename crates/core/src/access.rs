@@ -218,6 +218,8 @@ pub struct AccessBinding {
     pub scope: Scope,
     /// The last moment that it counts; `None`: until it is taken away.
     pub not_after: Option<Timestamp>,
+    /// How many devices one act may reach without somebody else's word; `None`: any number.
+    pub alone: Option<u32>,
 }
 
 impl AccessBinding {
@@ -268,6 +270,8 @@ pub struct Reach {
     pub scope: Scope,
     /// True if nobody but an auditor may do it so: that it was done is put on record.
     pub as_auditor: bool,
+    /// How many devices one act may reach without somebody else's word; `None`: any number.
+    pub alone: Option<u32>,
 }
 
 /// Why somebody may not.
@@ -295,9 +299,10 @@ pub fn reach<'a>(
         let roles: BTreeSet<Role> = theirs.iter().map(|binding| binding.role).collect();
         return Err(if roles.is_empty() { Denied::Stranger } else { Denied::Lacks(roles) });
     };
-    let reach = Reach { scope: first.scope.clone(), as_auditor: first.role == Role::Auditor };
+    let reach = Reach { scope: first.scope.clone(), as_auditor: first.role == Role::Auditor, alone: first.alone };
     Ok(giving.fold(reach, |reach, binding| Reach {
         scope: reach.scope.and(&binding.scope),
         as_auditor: reach.as_auditor && binding.role == Role::Auditor,
+        alone: reach.alone.zip(binding.alone).map(|(one, other)| one.max(other)),
     }))
 }

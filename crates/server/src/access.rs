@@ -44,7 +44,7 @@ pub enum AccessError {
 /// # Errors
 /// [`AccessError`].
 pub async fn of_token(ledger: &Ledger, token: &TokenRow, tenant: &TenantName, right: Right, now: Timestamp) -> Result<Reach, AccessError> {
-    let Some(own) = &token.tenant else { return Ok(Reach { scope: Scope::Tenant, as_auditor: false }) };
+    let Some(own) = &token.tenant else { return Ok(Reach { scope: Scope::Tenant, as_auditor: false, alone: None }) };
     if own != tenant {
         return Err(AccessError::Elsewhere);
     }
@@ -130,6 +130,7 @@ fn view(binding: &AccessBinding, now: Timestamp) -> Binding {
         rights: binding.role.rights().iter().map(|right| right.as_str().to_owned()).collect(),
         clinics,
         not_after: binding.not_after.map(Timestamp::unix),
+        alone: binding.alone,
         in_force: binding.is_in_force(now),
     }
 }

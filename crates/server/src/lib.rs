@@ -3,6 +3,7 @@
 pub mod access;
 pub mod accounts;
 pub mod applications;
+pub mod approvals;
 pub mod asks;
 pub mod audit;
 pub mod backup;

@@ -4,6 +4,7 @@
 //! them, in one durable transaction. Nothing else writes. Many batches may share one `fsync`.
 
 pub mod access;
+pub mod approvals;
 pub mod audit;
 pub mod backup;
 pub mod installers;
@@ -188,6 +189,8 @@ pub enum Change {
     PutAuthority(AuthorityRow),
     /// What happens to tokens.
     Token(access::TokenChange),
+    /// What happens to acts that take two people.
+    Approval(approvals::ApprovalChange),
 
     /// What the portal does.
     Portal(portal::PortalChange),
@@ -454,7 +457,7 @@ pub struct CertificateFilter {
 pub trait Store:
     access::TokenQueries
     + backup::BackupQueries
-    + backup::ReadQueries
+    + approvals::ApprovalQueries
     + portal::PortalQueries
     + recovery::RecoveryQueries
     + Send

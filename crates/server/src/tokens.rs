@@ -69,6 +69,14 @@ pub struct Wanted<'a> {
 /// # Errors
 /// [`TokenError`].
 pub async fn make(ledger: &Ledger, wanted: Wanted<'_>) -> Result<(TokenRow, Zeroizing<String>), TokenError> {
+    make_with(ledger, wanted, Batch::default()).await
+}
+
+/// The same, with what is committed beside it.
+///
+/// # Errors
+/// [`TokenError`].
+pub async fn make_with(ledger: &Ledger, wanted: Wanted<'_>, mut with: Batch) -> Result<(TokenRow, Zeroizing<String>), TokenError> {
     if wanted.life.is_some_and(|life| !(LIFE_MIN..=LIFE_MAX).contains(&life)) {
         return Err(TokenError::Life);
     }
@@ -85,9 +93,9 @@ pub async fn make(ledger: &Ledger, wanted: Wanted<'_>) -> Result<(TokenRow, Zero
         expires_at: wanted.life.map(|life| wanted.now.after(life)),
         revoked_at: None,
     };
-    let record = said(&row, "token.create", (wanted.by, wanted.now));
-    let put = Change::Token(TokenChange::Put(Box::new(row.clone())));
-    match ledger.record((), Batch { records: vec![record], changes: vec![put] }).await {
+    with.records.push(said(&row, "token.create", (wanted.by, wanted.now)));
+    with.changes.push(Change::Token(TokenChange::Put(Box::new(row.clone()))));
+    match ledger.record((), with).await {
         Ok(_) => Ok((row, token)),
         Err(StoreError::Conflict(_)) => Err(TokenError::Taken(row.name)),
         Err(error) => Err(error.into()),

@@ -9,6 +9,7 @@ use crate::cli::Cli;
 mod adopt;
 mod application;
 mod apply;
+mod approve;
 mod audit;
 mod backup;
 mod bundle;

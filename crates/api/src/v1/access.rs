@@ -20,6 +20,9 @@ pub struct Binding {
     /// The last moment that it counts, in seconds since 1970, if it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<i64>,
+    /// How many devices one act may reach without somebody else's word; any number, if this is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<u32>,
     /// Whether it counts now.
     pub in_force: bool,
 }
@@ -62,4 +65,25 @@ pub struct Token {
     pub expires_at: Option<i64>,
     /// `in-force`, `expired` or `revoked`.
     pub state: String,
+}
+
+/// Something that takes two people, and that somebody has asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Approval {
+    /// What it is agreed to by.
+    pub id: String,
+    /// `read-backup`, `apply`, `revoke-many` or `make-token`.
+    pub what: String,
+    /// To what, exactly: a slot, the SHA-256 of the request, or the token's name and life.
+    pub object: String,
+    /// How many devices it reaches.
+    pub devices: u64,
+    /// Who asked.
+    pub asked_by: String,
+    /// Until when somebody else may agree, and whoever asked may do it, in seconds since 1970.
+    pub expires_at: i64,
+    /// Who agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
 }

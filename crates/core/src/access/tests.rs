@@ -7,7 +7,7 @@ fn clinics(names: &[&str]) -> Scope {
 }
 
 fn binding(subject: Subject, role: Role, scope: Scope) -> AccessBinding {
-    AccessBinding { name: "b".parse().unwrap(), subject, role, scope, not_after: None }
+    AccessBinding { name: "b".parse().unwrap(), subject, role, scope, not_after: None, alone: None }
 }
 
 fn token(name: &str) -> Subject {
@@ -128,4 +128,12 @@ fn only_an_admin_of_everything_without_end_keeps_a_tenant_manageable() {
     assert!(!AccessBinding { not_after: Some(NOW), ..admin.clone() }.is_lasting_admin());
     assert!(!AccessBinding { scope: clinics(&["sakura"]), ..admin.clone() }.is_lasting_admin());
     assert!(!AccessBinding { role: Role::Operator, ..admin }.is_lasting_admin());
+}
+
+#[test]
+fn somebody_may_reach_alone_what_the_widest_of_their_bindings_lets_them() {
+    let alone = |alone| AccessBinding { alone, ..binding(token("kanri"), Role::Admin, Scope::Tenant) };
+    let reached = |bindings: &[AccessBinding]| of_token(bindings, "kanri", Right::RevokeMany).unwrap().alone;
+    assert_eq!((reached(&[alone(Some(3))]), reached(&[alone(Some(3)), alone(Some(20))])), (Some(3), Some(20)));
+    assert_eq!((reached(&[alone(Some(3)), alone(None)]), reached(&[alone(None)])), (None, None));
 }

@@ -13,21 +13,25 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use tegata_api::v1::access::{Binding, Token, TokenMade, TokenRequest};
+use tegata_api::v1::access::{Approval, Binding, Token, TokenMade, TokenRequest};
+use tegata_api::v1::backup::ApproveRequest;
 use tegata_core::access::{Reach, Right, Scope};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, Serial, SlotId, TenantName, TokenName};
 use tegata_core::time::Timestamp;
 
 use crate::access::{self, AccessError, Told};
+use crate::approvals::{self, Act};
 use crate::audit::Ledger;
 use crate::clock::Clock;
 use crate::fleet;
 use crate::http::refuse::Refusal;
 use crate::http::{App, Audience, Body, Route, get, post};
 use crate::issuers::authorities::INSTANCE;
-use crate::store::StoreError;
 use crate::store::access::TokenRow;
+use crate::store::approvals::{ApprovalRow, What};
+use crate::store::{Batch, StoreError};
 use crate::tokens::{self, Wanted};
+use crate::words;
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
@@ -37,6 +41,8 @@ pub fn routes() -> Vec<Route> {
         get(Person(Right::ManageTokens), "/v1/tenants/{tenant}/tokens", list),
         post(Person(Right::ManageTokens), "/v1/tenants/{tenant}/tokens", create),
         post(Person(Right::ManageTokens), "/v1/tenants/{tenant}/tokens/{token}/revoke", revoke),
+        get(Person(Right::Approve), "/v1/tenants/{tenant}/approvals", asked),
+        post(Person(Right::Approve), "/v1/tenants/{tenant}/approvals", approve),
     ]
 }
 
@@ -57,6 +63,7 @@ pub struct Caller {
     pub(super) tenant: TenantName,
     pub(super) actor: String,
     scope: Scope,
+    alone: Option<u32>,
     path: Vec<(String, String)>,
 }
 
@@ -96,7 +103,7 @@ impl Door {
         let tenant: TenantName = named(&path, "tenant")?;
         let actor = format!("person:{}", holder.name);
         let reach = self.reach(&holder, (&tenant, &actor), now).await?;
-        let caller = Caller { tenant, actor, scope: reach.scope, path };
+        let caller = Caller { tenant, actor, scope: reach.scope, alone: reach.alone, path };
         self.narrow(&caller).await?;
         if let (true, Some(noted)) = (reach.as_auditor, self.noted) {
             let what = if noted.contains("{*path}") { noted } else { parts.uri.path_and_query().map_or(noted, |path| path.as_str()) };
@@ -172,6 +179,11 @@ impl Caller {
     /// Who, as the log calls it.
     pub fn actor(&self) -> &str {
         &self.actor
+    }
+
+    /// Who, and how many devices they may reach without somebody else's word.
+    pub(super) fn within(&self) -> (&str, Option<u32>) {
+        (&self.actor, self.alone)
     }
 
     /// The clinic that the path names.
@@ -299,7 +311,15 @@ async fn create(
     let name: TokenName = request.name.parse().map_err(|error| Refusal::malformed(format!("'name': {error}")))?;
     let (life, now) = (Some(std::time::Duration::from_secs(request.life)), clock.now());
     let wanted = Wanted { name: &name, tenant: caller.whose_tokens(), life, by: caller.actor(), now };
-    let (row, token) = tokens::make(&ledger, wanted).await?;
+    let release = match caller.alone {
+        None => Batch::default(),
+        Some(_) => {
+            let (object, tenant) = (format!("{name} for {} s", request.life), caller.tenant());
+            let act = Act { tenant, what: What::MakeToken, object: &object, devices: 0 };
+            approvals::expect(&ledger, act, (caller.actor(), now)).await?
+        }
+    };
+    let (row, token) = tokens::make_with(&ledger, wanted, release).await?;
     Ok(Json(TokenMade { about: about(row, now), token: token.to_string() }))
 }
 
@@ -308,6 +328,34 @@ async fn revoke(caller: Caller, State(ledger): State<Ledger>, State(clock): Stat
     let revoked = tokens::revoke(&ledger, caller.whose_tokens(), which, (caller.actor(), now)).await?;
     let revoked = revoked.into_iter().map(|row| about(TokenRow { revoked_at: Some(now), ..row }, now));
     Ok(Json(revoked.collect()))
+}
+
+async fn asked(caller: Caller, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<Json<Vec<Approval>>, Refusal> {
+    let rows = ledger.store().approvals_open(&caller.tenant, clock.now()).await?;
+    Ok(Json(rows.into_iter().map(approval).collect()))
+}
+
+async fn approve(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    Body(request): Body<ApproveRequest>,
+) -> Result<Json<Approval>, Refusal> {
+    let (by, tenant) = ((caller.actor(), clock.now()), caller.tenant());
+    let row = approvals::approve(&ledger, tenant, &request.id, by).await?;
+    Ok(Json(Approval { approved_by: row.approved_by.clone().or(Some(caller.actor.clone())), ..approval(row) }))
+}
+
+fn approval(row: ApprovalRow) -> Approval {
+    Approval {
+        id: row.id,
+        what: words::act(row.what).to_owned(),
+        object: row.object,
+        devices: row.devices,
+        asked_by: row.asked_by,
+        expires_at: row.expires_at.unix(),
+        approved_by: row.approved_by,
+    }
 }
 
 fn about(row: TokenRow, now: Timestamp) -> Token {

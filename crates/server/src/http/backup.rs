@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use tegata_api::v1::backup::{ApproveRequest, Approved, Backup, DrillReport, FetchRequest, Fetched, KeepRequest};
 use tegata_core::access::Right;
 
+use crate::approvals;
 use crate::audit::Ledger;
 use crate::backup::target::Access;
 use crate::backup::{approval, drill, fetch, view};
@@ -70,8 +71,8 @@ async fn approve(
     State(clock): State<Clock>,
     Body(request): Body<ApproveRequest>,
 ) -> Result<Json<Approved>, Refusal> {
-    let slot = approval::approve(&ledger, caller.tenant(), &request.id, (caller.actor(), clock.now())).await?;
-    Ok(Json(Approved { slot: slot.to_string() }))
+    let row = approvals::approve(&ledger, caller.tenant(), &request.id, (caller.actor(), clock.now())).await?;
+    Ok(Json(Approved { slot: row.object }))
 }
 
 async fn keep(

@@ -92,7 +92,7 @@ async fn apply(
     Body(request): Body<ApplyRequest>,
 ) -> Result<Json<Preview>, Refusal> {
     caller.takes_documents()?;
-    Ok(Json(policy::apply(&ledger, &bells, &caller.tenant, &request, &caller.actor, clock.now()).await?))
+    Ok(Json(policy::apply_within(&ledger, &bells, &caller.tenant, &request, caller.within(), clock.now()).await?))
 }
 
 async fn documents(caller: Caller, State(ledger): State<Ledger>) -> Result<Json<Vec<DocumentInForce>>, Refusal> {
@@ -242,8 +242,7 @@ async fn revoke_many(
     State(clock): State<Clock>,
     Body(wish): Body<RevokeMany>,
 ) -> Result<Json<RevokedMany>, Refusal> {
-    let Caller { tenant, actor, .. } = caller;
-    let work = async move { revocations::carry_out(&ledger, &bells, &tenant, &wish, &actor, clock.now()).await };
+    let work = async move { revocations::carry_out_within(&ledger, &bells, caller.tenant(), &wish, caller.within(), clock.now()).await };
     Ok(Json(tokio::spawn(work).await.map_err(Refusal::internal)??))
 }
 

@@ -14,6 +14,7 @@ use tegata_api::v1::problem::{Code, Problem};
 use tegata_core::access::{Denied, Right};
 use tegata_core::name::ClinicName;
 
+use crate::approvals::ApprovalError;
 use crate::asks::AskError;
 use crate::backup::fetch::BackupError;
 use crate::enroll::{CodeError, EnrollError};
@@ -285,12 +286,25 @@ impl From<TokenError> for Refusal {
     }
 }
 
+impl From<ApprovalError> for Refusal {
+    fn from(error: ApprovalError) -> Self {
+        match error {
+            ApprovalError::Needed(id) => Self::new(Code::NeedsApproval, "it takes two people to do this")
+                .detail(format!("have somebody else say `tegata approve {id}` within the hour, then say this again")),
+            ApprovalError::NotFound => Self::not_found(),
+            ApprovalError::SamePerson => Self::new(Code::Forbidden, "whoever asked cannot agree").detail(error.to_string()),
+            ApprovalError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<AskError> for Refusal {
     fn from(error: AskError) -> Self {
         match error {
             AskError::NotFound(_) => Self::not_found(),
             AskError::Gone(what) => Self::new(Code::Conflict, what),
             AskError::Malformed(what) => Self::malformed(what),
+            AskError::Approval(error) => error.into(),
             AskError::Store(error) => error.into(),
             AskError::Policy(error) => error.into(),
         }
@@ -329,9 +343,7 @@ impl From<BackupError> for Refusal {
                 Self::new(Code::Busy, "the target does not give the backup").detail(tegata_api::v1::backup::said(trouble).en)
             }
             BackupError::Malformed(what) => Self::malformed(what),
-            BackupError::NeedsApproval(id) => Self::new(Code::NeedsApproval, "it takes two people to read this backup")
-                .detail(format!("have somebody else say `tegata backup approve {id}` within the hour, then say this again")),
-            BackupError::SamePerson => Self::new(Code::Forbidden, "whoever asked cannot agree").detail(error.to_string()),
+            BackupError::Approval(error) => error.into(),
             BackupError::SealedToOthers => Self::new(Code::Conflict, &error.to_string()),
             BackupError::TooOften(wait) => {
                 Self::new(Code::Busy, &error.to_string()).detail("send it again later").retry_after(wait.as_secs())
@@ -390,6 +402,7 @@ impl From<ApplyError> for Refusal {
                 refusal.problem.over_quota = preview.over_quota;
                 refusal
             }
+            ApplyError::Approval(error) => error.into(),
             ApplyError::Store(error) => error.into(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod applications;
+mod approvals;
 pub mod archive;
 mod backups;
 mod changes;

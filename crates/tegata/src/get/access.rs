@@ -16,13 +16,14 @@ impl Named for Binding {
 
 /// Bindings as a table.
 pub fn table(bindings: &[Binding], look: &Look) -> String {
-    let mut table = Table::new(look, ["NAME", "SUBJECT", "ROLE", "CLINICS", "STATE", "UNTIL"]);
+    let mut table = Table::new(look, ["NAME", "SUBJECT", "ROLE", "CLINICS", "ALONE", "STATE", "UNTIL"]);
     for binding in bindings {
         table.row([
             (*binding.name).into(),
             (*binding.subject).into(),
             (*binding.role).into(),
             reached(binding).into(),
+            binding.alone.map(|devices| devices.to_string()).into(),
             Field::State(state(binding).into()),
             super::moment(binding.not_after),
         ]);
@@ -54,20 +55,21 @@ mod tests {
     #[test]
     fn a_binding_says_who_may_do_what_and_where() {
         let look = test_look();
-        let binding = |name: &str, clinics: Option<&[&str]>, in_force| Binding {
+        let binding = |name: &str, clinics: Option<&[&str]>, in_force: bool| Binding {
             name: name.into(),
             subject: "token ito".into(),
             role: "auditor".into(),
             rights: vec!["read-fleet".into(), "read-audit".into()],
             clinics: clinics.map(|clinics| clinics.iter().map(ToString::to_string).collect()),
             not_after: Some(look.now.unix() + 86_400),
+            alone: in_force.then_some(20),
             in_force,
         };
         let list = [binding("ito", None, true), binding("old", Some(&["kaede", "sakura"]), false)];
         expect![[r#"
-            NAME  SUBJECT    ROLE     CLINICS        STATE     UNTIL
-            ito   token ito  auditor  (all)          in-force  2026-11-19 20:06 (in 24 h)
-            old   token ito  auditor  kaede, sakura  expired   2026-11-19 20:06 (in 24 h)"#]]
+            NAME  SUBJECT    ROLE     CLINICS        ALONE  STATE     UNTIL
+            ito   token ito  auditor  (all)          20     in-force  2026-11-19 20:06 (in 24 h)
+            old   token ito  auditor  kaede, sakura  –      expired   2026-11-19 20:06 (in 24 h)"#]]
         .assert_eq(&table(&list, &look));
         assert!(one(&list[0], &look).ends_with("Rights of the role auditor\n  read-fleet\n  read-audit"));
     }

@@ -22,6 +22,10 @@ pub struct AccessBindingSpec {
     /// taken away, if this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<String>,
+    /// How many devices one act may reach without somebody else's word: documents that are applied, certificates that are revoked together. With it,
+    /// documents that say who may do what, and tokens, always take two people. Left out: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<u32>,
 }
 
 /// Who: a token, a person of an OpenID provider, or a group of one. Mail addresses and names of groups change hands, so neither is taken.

@@ -16,7 +16,7 @@ pub(in crate::yaml) fn binding(name: Option<BindingName>, spec: &AccessBindingSp
     let role = role(spec.role);
     let scope = spec.clinics.as_ref().map_or(Some(Scope::Tenant), |clinics| scope(clinics, &at.key("clinics"), gather));
     let not_after = not_after(spec, role, &at, gather);
-    Some(AccessBinding { name: name?, subject: subject?, role, scope: scope?, not_after: not_after? })
+    Some(AccessBinding { name: name?, subject: subject?, role, scope: scope?, not_after: not_after?, alone: spec.alone })
 }
 
 fn role(written: AccessRole) -> Role {

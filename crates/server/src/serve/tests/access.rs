@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tegata_api::client::{Client, Credentials};
-use tegata_api::v1::access::{Binding, Token, TokenMade, TokenRequest};
+use tegata_api::v1::access::{Approval, Binding, Token, TokenMade, TokenRequest};
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::fleet::{ApplyRequest, Clinic, Documents, File, Preview};
 use tegata_api::v1::problem::Code;
@@ -162,4 +162,92 @@ async fn the_owners_file_is_made_anew_and_the_token_before_is_dead() {
     world.admin().get::<Value>("/v1/tenants/tegata/tokens").await.unwrap();
     let old = world.client(Credentials::Token(before));
     assert_eq!(code_of(old.get::<Value>("/v1/tenants/tegata/tokens").await), Code::Unauthorized);
+}
+
+async fn agreed(world: &World, refused: tegata_api::v1::problem::Problem, by: &Client) -> Approval {
+    assert_eq!(refused.code, Code::NeedsApproval, "{refused:?}");
+    let open: Vec<Approval> = by.get("/v1/tenants/aozora/approvals").await.unwrap();
+    let [asked] = &open[..] else { panic!("{open:?}") };
+    assert!(refused.detail.unwrap().contains(&asked.id));
+    assert!(!world.records("aozora", "act.ask").await.is_empty());
+    by.post("/v1/tenants/aozora/approvals", &json!({ "id": asked.id })).await.unwrap()
+}
+
+/// A further certificate on some PCs of `sakura`.
+fn one_more(profile: &str, devices: &str) -> String {
+    let all = super::world::policy("sakura").replace("name: karte }", &format!("name: {profile} }}"));
+    let assigned = format!("    - {{ profile: karte }}\n    - {{ profile: {profile}, devices: {{ {devices} }} }}\n");
+    all.replace("    - { profile: karte }\n", &assigned)
+}
+
+async fn two_enrolled() -> World {
+    let world = World::start().await;
+    for device in ["sakura/pc-1", "sakura/pc-2"] {
+        let pc = world.enroll(device).await;
+        let order = pc.order().await;
+        pc.request(&order, &super::world::new_key()).await.unwrap();
+    }
+    world
+}
+
+#[tokio::test]
+async fn documents_that_reach_many_devices_take_two_people_and_so_does_who_may_do_what() {
+    let world = two_enrolled().await;
+    world.bind("aozora", "ito", "role: admin, alone: 1").await;
+    let (ito, sato) = (by_token(&world, "ito").await, world.person("sato", "aozora").await);
+    apply(&ito, &one_more("tenken", "names: [pc-1]"), false).await.expect("one PC is within reach");
+    let more = one_more("yoyaku", "names: [pc-1, pc-2]");
+    let asked = problem(apply(&ito, &more, false).await);
+    let own = world.client(Credentials::Token(world.token("ito", Some("aozora")).await));
+    let open: Vec<Approval> = own.get("/v1/tenants/aozora/approvals").await.unwrap();
+    let by_themselves = own.post::<_, Approval>("/v1/tenants/aozora/approvals", &json!({ "id": open[0].id })).await;
+    assert_eq!(code_of(by_themselves), Code::Forbidden, "another token of the same name is the same person");
+    let said = agreed(&world, asked, &sato).await;
+    assert_eq!(
+        (&said.what[..], said.devices, &said.asked_by[..], said.approved_by.as_deref()),
+        ("apply", 2, "person:ito", Some("person:sato"))
+    );
+    let other = problem(apply(&ito, &one_more("kensa", "names: [pc-1, pc-2]"), false).await);
+    assert_eq!(other.code, Code::NeedsApproval, "a word is for exactly these documents");
+    apply(&ito, &more, false).await.unwrap();
+    assert_eq!(world.records("aozora", "act.release").await.len(), 1);
+    for text in [admin("admin"), admin("viewer").replace("name: ito", "name: other")] {
+        assert_eq!(code_of(apply(&ito, &text, false).await), Code::NeedsApproval, "nobody lifts their own limit");
+    }
+    let request = TokenRequest { name: "sato".into(), life: DAY_SECONDS };
+    let token = ito.post::<_, TokenMade>("/v1/tenants/aozora/tokens", &request).await;
+    assert_eq!(code_of(token), Code::NeedsApproval, "nor do they become the second person");
+}
+
+#[tokio::test]
+async fn a_word_for_documents_is_none_once_others_were_applied() {
+    let world = two_enrolled().await;
+    world.bind("aozora", "ito", "role: admin, alone: 1").await;
+    let (ito, sato) = (by_token(&world, "ito").await, world.person("sato", "aozora").await);
+    let more = one_more("yoyaku", "names: [pc-1, pc-2]");
+    let asked = problem(apply(&ito, &more, false).await);
+    agreed(&world, asked, &sato).await;
+    world.add("aozora", &clinic("kiku")).await;
+    assert_eq!(code_of(apply(&ito, &more, false).await), Code::NeedsApproval);
+}
+
+#[tokio::test]
+async fn revoking_more_than_one_may_reach_alone_takes_two_people() {
+    let world = two_enrolled().await;
+    world.bind("aozora", "ito", "role: admin, alone: 1").await;
+    let (ito, sato) = (by_token(&world, "ito").await, world.person("sato", "aozora").await);
+    let wish = async |selection: Value| {
+        let blast: Value = ito.post("/v1/tenants/aozora/revocations/preview", &selection).await.unwrap();
+        json!({ "selection": selection, "digest": blast["digest"] })
+    };
+    let revoke = async |wish: &Value| ito.post::<_, Value>("/v1/tenants/aozora/revocations", wish).await;
+    let all = wish(json!({ "profile": "karte" })).await;
+    let asked = problem(revoke(&all).await);
+    assert!(world.records("aozora", "certificate.revoke").await.is_empty(), "nothing is done before somebody else agrees");
+    agreed(&world, asked, &sato).await;
+    let mut harsher = all.clone();
+    harsher["reason"] = json!("key-compromise");
+    assert_eq!(code_of(revoke(&harsher).await), Code::NeedsApproval);
+    assert_eq!(revoke(&all).await.unwrap()["revoked"], 2);
+    assert_eq!(revoke(&wish(json!({ "profile": "karte" })).await).await.unwrap()["revoked"], 0, "nothing is left");
 }
