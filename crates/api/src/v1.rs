@@ -1,5 +1,6 @@
 //! Version 1 of the wire. Fields are added, never changed or removed; unknown fields are ignored by readers.
 
+pub mod access;
 pub mod account;
 pub mod application;
 pub mod audit;

@@ -76,6 +76,10 @@ checked_text!(/// One `Issuer`.
     IssuerName, "an issuer name", LABEL_RULE, is_label);
 checked_text!(/// One `BackupTarget`.
     TargetName, "a backup target name", LABEL_RULE, is_label);
+checked_text!(/// One `AccessBinding`.
+    BindingName, "a binding name", LABEL_RULE, is_label);
+checked_text!(/// What the holder of a token is called.
+    TokenName, "a token name", LABEL_RULE, is_label);
 checked_text!(/// The ten digits of a Japanese medical institution.
     InstitutionNumber, "an institution number", "exactly 10 digits", |text| text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit()));
 checked_text!(/// The facility label that certificates carry: half-width letters and digits only.

@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::access::AccessBinding;
 use crate::application::ApplicationRule;
 use crate::calendar::Calendar;
 use crate::name::{
-    AccountName, ClinicName, DeviceId, DeviceName, FacilitySlug, FolderPattern, InstitutionNumber, IssuerName, Label, Mail, ProfileName,
-    Sha256, TargetName, TenantName,
+    AccountName, BindingName, ClinicName, DeviceId, DeviceName, FacilitySlug, FolderPattern, InstitutionNumber, IssuerName, Label, Mail,
+    ProfileName, Sha256, TargetName, TenantName,
 };
 use crate::time::{DAY, Timestamp};
 use crate::vendor::Expectation;
@@ -33,6 +34,8 @@ pub struct Tenant {
     pub issuers: BTreeMap<IssuerName, Issuer>,
     /// Its backup targets.
     pub targets: BTreeMap<TargetName, BackupTarget>,
+    /// Who may do what in it.
+    pub bindings: BTreeMap<BindingName, AccessBinding>,
 }
 
 /// One clinic: its people, its PCs, and which certificate goes where.

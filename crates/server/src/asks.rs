@@ -10,6 +10,7 @@ use tegata_core::plan::Reason;
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
+use crate::approvals::ApprovalError;
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::policy::PolicyError;
@@ -33,6 +34,9 @@ pub enum AskError {
     /// The wish itself makes no sense, such as a hash that is none.
     #[error("{0}")]
     Malformed(&'static str),
+    /// Somebody else has to agree first.
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
     /// The database failed or the state changed meanwhile.
     #[error(transparent)]
     Store(#[from] StoreError),

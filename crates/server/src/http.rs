@@ -1,9 +1,10 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`agent`] answers devices, [`people`], [`mod@audit`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`], [`notices`], [`playbooks`] and [`recovery`] answer bearer tokens,
+//! [`access`] lets people through, by the right that each route names. [`agent`] answers devices, [`people`], [`mod@audit`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`], [`notices`], [`playbooks`] and [`recovery`] answer bearer tokens,
 //! [`public`] and [`revocation`] answer anyone,
 //! [`portal`] answers browsers. How the server says no is made in [`refuse`] alone.
 
+pub mod access;
 pub mod agent;
 pub mod audit;
 pub mod backup;
@@ -25,19 +26,22 @@ use std::time::{Duration, Instant};
 use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Request};
 use axum::handler::Handler;
 use axum::http::Method;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Json, Router};
 use tegata_api::v1::device::HOLD_SECONDS;
+use tegata_core::access::Right;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::access::Told;
 use crate::audit::Ledger;
 use crate::backup::target::Access;
 use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::enroll::Enrolment;
+use crate::http::access::{Door, Narrowing};
 use crate::http::refuse::Refusal;
 use crate::issuers::authorities::Authorities;
 use crate::issuers::ocsp::Responders;
@@ -90,6 +94,8 @@ pub struct App {
     pub desk: Desk,
     /// How the server gets into backup targets.
     pub backup_access: Access,
+    /// What is on record already of who read and who was refused.
+    pub told: Told,
 }
 
 /// Who may use a route.
@@ -99,8 +105,8 @@ pub enum Audience {
     Anyone,
     /// A device, by its identity certificate.
     Device,
-    /// A person or a program, by a bearer token.
-    Person,
+    /// A person or a program, by a bearer token that gives this right.
+    Person(Right),
 }
 
 impl Audience {
@@ -109,7 +115,7 @@ impl Audience {
         match self {
             Self::Anyone => 64 << 10,
             Self::Device => 1 << 20,
-            Self::Person => 16 << 20,
+            Self::Person(_) => 16 << 20,
         }
     }
 }
@@ -122,8 +128,11 @@ pub struct Route {
     pub method: Method,
     /// Its path, as axum writes it.
     pub path: &'static str,
+    /// How it keeps to the clinics that somebody may see.
+    pub narrowing: Narrowing,
     handler: MethodRouter<App>,
     patience: Duration,
+    notes_reads: bool,
 }
 
 impl Route {
@@ -132,17 +141,36 @@ impl Route {
         self
     }
 
+    /// Its handler keeps to the clinics that the caller may see.
+    fn by_handler(mut self) -> Self {
+        self.narrowing = Narrowing::Handler;
+        self
+    }
+
+    /// Its handler puts on record that it was asked.
+    fn notes_reads(mut self) -> Self {
+        self.notes_reads = true;
+        self
+    }
+
     fn long(mut self) -> Self {
         self.patience = LONG_PATIENCE;
         self
     }
 
-    fn into_handler(self) -> MethodRouter<App> {
+    fn into_handler(self, app: &App) -> MethodRouter<App> {
         let patience = self.patience;
+        let handler = match self.audience {
+            Audience::Anyone | Audience::Device => self.handler,
+            Audience::Person(right) => {
+                let noted = Some(self.path).filter(|_| !self.notes_reads);
+                self.handler.route_layer(from_fn_with_state(Door::new(app, right, self.narrowing, noted), access::pass))
+            }
+        };
         let limited = move |request: Request, next: Next| async move {
             tokio::time::timeout(patience, next.run(request)).await.unwrap_or_else(|_| Refusal::too_slow().into_response())
         };
-        self.handler.layer(DefaultBodyLimit::max(self.audience.body_max())).layer(from_fn(limited))
+        handler.layer(DefaultBodyLimit::max(self.audience.body_max())).layer(from_fn(limited))
     }
 }
 
@@ -150,6 +178,7 @@ impl Route {
 pub fn routes() -> Vec<Route> {
     let people = [
         people::routes(),
+        access::routes(),
         audit::routes(),
         log::routes(),
         vendor::routes(),
@@ -175,10 +204,9 @@ pub fn plain_router(app: App) -> Router {
 }
 
 fn assemble(app: App, routes: Vec<Route>) -> Router {
-    let add = |router: Router<App>, route: Route| router.route(route.path, route.into_handler());
-    routes
-        .into_iter()
-        .fold(Router::new(), add)
+    let add = |router: Router<App>, route: Route| router.route(route.path, route.into_handler(&app));
+    let routed = routes.into_iter().fold(Router::new(), add);
+    routed
         .fallback(|| async { Refusal::not_found() })
         .method_not_allowed_fallback(|| async { Refusal::wrong_method() })
         .layer(CatchPanicLayer::custom(refuse::panicked))
@@ -187,11 +215,17 @@ fn assemble(app: App, routes: Vec<Route>) -> Router {
 }
 
 fn get<H: Handler<T, App>, T: 'static>(audience: Audience, path: &'static str, handler: H) -> Route {
-    Route { audience, method: Method::GET, path, handler: on(MethodFilter::GET, handler), patience: PATIENCE }
+    route(audience, (Method::GET, path), on(MethodFilter::GET, handler))
 }
 
 fn post<H: Handler<T, App>, T: 'static>(audience: Audience, path: &'static str, handler: H) -> Route {
-    Route { audience, method: Method::POST, path, handler: on(MethodFilter::POST, handler), patience: PATIENCE }
+    route(audience, (Method::POST, path), on(MethodFilter::POST, handler))
+}
+
+fn route(audience: Audience, (method, path): (Method, &'static str), handler: MethodRouter<App>) -> Route {
+    let is_narrow = path.contains("{clinic}") || path.contains("{serial}");
+    let narrowing = if is_narrow { Narrowing::Path } else { Narrowing::Tenant };
+    Route { audience, method, path, narrowing, handler, patience: PATIENCE, notes_reads: false }
 }
 
 /// A JSON body, or a problem that says what is wrong with it.

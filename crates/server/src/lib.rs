@@ -1,7 +1,9 @@
 //! The one place with state and CA credentials.
 
+pub mod access;
 pub mod accounts;
 pub mod applications;
+pub mod approvals;
 pub mod asks;
 pub mod audit;
 pub mod backup;

@@ -1,5 +1,6 @@
 //! The policy documents that are in force: loading, previewing and applying them.
 
+mod access;
 mod accounts;
 mod difference;
 mod issuers;
@@ -12,16 +13,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::fleet::{ApplyRequest, Documents, Preview};
+use tegata_api::v1::policy::Kind;
 use tegata_api::v1::problem::Finding;
 use tegata_api::yaml::{self, Document, Loaded};
-use tegata_core::name::{ClinicId, TenantName};
+use tegata_core::name::{ClinicId, SlotId, TenantName};
 use tegata_core::plan::{locked_out, plan};
 use tegata_core::policy::Tenant;
 use tegata_core::time::Timestamp;
+use tegata_pki::key::sha256;
 
 use self::difference::{Affected, Edit};
+use crate::approvals::{self, Act, ApprovalError};
 use crate::audit::Ledger;
 use crate::bells::Bells;
+use crate::store::approvals::What;
 use crate::store::{Batch, Change, DocumentRow, NewRecord, Store, StoreError};
 use crate::turn::observe;
 use crate::words;
@@ -54,6 +59,9 @@ pub enum ApplyError {
     /// Accounts have no place for all that is asked for under them, for more of it than the caller allowed.
     #[error("{} slots find no place under the quota of their account", .0.over_quota.len())]
     OverQuota(Preview),
+    /// Somebody else has to agree first.
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
     /// The database failed, or somebody else applied documents at the same moment.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -107,6 +115,18 @@ pub async fn apply(
     author: &str,
     now: Timestamp,
 ) -> Result<Preview, ApplyError> {
+    apply_within(ledger, bells, tenant, request, (author, None), now).await
+}
+
+/// The same for somebody who may reach at most `alone` devices without somebody else's word, and changes nobody's access without it.
+pub async fn apply_within(
+    ledger: &Ledger,
+    bells: &Bells,
+    tenant: &TenantName,
+    request: &ApplyRequest,
+    (author, alone): (&str, Option<u32>),
+    now: Timestamp,
+) -> Result<Preview, ApplyError> {
     let foreseen = foresee(ledger, tenant, &request.documents, now).await?;
     if foreseen.preview.locked_out.len() > usize::try_from(request.allow_lockout).unwrap_or(usize::MAX) {
         return Err(ApplyError::WouldLockOut(foreseen.preview));
@@ -117,9 +137,30 @@ pub async fn apply(
     if foreseen.edits.is_empty() {
         return Ok(foreseen.preview);
     }
-    ledger.record((), batch(tenant, &foreseen, author, now)).await?;
+    let mut batch = batch(tenant, &foreseen, author, now);
+    if let Some(devices) = alone.and_then(|alone| beyond(&foreseen, alone)) {
+        let object = sha256(json!([foreseen.revision, request]).to_string().as_bytes()).to_string();
+        let act = Act { tenant, what: What::Apply, object: &object, devices };
+        let release = approvals::expect(ledger, act, (author, now)).await?;
+        batch.records.splice(0..0, release.records);
+        batch.changes.extend(release.changes);
+    }
+    ledger.record((), batch).await?;
     bells.ring_turn();
     Ok(foreseen.preview)
+}
+
+/// How many devices documents reach, if that is more than somebody may reach alone, or if they say who may do what.
+fn beyond(foreseen: &Foreseen, alone: u32) -> Option<u64> {
+    let device = |object: &str| match object.parse::<SlotId>() {
+        Ok(slot) => slot.device.to_string(),
+        Err(_) => object.to_owned(),
+    };
+    let acted_on = foreseen.preview.actions.iter().filter(|action| action.action != "hold").map(|action| device(&action.object));
+    let devices: BTreeSet<String> = acted_on.chain(foreseen.preview.locked_out.iter().cloned()).collect();
+    let changes_access = foreseen.edits.iter().any(|edit| edit.change.kind == Kind::AccessBinding.as_str());
+    let reached = devices.len() as u64;
+    (changes_access || reached > u64::from(alone)).then_some(reached)
 }
 
 /// What would be, were documents applied.
@@ -143,6 +184,7 @@ async fn foresee(ledger: &Ledger, tenant: &TenantName, documents: &Documents, no
     let affected = difference::affected(&before, &checked.tenant);
     let mut findings = issuers::misnamed(store, &checked).await?;
     findings.extend(issuers::missed(store, tenant, &edits, &affected, now).await?);
+    findings.extend(access::last_admin(&before, &checked));
     if !findings.is_empty() {
         return Err(ApplyError::Invalid(findings));
     }
@@ -208,6 +250,12 @@ fn assemble(tenant: &TenantName, rows: &[DocumentRow]) -> Result<Tenant, Vec<Fin
 }
 
 fn nothing_declared(name: &TenantName) -> Tenant {
-    let (clinics, profiles) = (BTreeMap::new(), BTreeMap::new());
-    Tenant { name: name.clone(), clinics, profiles, issuers: BTreeMap::new(), targets: BTreeMap::new() }
+    Tenant {
+        name: name.clone(),
+        clinics: BTreeMap::new(),
+        profiles: BTreeMap::new(),
+        issuers: BTreeMap::new(),
+        targets: BTreeMap::new(),
+        bindings: BTreeMap::new(),
+    }
 }

@@ -22,9 +22,12 @@ use crate::store::{Batch, Change, DeviceRow, NewRecord, OrderRow, StoreError};
 use crate::turn::{TurnError, observe};
 
 /// What may be put on record while nothing is given out. Nothing of it gives a certificate to anybody, or takes a revocation back.
-const SAFE_ACTIONS: [&str; 12] = [
+const SAFE_ACTIONS: [&str; 15] = [
     "server.sign",
     "token.create",
+    "token.revoke",
+    crate::access::READ,
+    crate::access::REFUSE,
     "device.ahead",
     "device.revoke",
     "installer.returned",
@@ -82,7 +85,7 @@ pub(crate) fn is_safe(batch: &Batch) -> bool {
                 | Change::PutReport { .. }
                 | Change::Nudge { .. }
                 | Change::AskRenewal { .. }
-                | Change::PutToken(_)
+                | Change::Token(_)
                 | Change::RevokeDevice { .. }
                 | Change::Revoke { .. }
                 | Change::RevokeAll { .. }

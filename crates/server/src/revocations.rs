@@ -12,10 +12,12 @@ use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 use tegata_pki::key::sha256;
 
+use crate::approvals::{self, Act};
 use crate::asks::AskError;
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::portal;
+use crate::store::approvals::What;
 use crate::store::revocation::{Holder, Selected, Selection};
 use crate::store::{Batch, Change, NewRecord, StoreError};
 use crate::words;
@@ -70,6 +72,21 @@ pub async fn carry_out(
     actor: &str,
     now: Timestamp,
 ) -> Result<RevokedMany, AskError> {
+    carry_out_within(ledger, bells, tenant, wish, (actor, None), now).await
+}
+
+/// The same for somebody who may reach at most `alone` devices without somebody else's word.
+///
+/// # Errors
+/// As above, and [`AskError::Approval`].
+pub async fn carry_out_within(
+    ledger: &Ledger,
+    bells: &Bells,
+    tenant: &TenantName,
+    wish: &RevokeMany,
+    (actor, alone): (&str, Option<u32>),
+    now: Timestamp,
+) -> Result<RevokedMany, AskError> {
     let meant = meant(ledger, tenant, &selection(&wish.selection)?, now).await?;
     if digest(&meant) != wish.digest {
         return Err(StoreError::Conflict("the certificates that are meant are not those that were shown").into());
@@ -78,7 +95,8 @@ pub async fn carry_out(
         return Ok(RevokedMany::default());
     }
     let wish = Wish { ledger, tenant, said: wish, cause: wish.reason.into(), actor, now };
-    wish.announce(Stage::Intended, json!({ "certificates": meant.len() })).await?;
+    let release = wish.release(&meant, alone).await?;
+    wish.announce(Stage::Intended, json!({ "certificates": meant.len() }), release).await?;
     let mut done = RevokedMany::default();
     for some in meant.chunks(TOGETHER) {
         let batch = wish.insist(some).await?;
@@ -87,7 +105,8 @@ pub async fn carry_out(
         done.left += batch.left;
         bells.ring_turn();
     }
-    wish.announce(Stage::Done, json!({ "revoked": done.revoked, "replacing": done.replacing, "left": done.left })).await?;
+    wish.announce(Stage::Done, json!({ "revoked": done.revoked, "replacing": done.replacing, "left": done.left }), Batch::default())
+        .await?;
     Ok(done)
 }
 
@@ -146,15 +165,32 @@ struct Wish<'a> {
 }
 
 impl Wish<'_> {
-    /// Puts the wish as a whole on record.
-    async fn announce(&self, stage: Stage, mut details: serde_json::Value) -> Result<(), StoreError> {
+    /// Somebody else's word, where the wish reaches more devices than whoever has it may reach alone. What lies where nobody knows counts
+    /// as one each.
+    async fn release(&self, meant: &[Selected], alone: Option<u32>) -> Result<Batch, AskError> {
+        let holder = |one: &Selected| match &one.holder {
+            Holder::Slot(slot) => slot.device.to_string(),
+            Holder::Account(_) => one.serial.to_string(),
+        };
+        let devices = meant.iter().map(holder).collect::<BTreeSet<String>>().len() as u64;
+        if alone.is_none_or(|alone| devices <= u64::from(alone)) {
+            return Ok(Batch::default());
+        }
+        let object = sha256(json!(self.said).to_string().as_bytes()).to_string();
+        let act = Act { tenant: self.tenant, what: What::RevokeMany, object: &object, devices };
+        Ok(approvals::expect(self.ledger, act, (self.actor, self.now)).await?)
+    }
+
+    /// Puts the wish as a whole on record, with what is committed beside it.
+    async fn announce(&self, stage: Stage, mut details: serde_json::Value, mut with: Batch) -> Result<(), StoreError> {
         details["selection"] = json!(self.said.selection);
         details["mode"] = json!(self.said.mode);
         details["digest"] = self.said.digest.clone().into();
         details["reason"] = words::cause(self.cause).into();
         details["note"] = self.said.note.clone().into();
         let record = self.record(stage, "certificates.revoke", self.tenant, details);
-        self.ledger.record((), Batch { records: vec![record], changes: vec![] }).await?;
+        with.records.push(record);
+        self.ledger.record((), with).await?;
         Ok(())
     }
 

@@ -12,13 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tegata_api::v1::fleet::Access;
-use tegata_core::name::TenantName;
+use tegata_core::name::{TenantName, TokenName};
+use tegata_core::time::Timestamp;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::Ledger;
+use crate::access::Told;
+use crate::audit::{Ledger, TEGATA};
 use crate::backup::carrier::Carrier;
 use crate::backup::target::Access as TargetAccess;
 use crate::bells::Bells;
@@ -44,8 +46,11 @@ use crate::serve::folder::{Folder, FolderError};
 use crate::store::StoreError;
 use crate::store::sqlite::Sqlite;
 use crate::tls::{self, Door};
+use crate::tokens::{TokenError, Wanted};
 use crate::{tokens, turn, watch};
 
+/// What whoever started the server is called.
+const OWNER: &str = "admin";
 /// How long requests may take to finish once the server stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(9);
 /// How long whatever is left may take to notice that it is ended.
@@ -83,6 +88,9 @@ pub enum ServeError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The owner's token cannot be made.
+    #[error("the token of the installation's owner cannot be made")]
+    Token(#[from] TokenError),
     /// One of the server's own authorities cannot be had.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -324,6 +332,7 @@ impl Base {
             log_keys: self.log_keys.clone(),
             desk,
             backup_access: self.backup_access.clone(),
+            told: Told::default(),
         }
     }
 
@@ -422,8 +431,8 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeE
 async fn administrator(folder: &Folder, ledger: &Ledger, clock: &Clock, server: &Signer, address: String) -> Result<Access, ServeError> {
     let kept = folder.access()?;
     let token = match &kept {
-        Some(access) if tokens::holder(ledger, &access.token).await?.is_some() => access.token.clone(),
-        _ => tokens::make(ledger, "admin", None, clock.now()).await?.to_string(),
+        Some(access) if tokens::holder(ledger, &access.token, clock.now()).await?.is_some() => access.token.clone(),
+        _ => first_owner(ledger, clock.now()).await?,
     };
     let access = Access { server: address, authority: server.pem().to_owned(), token };
     let is_current =
@@ -432,6 +441,17 @@ async fn administrator(folder: &Folder, ledger: &Ledger, clock: &Clock, server: 
         folder.keep_access(&access)?;
     }
     Ok(access)
+}
+
+/// A token for whoever started the server. Those that were made here before are worth nothing any more.
+async fn first_owner(ledger: &Ledger, now: Timestamp) -> Result<String, ServeError> {
+    let name: TokenName = OWNER.parse().expect("`admin` is a DNS label");
+    match tokens::revoke(ledger, None, OWNER, (TEGATA, now)).await {
+        Ok(_) | Err(TokenError::NotFound) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let wanted = Wanted { name: &name, tenant: None, life: None, by: TEGATA, now };
+    Ok(tokens::make(ledger, wanted).await?.1.to_string())
 }
 
 /// `https://host:port`, by the first name that the server was given.

@@ -3,6 +3,8 @@
 //! Everything that changes goes through [`Store::commit`]: a closed set of [`Change`]s and the audit records that announce
 //! them, in one durable transaction. Nothing else writes. Many batches may share one `fsync`.
 
+pub mod access;
+pub mod approvals;
 pub mod audit;
 pub mod backup;
 pub mod installers;
@@ -185,8 +187,10 @@ pub enum Change {
 
     /// Keeps an authority. Guard: there is none of that name.
     PutAuthority(AuthorityRow),
-    /// Keeps a token. An earlier one of the same name and tenant is gone.
-    PutToken(TokenRow),
+    /// What happens to tokens.
+    Token(access::TokenChange),
+    /// What happens to acts that take two people.
+    Approval(approvals::ApprovalChange),
 
     /// What the portal does.
     Portal(portal::PortalChange),
@@ -407,17 +411,6 @@ pub struct AuthorityRow {
     pub sealed_key: Vec<u8>,
 }
 
-/// A bearer token. The token itself is nowhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenRow {
-    /// SHA-256 of the token.
-    pub digest: Sha256,
-    /// What it is called in the log: `person:<name>`.
-    pub name: String,
-    /// `None` for every tenant.
-    pub tenant: Option<TenantName>,
-}
-
 /// What a turn starts from: everything on record about one clinic's slots, and the devices that hold them.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
@@ -462,7 +455,14 @@ pub struct CertificateFilter {
 /// What the server needs from a database.
 #[async_trait]
 pub trait Store:
-    backup::BackupQueries + backup::ReadQueries + portal::PortalQueries + recovery::RecoveryQueries + Send + Sync + 'static
+    access::TokenQueries
+    + backup::BackupQueries
+    + approvals::ApprovalQueries
+    + portal::PortalQueries
+    + recovery::RecoveryQueries
+    + Send
+    + Sync
+    + 'static
 {
     /// Applies a batch. When this returns `Ok`, it survives a power cut; when it returns `Conflict`, nothing has changed.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
@@ -573,8 +573,6 @@ pub trait Store:
 
     /// A tenant's authorities, or the server's own.
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError>;
-    /// A token by its SHA-256.
-    async fn token(&self, digest: &Sha256) -> Result<Option<TokenRow>, StoreError>;
 
     /// The records that are asked for, oldest first.
     async fn records(&self, tenant: &TenantName, query: &AuditQuery) -> Result<Vec<Record>, StoreError>;

@@ -127,7 +127,9 @@ impl Folder {
             Err(ApplyError::Store(StoreError::Conflict(_))) => {
                 tracing::warn!(%tenant, %folder, "somebody else applied documents at the same moment; trying again in a minute");
             }
-            Err(error @ ApplyError::Store(_)) => tracing::error!(%tenant, %folder, %error, "the policy folder could not be applied"),
+            Err(error @ (ApplyError::Store(_) | ApplyError::Approval(_))) => {
+                tracing::error!(%tenant, %folder, %error, "the policy folder could not be applied")
+            }
         }
         applied.map(drop)
     }

@@ -12,6 +12,7 @@ use tegata_core::revocation::Cause;
 use tegata_core::time::{DAY, HOUR, MINUTE};
 
 use crate::store::Closed;
+use crate::store::approvals::What;
 use crate::store::backup;
 use crate::store::notices::Channel;
 
@@ -80,6 +81,21 @@ pub fn obstacle(obstacle: Obstacle) -> &'static str {
 pub fn count(backups: Backups) -> fleet::Backups {
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     fleet::Backups { verified: number(backups.verified), needed: number(backups.needed), targets: number(backups.targets) }
+}
+
+/// What takes two people.
+pub fn act(what: What) -> &'static str {
+    match what {
+        What::ReadBackup => "read-backup",
+        What::Apply => "apply",
+        What::RevokeMany => "revoke-many",
+        What::MakeToken => "make-token",
+    }
+}
+
+/// Reads what [`act`] wrote.
+pub fn read_act(word: &str) -> Option<What> {
+    [What::ReadBackup, What::Apply, What::RevokeMany, What::MakeToken].into_iter().find(|candidate| act(*candidate) == word)
 }
 
 /// What was sealed as a backup.

@@ -19,6 +19,7 @@ use tegata_core::plan::Reason;
 use tegata_core::policy::{KeyAlgorithm, KeyOrigin};
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
+use tegata_server::store::access::{TokenChange, TokenRow};
 use tegata_server::store::installers::InstallerChange;
 use tegata_server::store::notices::{
     Channel, DeliveryRow, DeliveryState, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow,
@@ -27,7 +28,7 @@ use tegata_server::store::revocation::{RevokedRow, Selection, Verdict};
 use tegata_server::store::sqlite::Sqlite;
 use tegata_server::store::{
     ApplicationRow, AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Change, Claim, Closed, CodeRow, DeviceRow,
-    Draft, Holder, Issued, NewRecord, OrderRow, OrderState, Part, Store, StoreError, TakenIn, TokenRow,
+    Draft, Holder, Issued, NewRecord, OrderRow, OrderState, Part, Store, StoreError, TakenIn,
 };
 
 #[path = "store_contract/portal.rs"]
@@ -924,12 +925,33 @@ async fn authorities_are_kept_once(backend: &dyn Backend) {
 
 async fn tokens_are_kept(backend: &dyn Backend) {
     let store = backend.open().await;
-    let token = TokenRow { digest: sha(1), name: "admin".into(), tenant: None };
-    let other = TokenRow { digest: sha(2), name: "msp".into(), tenant: Some(aozora()) };
-    store.commit(changes([Change::PutToken(token.clone()), Change::PutToken(other.clone())])).await.unwrap();
-    assert_eq!(store.token(&sha(1)).await.unwrap(), Some(token));
-    assert_eq!(store.token(&sha(2)).await.unwrap(), Some(other));
-    assert_eq!(store.token(&sha(3)).await.unwrap(), None);
+    let token = |n: u8, name: &str, tenant: Option<TenantName>| TokenRow {
+        id: format!("{n:016x}"),
+        digest: sha(n),
+        name: name.parse().unwrap(),
+        tenant,
+        created_at: at(1),
+        created_by: "person:admin".into(),
+        expires_at: Some(at(9)),
+        revoked_at: None,
+    };
+    let put = |row: &TokenRow| changes([Change::Token(TokenChange::Put(Box::new(row.clone())))]);
+    let (owner, own, second) = (token(1, "admin", None), token(2, "kanri", Some(aozora())), token(3, "kanri", Some(aozora())));
+    for row in [&owner, &own, &second] {
+        store.commit(put(row)).await.unwrap();
+    }
+    assert_eq!(store.token(&owner.id).await.unwrap(), Some(owner.clone()));
+    assert_eq!(store.token_by_digest(&sha(2)).await.unwrap(), Some(own.clone()));
+    assert_eq!((store.token("0").await.unwrap(), store.token_by_digest(&sha(9)).await.unwrap()), (None, None));
+    assert_eq!(store.tokens(None).await.unwrap(), [owner]);
+    assert_eq!(store.tokens(Some(&aozora())).await.unwrap(), [own.clone(), second]);
+    // The log calls them all `person:<name>`.
+    conflict(store.commit(put(&token(4, "admin", Some(aozora())))).await);
+    conflict(store.commit(put(&token(4, "kanri", None))).await);
+    let revoke = || changes([Change::Token(TokenChange::Revoke { id: own.id.clone(), at: at(5) })]);
+    store.commit(revoke()).await.unwrap();
+    assert_eq!(store.token(&own.id).await.unwrap().unwrap().revoked_at, Some(at(5)));
+    conflict(store.commit(revoke()).await);
 }
 
 async fn a_refused_guard_leaves_nothing_of_its_batch(backend: &dyn Backend) {

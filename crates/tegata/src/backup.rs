@@ -306,7 +306,8 @@ fn write_all(out: &Path, files: &[File]) -> Result<Vec<PathBuf>, Failure> {
     Ok(paths)
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file that nobody else may read, and that was not there before.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut folders = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);

@@ -8,8 +8,8 @@ use tegata_core::name::TenantName;
 use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Format};
 use crate::{
-    adopt, application, apply, audit, backup, bundle, certificate, completion, confirm, demo, describe, enroll, get, installers, plan,
-    playbook, profile, reference, renew, revoke, schema, serve, state, webhook,
+    adopt, application, apply, approve, audit, backup, bundle, certificate, completion, confirm, demo, describe, enroll, get, installers,
+    plan, playbook, profile, reference, renew, revoke, schema, serve, state, token, webhook,
 };
 
 /// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.
@@ -88,6 +88,8 @@ enum Verb {
     Profile(profile::Profile),
     Application(application::Application),
     Webhook(webhook::Webhook),
+    Token(token::Token),
+    Approve(approve::Approve),
     State(state::State),
     Audit(audit::Audit),
     Schema(schema::Schema),
@@ -122,6 +124,8 @@ impl Cli {
             Verb::Playbook(verb) => verb.run(global).await,
             Verb::Profile(verb) => verb.run(global).await,
             Verb::Webhook(verb) => verb.run(global).await,
+            Verb::Token(verb) => verb.run(global).await,
+            Verb::Approve(verb) => verb.run(global).await,
             Verb::State(verb) => verb.run(global).await,
             Verb::Audit(verb) => verb.run(global).await,
             Verb::Schema(verb) => verb.run(),

@@ -4,12 +4,13 @@ use std::fmt::Write;
 
 use clap::{Args, Subcommand};
 use tegata_api::hint::visible;
+use tegata_api::v1::access::Binding;
 use tegata_api::v1::account::{AccountDetail, SlotDetail};
 use tegata_api::v1::device::{BrowserSeen, Facts, Note, TimeSync};
 use tegata_api::v1::diagnosis::{Cause, Certainty, Diagnosis, Finding};
 use tegata_api::v1::fleet::{DeviceDetail, Generation};
 use tegata_api::v1::trust::{DeviceRoot, RootState};
-use tegata_core::name::{AccountName, ClinicName, DeviceId, SlotId};
+use tegata_core::name::{AccountName, BindingName, ClinicName, DeviceId, SlotId};
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
@@ -39,6 +40,12 @@ enum What {
         /// Its name, `clinic/account`
         account: String,
     },
+    /// Show who is bound to a role, and every right that comes with it
+    #[command(after_help = "Example:\n  $ tegata describe access ito")]
+    Access {
+        /// The name of the AccessBinding
+        binding: BindingName,
+    },
     /// Show a slot: when its certificate is replaced, and whether its clinic is closed when it expires
     #[command(after_help = "Example:\n  $ tegata describe slot sakura-naika/uketsuke-1/karte")]
     Slot {
@@ -59,6 +66,12 @@ impl Describe {
             What::Account { account } => {
                 let detail: AccountDetail = session.get(&format!("accounts/{}", account_path(&account, &session)?)).await?;
                 output::show(global, &detail, |look| quotas::account(&detail, look))?;
+            }
+            What::Access { binding } => {
+                let bindings: Vec<Binding> = session.get("access").await?;
+                let named = bindings.into_iter().find(|one| one.name == binding.as_str());
+                let named = named.ok_or_else(|| session.no_such("binding", vec![binding.to_string()]))?;
+                output::show(global, &named, |look| get::binding(&named, look))?;
             }
             What::Slot { slot } => {
                 let home = if slot.device.clinic == slot.clinic { String::new() } else { format!("@{}", slot.device.clinic) };

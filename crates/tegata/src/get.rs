@@ -1,5 +1,6 @@
 //! `tegata get`: lists.
 
+mod access;
 mod backups;
 mod documents;
 mod expiring;
@@ -25,6 +26,8 @@ use crate::session::Session;
 use crate::table::{Field, Table};
 use crate::{application, preview, quotas};
 
+pub use self::access::one as binding;
+pub use self::expiring::span;
 use self::named::Named;
 
 /// List clinics, devices, slots, certificates, quotas, planned actions, or the documents in force
@@ -71,6 +74,8 @@ enum What {
     Expiring,
     /// What was told of what is about to expire: when, to whom, and what failed; newest first
     Notices,
+    /// Who may do what, where and until when
+    Access,
     /// Every document in force, who applied it and when; with -o yaml, as files that can be applied again
     Documents,
 }
@@ -95,6 +100,7 @@ impl Get {
             What::Actions => list.actions().await,
             What::Expiring => list.expiring(self.within).await,
             What::Notices => list.show("notices", notices::table).await,
+            What::Access => list.access().await,
             What::Documents => list.documents().await,
         }
     }
@@ -131,6 +137,13 @@ impl List<'_> {
             None => expiring::span(expiring::WITHIN).expect("the default is a span"),
         };
         self.show(&format!("expiring?within={}&limit={}", within.as_secs(), expiring::ROWS), expiring::table).await
+    }
+
+    async fn access(&self) -> Result<Exit, Failure> {
+        if self.clinic.is_some() {
+            return Err(Failure::Clinicless("bindings"));
+        }
+        self.show("access", access::table).await
     }
 
     async fn documents(&self) -> Result<Exit, Failure> {

@@ -9,6 +9,7 @@ use crate::cli::Cli;
 mod adopt;
 mod application;
 mod apply;
+mod approve;
 mod audit;
 mod backup;
 mod bundle;
@@ -39,6 +40,7 @@ mod serve;
 mod session;
 mod state;
 mod table;
+mod token;
 mod webhook;
 
 fn main() -> ExitCode {

@@ -6,8 +6,9 @@ use std::{env, fs};
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use tegata_api::client::{Client, Credentials};
+use tegata_api::client::{Client, ClientError, Credentials};
 use tegata_api::v1::fleet::Access;
+use tegata_api::v1::problem::Code;
 use tegata_core::name::TenantName;
 
 use crate::cli::Global;
@@ -52,7 +53,11 @@ impl Session {
 
     /// Why there is nothing, if it is that the tenant has no documents: most often another one was meant.
     pub async fn undeclared(&self) -> Result<Option<String>, Failure> {
-        let documents: Vec<IgnoredAny> = self.get("documents").await?;
+        let documents: Vec<IgnoredAny> = match self.get("documents").await {
+            // Whoever sees some clinics only knows that the tenant is there.
+            Err(Failure::Server(ClientError::Refused(problem))) if problem.code == Code::Forbidden => return Ok(None),
+            answer => answer?,
+        };
         Ok(documents.is_empty().then(|| undeclared(&self.tenant, self.is_named)))
     }
 

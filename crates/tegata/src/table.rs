@@ -93,7 +93,9 @@ impl<'a> Table<'a> {
 /// Green is silence, yellow moves by itself, red may need a person.
 fn color(state: &str) -> Option<Color> {
     match state {
-        "ready" | "proven" | "enrolled" | "settled" | "ample" | "imported" | "done" | "verified" | "removed" => Some(Color::Green),
+        "ready" | "proven" | "enrolled" | "settled" | "ample" | "imported" | "done" | "verified" | "removed" | "in-force" => {
+            Some(Color::Green)
+        }
         "ordered" | "not-installed" | "not-proven" | "renewal-asked" | "outdated" | "expires-soon" | "dependants-open" | "leftover"
         | "issued" | "installed" | "tight" | "full" | "closing" | "waiting" | "due" | "not-backed-up" | "removing" | "exempt" | "asked"
         | "unknown" => Some(Color::Yellow),

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod access;
 mod clinic;
 mod portal;
 mod profile;
@@ -18,6 +19,7 @@ mod ssh;
 mod target;
 mod written;
 
+pub use access::*;
 pub use clinic::*;
 pub use portal::*;
 pub use profile::*;
@@ -70,11 +72,13 @@ pub enum Kind {
     BackupTarget,
     /// One clinic: [`ClinicNetworkSpec`].
     ClinicNetwork,
+    /// Who may do what: [`AccessBindingSpec`].
+    AccessBinding,
 }
 
 impl Kind {
     /// Every kind, those first that others refer to.
-    pub const ALL: [Self; 4] = [Self::Issuer, Self::CertificateProfile, Self::BackupTarget, Self::ClinicNetwork];
+    pub const ALL: [Self; 5] = [Self::Issuer, Self::CertificateProfile, Self::BackupTarget, Self::ClinicNetwork, Self::AccessBinding];
 
     /// What stands after `kind:`.
     pub fn as_str(self) -> &'static str {
@@ -83,6 +87,7 @@ impl Kind {
             Self::CertificateProfile => "CertificateProfile",
             Self::BackupTarget => "BackupTarget",
             Self::ClinicNetwork => "ClinicNetwork",
+            Self::AccessBinding => "AccessBinding",
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::hint::{did_you_mean, quote};
 use crate::v1::policy::{CertificateProfileSpec, Kind};
 use crate::v1::problem::Finding;
 
+mod access;
 mod clinic;
 mod sites;
 
@@ -35,7 +36,8 @@ pub(super) fn assemble(tenant: &TenantName, drafts: &[Draft], is_broken: bool, f
     doubles(drafts, findings);
     strangers(tenant, drafts, findings);
     let declared = declared(drafts, is_broken);
-    let mut slugs = BTreeMap::new();
+    let labels = access::labels(drafts);
+    let (mut slugs, mut bindings) = (BTreeMap::new(), BTreeMap::new());
     for draft in drafts {
         if findings.len() > ENOUGH {
             break;
@@ -46,6 +48,10 @@ pub(super) fn assemble(tenant: &TenantName, drafts: &[Draft], is_broken: bool, f
             Some(Content::Clinic(written, clinic)) => {
                 clinic::check(written, clinic, &declared, &mut gather);
                 slug(clinic, &mut slugs, &mut gather);
+            }
+            Some(Content::Binding(written, binding)) => {
+                let binding = access::resolved(written, binding, &declared, &labels, &mut gather);
+                bindings.insert(binding.name.clone(), binding);
             }
             Some(Content::Issuer(_) | Content::Target(_)) | None => {}
         }
@@ -58,6 +64,7 @@ pub(super) fn assemble(tenant: &TenantName, drafts: &[Draft], is_broken: bool, f
         profiles: declared.profiles.into_values().flatten().map(|profile| (profile.name.clone(), profile.clone())).collect(),
         issuers: declared.issuers.into_values().flatten().map(|issuer| (issuer.name.clone(), issuer.clone())).collect(),
         targets: declared.targets.into_values().flatten().map(|target| (target.name.clone(), target.clone())).collect(),
+        bindings,
     }
 }
 
@@ -71,6 +78,7 @@ fn declared(drafts: &[Draft], is_broken: bool) -> Declared<'_> {
             Kind::CertificateProfile => _ = declared.profiles.insert(name, content.and_then(Content::profile)),
             Kind::BackupTarget => _ = declared.targets.insert(name, content.and_then(Content::target)),
             Kind::ClinicNetwork => _ = declared.clinics.insert(name, content.and_then(Content::clinic)),
+            Kind::AccessBinding => {}
         }
     }
     declared

@@ -12,12 +12,14 @@ use super::written;
 use crate::hint::quote;
 use crate::v1::policy::{BackupTargetSpec, Directory, IssuerSpec, IssuerType, PortalSpec, S3, Sftp};
 
+mod access;
 mod clinic;
 mod expect;
 mod portal;
 mod profile;
 mod ssh;
 
+pub(super) use access::binding;
 pub(super) use clinic::clinic;
 pub(super) use profile::profile;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tegata_core::access::AccessBinding;
 use tegata_core::name::{TargetName, TenantName};
 use tegata_core::policy;
 
@@ -14,7 +15,9 @@ use super::schema::{self, Fault, Part};
 use super::tree::Tree;
 use super::{Document, FINDINGS_MAX, Source, convert};
 use crate::hint::{did_you_mean, quote};
-use crate::v1::policy::{BackupTargetSpec, CertificateProfileSpec, ClinicNetworkSpec, Envelope, IssuerSpec, Kind, Metadata};
+use crate::v1::policy::{
+    AccessBindingSpec, BackupTargetSpec, CertificateProfileSpec, ClinicNetworkSpec, Envelope, IssuerSpec, Kind, Metadata,
+};
 use crate::v1::problem::Finding;
 
 /// A document, and what it says as far as that can be read.
@@ -30,6 +33,7 @@ pub(super) enum Content {
     Profile(Box<CertificateProfileSpec>, Box<policy::CertificateProfile>),
     Target(policy::BackupTarget),
     Clinic(Box<ClinicNetworkSpec>, Box<policy::ClinicNetwork>),
+    Binding(AccessBindingSpec, AccessBinding),
 }
 
 impl Content {
@@ -178,6 +182,12 @@ fn content(kind: Kind, body: &Value, gather: &mut Gather<'_>) -> Option<Content>
             let name = named(&document.metadata, gather);
             let clinic = convert::clinic(name, &document.spec, gather);
             clinic.map(|clinic| Content::Clinic(Box::new(document.spec), Box::new(clinic)))
+        }
+        Kind::AccessBinding => {
+            let document: Envelope<AccessBindingSpec> = typed(body, gather)?;
+            let name = named(&document.metadata, gather);
+            let binding = convert::binding(name, &document.spec, gather);
+            binding.map(|binding| Content::Binding(document.spec, binding))
         }
     }
 }

@@ -13,7 +13,9 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use crate::hint::{did_you_mean, quote};
-use crate::v1::policy::{API_VERSION, BackupTargetSpec, CertificateProfileSpec, ClinicNetworkSpec, Envelope, IssuerSpec, Kind};
+use crate::v1::policy::{
+    API_VERSION, AccessBindingSpec, BackupTargetSpec, CertificateProfileSpec, ClinicNetworkSpec, Envelope, IssuerSpec, Kind,
+};
 
 /// Something that the schema does not allow.
 #[derive(Debug)]
@@ -49,6 +51,7 @@ pub(super) fn of(kind: Kind) -> Value {
         Kind::CertificateProfile => generated::<CertificateProfileSpec>(name),
         Kind::BackupTarget => generated::<BackupTargetSpec>(name),
         Kind::ClinicNetwork => generated::<ClinicNetworkSpec>(name),
+        Kind::AccessBinding => generated::<AccessBindingSpec>(name),
     }
 }
 

@@ -135,23 +135,25 @@ fn everything() -> Vec<File> {
         include_str!("../../../../examples/aozora-group/momiji-shonika.yaml"),
         include_str!("../../../../examples/aozora-group/tsubaki-shika.yaml"),
     ];
-    [group, targets, vendor].into_iter().chain(clinics).enumerate().map(|(index, text)| file(&index.to_string(), text)).collect()
+    let access = include_str!("../../../../examples/aozora-group/access.yaml");
+    [group, targets, vendor, access].into_iter().chain(clinics).enumerate().map(|(index, text)| file(&index.to_string(), text)).collect()
 }
 
 #[test]
 fn types_become_yaml_and_the_same_types_again() {
-    use crate::v1::policy::{BackupTargetSpec, CertificateProfileSpec, ClinicNetworkSpec, Envelope, IssuerSpec};
+    use crate::v1::policy::{AccessBindingSpec, BackupTargetSpec, CertificateProfileSpec, ClinicNetworkSpec, Envelope, IssuerSpec};
     fn written<Spec: serde::de::DeserializeOwned + serde::Serialize>(body: &Value) -> String {
         serde_yaml::to_string(&serde_json::from_value::<Envelope<Spec>>(body.clone()).unwrap()).unwrap()
     }
     let checked = check(&everything(), &tenant(), &[]).unwrap();
-    assert_eq!(checked.documents.len(), 12);
+    assert_eq!(checked.documents.len(), 15);
     for document in checked.documents {
         let text = match document.kind {
             Kind::Issuer => written::<IssuerSpec>(&document.body),
             Kind::CertificateProfile => written::<CertificateProfileSpec>(&document.body),
             Kind::BackupTarget => written::<BackupTargetSpec>(&document.body),
             Kind::ClinicNetwork => written::<ClinicNetworkSpec>(&document.body),
+            Kind::AccessBinding => written::<AccessBindingSpec>(&document.body),
         };
         let again = load(&[file("again", &text)], &tenant()).unwrap_or_else(|findings| panic!("{findings:#?}\n{text}"));
         assert_eq!(again.documents[0].body, document.body, "{text}");

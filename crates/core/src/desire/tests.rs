@@ -69,6 +69,7 @@ fn group() -> Tenant {
         profiles: profiles.map(|profile| (profile.name.clone(), profile)).into(),
         issuers: [ca, vendor].map(|issuer| (issuer.name.clone(), issuer)).into(),
         targets: BTreeMap::new(),
+        bindings: BTreeMap::new(),
     }
 }
 

@@ -27,6 +27,7 @@ pub fn empty_tenant() -> Result<Tenant, String> {
             .map(|issuer: Result<Issuer, String>| issuer.map(|issuer| (issuer.name.clone(), issuer)))
             .collect::<Result<_, _>>()?,
         targets: BTreeMap::new(),
+        bindings: BTreeMap::new(),
     })
 }
 

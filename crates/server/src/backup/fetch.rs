@@ -16,6 +16,7 @@ use super::keep::{Of, keep};
 use super::target::busy::Errand;
 use super::target::{Access, Part, Use, open};
 use super::{AGE, SEALED_MAX, manifest, object};
+use crate::approvals::ApprovalError;
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::manifest::recipients;
@@ -43,12 +44,9 @@ pub enum BackupError {
     /// It was sealed to others than policy says.
     #[error("it is not sealed to those whom policy names now")]
     SealedToOthers,
-    /// Policy wants two people, and only one has spoken yet. Names the request.
-    #[error("somebody else has to agree to {0}")]
-    NeedsApproval(String),
-    /// It takes two people.
-    #[error("another account than the one that asked has to agree")]
-    SamePerson,
+    /// Policy wants two people.
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
     /// The device sent one, or several, not long ago; it may send another after this.
     #[error("a backup of this slot came not long ago")]
     TooOften(Duration),

@@ -12,13 +12,14 @@ use futures::TryStreamExt;
 use serde::Deserialize;
 use serde_json::json;
 use tegata_api::v1::audit::{AsOf, Stage};
+use tegata_core::access::Right;
 use tegata_core::name::ClinicName;
 use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
 use crate::clock::Clock;
 use crate::history::{self, Reader};
-use crate::http::people::Caller;
+use crate::http::access::Caller;
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Route, get};
 use crate::store::audit::filter::Filter;
@@ -29,7 +30,10 @@ const TEXT_MAX: usize = 400;
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
     use Audience::Person;
-    vec![get(Person, "/v1/tenants/{tenant}/audit/query", query).long(), get(Person, "/v1/tenants/{tenant}/audit/as-of", as_of).long()]
+    vec![
+        get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/audit/query", query).long().notes_reads(),
+        get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/audit/as-of", as_of).long().notes_reads().by_handler(),
+    ]
 }
 
 #[derive(Deserialize)]
@@ -119,6 +123,7 @@ async fn as_of(
 ) -> Result<Json<AsOf>, Refusal> {
     let Query(When { clinic, at }) = asked?;
     let clinic: Option<ClinicName> = clinic.map(|name| name.parse()).transpose().map_err(|_| Refusal::not_found())?;
+    caller.expect_part(clinic.as_ref())?;
     let moment = at.map_or_else(|| clock.now(), Timestamp::from_unix);
     let said = json!({ "clinic": clinic.as_ref().map(ClinicName::as_str), "at": moment.unix() });
     history::note_read(&ledger, caller.tenant(), caller.actor(), "as-of", said, clock.now()).await?;

@@ -4,14 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use tegata_api::v1::backup::{ApproveRequest, Approved, Backup, DrillReport, FetchRequest, Fetched, KeepRequest};
+use tegata_core::access::Right;
 
+use crate::approvals;
 use crate::audit::Ledger;
 use crate::backup::target::Access;
 use crate::backup::{approval, drill, fetch, view};
 use crate::bells::Bells;
 use crate::clock::Clock;
+use crate::http::access::{Caller, Only};
 use crate::http::agent::{KnownCaller, Said};
-use crate::http::people::{Caller, Only};
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, get, post};
 
@@ -19,10 +21,10 @@ use crate::http::{Audience, Body, Route, get, post};
 pub fn routes() -> Vec<Route> {
     use Audience::{Device, Person};
     vec![
-        get(Person, "/v1/tenants/{tenant}/backups", backups),
-        post(Person, "/v1/tenants/{tenant}/backups/{clinic}/{device}/{profile}/fetch", hand_out),
-        post(Person, "/v1/tenants/{tenant}/backups/{clinic}/{device}/{profile}/drill", drilled),
-        post(Person, "/v1/tenants/{tenant}/backup-approvals", approve),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/backups", backups).by_handler(),
+        post(Person(Right::ReadSealed), "/v1/tenants/{tenant}/backups/{clinic}/{device}/{profile}/fetch", hand_out),
+        post(Person(Right::ReadSealed), "/v1/tenants/{tenant}/backups/{clinic}/{device}/{profile}/drill", drilled),
+        post(Person(Right::Approve), "/v1/tenants/{tenant}/backup-approvals", approve),
         post(Device, "/v1/agent/backups", keep),
     ]
 }
@@ -33,8 +35,11 @@ async fn backups(
     State(ledger): State<Ledger>,
     State(clock): State<Clock>,
 ) -> Result<Json<Vec<Backup>>, Refusal> {
-    let clinic = only.known(&ledger, caller.tenant()).await?;
-    Ok(Json(view::backups(&ledger, caller.tenant(), clinic.as_ref(), clock.now()).await?))
+    let mut found = Vec::new();
+    for clinic in only.of(&ledger, &caller).await? {
+        found.extend(view::backups(&ledger, caller.tenant(), clinic.as_ref(), clock.now()).await?);
+    }
+    Ok(Json(found))
 }
 
 async fn hand_out(
@@ -66,8 +71,8 @@ async fn approve(
     State(clock): State<Clock>,
     Body(request): Body<ApproveRequest>,
 ) -> Result<Json<Approved>, Refusal> {
-    let slot = approval::approve(&ledger, caller.tenant(), &request.id, (caller.actor(), clock.now())).await?;
-    Ok(Json(Approved { slot: slot.to_string() }))
+    let row = approvals::approve(&ledger, caller.tenant(), &request.id, (caller.actor(), clock.now())).await?;
+    Ok(Json(Approved { slot: row.object }))
 }
 
 async fn keep(

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
+use tegata_core::access::Right;
 use tegata_tlog::merkle::Frontier;
 use tegata_tlog::tile::{Resource, WIDTH};
 
 use crate::audit::Ledger;
-use crate::http::people::Caller;
+use crate::http::access::Caller;
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Route, get};
 use crate::log;
@@ -19,9 +20,9 @@ use crate::log::keys::LogKeys;
 pub fn routes() -> Vec<Route> {
     use Audience::Person;
     vec![
-        get(Person, "/v1/tenants/{tenant}/log/checkpoint", checkpoint),
-        get(Person, "/v1/tenants/{tenant}/log/key", key),
-        get(Person, "/v1/tenants/{tenant}/log/tile/{*path}", tile),
+        get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/log/checkpoint", checkpoint),
+        get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/log/key", key),
+        get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/log/tile/{*path}", tile),
     ]
 }
 

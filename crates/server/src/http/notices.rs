@@ -8,11 +8,12 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::Deserialize;
 use tegata_api::v1::notice::{Expiring, Notice, SecretAnswer, SecretRequest};
+use tegata_core::access::Right;
 use tegata_core::time::DAY;
 
 use crate::audit::Ledger;
 use crate::clock::Clock;
-use crate::http::people::{Caller, Only};
+use crate::http::access::{Caller, Only};
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, get, post};
 use crate::notify::answers;
@@ -29,9 +30,9 @@ const ROWS_MAX: u32 = 5_000;
 pub fn routes() -> Vec<Route> {
     use Audience::Person;
     vec![
-        get(Person, "/v1/tenants/{tenant}/expiring", expiring),
-        get(Person, "/v1/tenants/{tenant}/notices", notices),
-        post(Person, "/v1/tenants/{tenant}/webhooks/{clinic}/secret", secret),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/expiring", expiring).by_handler(),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/notices", notices).by_handler(),
+        post(Person(Right::ReadKeys), "/v1/tenants/{tenant}/webhooks/{clinic}/secret", secret),
     ]
 }
 
@@ -56,9 +57,12 @@ async fn expiring(
     State(clock): State<Clock>,
 ) -> Result<Json<Vec<Expiring>>, Refusal> {
     let Query(bounds) = bounds?;
-    let clinic = only.known(&ledger, caller.tenant()).await?;
     let (now, within) = (clock.now(), bounds.within.map_or(WITHIN, Duration::from_secs));
-    Ok(Json(answers::expiring(&ledger, caller.tenant(), clinic.as_ref(), now.after(within), bounds.limit(), now).await?))
+    let mut found = Vec::new();
+    for clinic in only.of(&ledger, &caller).await? {
+        found.extend(answers::expiring(&ledger, caller.tenant(), clinic.as_ref(), now.after(within), bounds.limit(), now).await?);
+    }
+    Ok(Json(found))
 }
 
 async fn notices(
@@ -68,8 +72,11 @@ async fn notices(
     State(ledger): State<Ledger>,
 ) -> Result<Json<Vec<Notice>>, Refusal> {
     let Query(bounds) = bounds?;
-    let clinic = only.known(&ledger, caller.tenant()).await?;
-    Ok(Json(answers::told(&ledger, caller.tenant(), clinic.as_ref(), bounds.limit()).await?))
+    let mut found = Vec::new();
+    for clinic in only.of(&ledger, &caller).await? {
+        found.extend(answers::told(&ledger, caller.tenant(), clinic.as_ref(), bounds.limit()).await?);
+    }
+    Ok(Json(found))
 }
 
 async fn secret(

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use tegata_api::v1::offline::{AnswerTaken, Refused, SignedAnswer, SignedBundle};
+use tegata_core::access::Right;
 use tegata_core::name::OrderId;
 
-use crate::http::people::Caller;
+use crate::http::access::Caller;
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, post};
 use crate::issuers::order::Issuance;
@@ -18,8 +19,8 @@ use crate::serve::certificate::ServerCertificate;
 pub fn routes() -> Vec<Route> {
     use Audience::Person;
     vec![
-        post(Person, "/v1/tenants/{tenant}/devices/{clinic}/{device}/bundle", export),
-        post(Person, "/v1/tenants/{tenant}/bundles/answers", accept),
+        post(Person(Right::Enroll), "/v1/tenants/{tenant}/devices/{clinic}/{device}/bundle", export),
+        post(Person(Right::Enroll), "/v1/tenants/{tenant}/bundles/answers", accept),
     ]
 }
 

@@ -2,16 +2,13 @@
 //!
 //! A token of one tenant sees nothing of another: whatever it names there answers the same 404 as a name that was made up.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRef, FromRequestParts, Query, RawPathParams, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
-use axum::http::request::Parts;
 use serde::Deserialize;
 use tegata_api::v1::account::{Account, AccountDetail, SlotDetail};
 use tegata_api::v1::application::{Application, KeepPin, RecordApplication, SealedPin};
@@ -21,7 +18,7 @@ use tegata_api::v1::fleet::{
     Preview, RecordInstaller, RevokeRequest, Slot,
 };
 use tegata_api::v1::revocation::{Blast, RevokeMany, RevokedMany, Selection};
-use tegata_core::name::{ClinicId, ClinicName, DeviceId, Serial, SlotId, TenantName};
+use tegata_core::access::Right;
 
 use crate::accounts;
 use crate::applications;
@@ -31,14 +28,13 @@ use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::enroll::Enrolment;
 use crate::fleet;
+use crate::http::access::{Caller, Only};
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, get, post};
 use crate::installers;
-use crate::issuers::authorities::INSTANCE;
 use crate::policy;
 use crate::revocations;
 use crate::store::{AuditQuery, Part};
-use crate::tokens;
 
 /// Records in one answer, if the caller does not say.
 const PAGE: u32 = 100;
@@ -49,139 +45,33 @@ const PAGE_MAX: u32 = 1000;
 pub fn routes() -> Vec<Route> {
     use Audience::Person;
     vec![
-        post(Person, "/v1/tenants/{tenant}/plan", plan),
-        post(Person, "/v1/tenants/{tenant}/apply", apply),
-        get(Person, "/v1/tenants/{tenant}/documents", documents),
-        get(Person, "/v1/tenants/{tenant}/clinics", clinics),
-        get(Person, "/v1/tenants/{tenant}/devices", devices),
-        get(Person, "/v1/tenants/{tenant}/slots", slots),
-        get(Person, "/v1/tenants/{tenant}/certificates", certificates),
-        get(Person, "/v1/tenants/{tenant}/actions", actions),
-        get(Person, "/v1/tenants/{tenant}/devices/{clinic}/{device}", device),
-        get(Person, "/v1/tenants/{tenant}/quotas", quotas),
-        get(Person, "/v1/tenants/{tenant}/accounts/{clinic}/{account}", account),
-        get(Person, "/v1/tenants/{tenant}/slots/{clinic}/{device}/{profile}", slot),
-        post(Person, "/v1/tenants/{tenant}/devices/{clinic}/{device}/code", code),
-        post(Person, "/v1/tenants/{tenant}/devices/{clinic}/{device}/revoke", revoke_device),
-        post(Person, "/v1/tenants/{tenant}/certificates/{serial}/revoke", revoke_certificate),
-        post(Person, "/v1/tenants/{tenant}/certificates/{serial}/renew", renew_certificate),
-        post(Person, "/v1/tenants/{tenant}/revocations/preview", preview_revocations).long(),
-        post(Person, "/v1/tenants/{tenant}/revocations", revoke_many).long(),
-        get(Person, "/v1/tenants/{tenant}/installers", list_installers),
-        post(Person, "/v1/tenants/{tenant}/installers", record_installer),
-        get(Person, "/v1/tenants/{tenant}/applications", list_applications),
-        post(Person, "/v1/tenants/{tenant}/applications", record_application),
-        post(Person, "/v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/close", close_application),
-        post(Person, "/v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/pin", keep_pin),
-        post(Person, "/v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/sealed-pin", sealed_pin),
-        get(Person, "/v1/tenants/{tenant}/audit", audit),
+        post(Person(Right::ReadPolicy), "/v1/tenants/{tenant}/plan", plan),
+        post(Person(Right::ChangePolicy), "/v1/tenants/{tenant}/apply", apply),
+        get(Person(Right::ReadPolicy), "/v1/tenants/{tenant}/documents", documents),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/clinics", clinics).by_handler(),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/devices", devices).by_handler(),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/slots", slots).by_handler(),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/certificates", certificates).by_handler(),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/actions", actions).by_handler(),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/devices/{clinic}/{device}", device),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/quotas", quotas).by_handler(),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/accounts/{clinic}/{account}", account),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/slots/{clinic}/{device}/{profile}", slot),
+        post(Person(Right::Enroll), "/v1/tenants/{tenant}/devices/{clinic}/{device}/code", code),
+        post(Person(Right::Revoke), "/v1/tenants/{tenant}/devices/{clinic}/{device}/revoke", revoke_device),
+        post(Person(Right::Revoke), "/v1/tenants/{tenant}/certificates/{serial}/revoke", revoke_certificate),
+        post(Person(Right::Renew), "/v1/tenants/{tenant}/certificates/{serial}/renew", renew_certificate),
+        post(Person(Right::ReadFleet), "/v1/tenants/{tenant}/revocations/preview", preview_revocations).long(),
+        post(Person(Right::RevokeMany), "/v1/tenants/{tenant}/revocations", revoke_many).long(),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/installers", list_installers).by_handler(),
+        post(Person(Right::Import), "/v1/tenants/{tenant}/installers", record_installer),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/applications", list_applications).by_handler(),
+        post(Person(Right::Import), "/v1/tenants/{tenant}/applications", record_application).by_handler(),
+        post(Person(Right::Import), "/v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/close", close_application),
+        post(Person(Right::Import), "/v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/pin", keep_pin),
+        post(Person(Right::ReadSealed), "/v1/tenants/{tenant}/applications/{clinic}/{device}/{profile}/sealed-pin", sealed_pin),
+        get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/audit", audit),
     ]
-}
-
-/// Who asks, for which tenant, about what. Extracted before a body is read.
-pub struct Caller {
-    pub(super) tenant: TenantName,
-    pub(super) actor: String,
-    path: RawPathParams,
-}
-
-impl<S> FromRequestParts<S> for Caller
-where
-    S: Send + Sync,
-    Ledger: FromRef<S>,
-{
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let token = bearer(parts).ok_or_else(Refusal::unauthorized)?;
-        let holder = tokens::holder(&Ledger::from_ref(state), token).await?.ok_or_else(Refusal::unauthorized)?;
-        let path = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Refusal::not_found())?;
-        let tenant: TenantName = named(&path, "tenant")?;
-        if holder.tenant.is_some_and(|own| own != tenant) {
-            return Err(Refusal::not_found());
-        }
-        Ok(Self { tenant, actor: format!("person:{}", holder.name), path })
-    }
-}
-
-impl Caller {
-    /// For which tenant.
-    pub fn tenant(&self) -> &TenantName {
-        &self.tenant
-    }
-
-    /// Who, as the log calls it.
-    pub fn actor(&self) -> &str {
-        &self.actor
-    }
-
-    /// The clinic that the path names.
-    pub fn clinic(&self) -> Result<ClinicId, Refusal> {
-        Ok(ClinicId { tenant: self.tenant.clone(), clinic: named(&self.path, "clinic")? })
-    }
-
-    pub(super) fn device(&self) -> Result<DeviceId, Refusal> {
-        Ok(DeviceId { clinic: named(&self.path, "clinic")?, device: named(&self.path, "device")? })
-    }
-
-    pub(super) fn slot(&self) -> Result<SlotId, Refusal> {
-        let part = |name| self.path.iter().find(|(known, _)| *known == name).map(|(_, text)| text).unwrap_or_default();
-        format!("{}/{}/{}", part("clinic"), part("device"), part("profile")).parse().map_err(|_| Refusal::not_found())
-    }
-
-    /// The run of a playbook that the path names.
-    pub(super) fn run(&self) -> &str {
-        self.path.iter().find(|(name, _)| *name == "run").map(|(_, text)| text).unwrap_or_default()
-    }
-
-    pub(super) fn serial(&self) -> Result<Serial, Refusal> {
-        named(&self.path, "serial")
-    }
-
-    /// Documents go to any tenant but the installation's own.
-    fn takes_documents(&self) -> Result<(), Refusal> {
-        if self.tenant.as_str() == INSTANCE { Err(Refusal::reserved(INSTANCE)) } else { Ok(()) }
-    }
-}
-
-/// The token of `Authorization: Bearer <token>` (RFC 6750, section 2.1; the scheme's case does not matter).
-fn bearer(parts: &Parts) -> Option<&str> {
-    let (scheme, token) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// A part of the path. What is no name at all is answered like a name that nothing has.
-fn named<T: FromStr>(path: &RawPathParams, part: &str) -> Result<T, Refusal> {
-    let text = path.iter().find(|(name, _)| *name == part).map(|(_, text)| text);
-    text.and_then(|text| text.parse().ok()).ok_or_else(Refusal::not_found)
-}
-
-#[derive(Deserialize)]
-struct Narrow {
-    clinic: Option<String>,
-}
-
-/// `?clinic=`, if it is there.
-pub struct Only(Option<ClinicName>);
-
-impl<S: Send + Sync> FromRequestParts<S> for Only {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let Query(Narrow { clinic }) = Query::from_request_parts(parts, state).await?;
-        let clinic = clinic.map(|name| name.parse()).transpose();
-        clinic.map(Self).map_err(|error| Refusal::malformed(format!("'clinic' in the query: {error}")))
-    }
-}
-
-impl Only {
-    /// The clinic that is meant, if one is. One that was never there is answered like any other name that nothing has.
-    pub async fn known(self, ledger: &Ledger, tenant: &TenantName) -> Result<Option<ClinicName>, Refusal> {
-        match self.0 {
-            Some(clinic) if !fleet::knows(ledger, tenant, &clinic).await? => Err(Refusal::not_found()),
-            clinic => Ok(clinic),
-        }
-    }
 }
 
 async fn plan(
@@ -202,7 +92,7 @@ async fn apply(
     Body(request): Body<ApplyRequest>,
 ) -> Result<Json<Preview>, Refusal> {
     caller.takes_documents()?;
-    Ok(Json(policy::apply(&ledger, &bells, &caller.tenant, &request, &caller.actor, clock.now()).await?))
+    Ok(Json(policy::apply_within(&ledger, &bells, &caller.tenant, &request, caller.within(), clock.now()).await?))
 }
 
 async fn documents(caller: Caller, State(ledger): State<Ledger>) -> Result<Json<Vec<DocumentInForce>>, Refusal> {
@@ -215,8 +105,11 @@ async fn clinics(
     State(ledger): State<Ledger>,
     State(clock): State<Clock>,
 ) -> Result<Json<Vec<Clinic>>, Refusal> {
-    let clinic = only.known(&ledger, &caller.tenant).await?;
-    Ok(Json(fleet::clinics(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+    let mut found = Vec::new();
+    for clinic in only.of(&ledger, &caller).await? {
+        found.extend(fleet::clinics(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?);
+    }
+    Ok(Json(found))
 }
 
 async fn devices(
@@ -225,18 +118,27 @@ async fn devices(
     State(ledger): State<Ledger>,
     State(clock): State<Clock>,
 ) -> Result<Json<Vec<Device>>, Refusal> {
-    let clinic = only.known(&ledger, &caller.tenant).await?;
-    Ok(Json(fleet::devices(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+    let mut found = Vec::new();
+    for clinic in only.of(&ledger, &caller).await? {
+        found.extend(fleet::devices(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?);
+    }
+    Ok(Json(found))
 }
 
 async fn slots(caller: Caller, only: Only, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<Json<Vec<Slot>>, Refusal> {
-    let clinic = only.known(&ledger, &caller.tenant).await?;
-    Ok(Json(fleet::slots(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+    let mut found = Vec::new();
+    for clinic in only.of(&ledger, &caller).await? {
+        found.extend(fleet::slots(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?);
+    }
+    Ok(Json(found))
 }
 
 async fn certificates(caller: Caller, only: Only, State(ledger): State<Ledger>) -> Result<Json<Vec<Certificate>>, Refusal> {
-    let clinic = only.known(&ledger, &caller.tenant).await?;
-    Ok(Json(fleet::certificates(&ledger, &caller.tenant, clinic.as_ref()).await?))
+    let mut found = Vec::new();
+    for clinic in only.of(&ledger, &caller).await? {
+        found.extend(fleet::certificates(&ledger, &caller.tenant, clinic.as_ref()).await?);
+    }
+    Ok(Json(found))
 }
 
 async fn actions(
@@ -245,8 +147,11 @@ async fn actions(
     State(ledger): State<Ledger>,
     State(clock): State<Clock>,
 ) -> Result<Json<Vec<Action>>, Refusal> {
-    let clinic = only.known(&ledger, &caller.tenant).await?;
-    Ok(Json(fleet::actions(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+    let mut found = Vec::new();
+    for clinic in only.of(&ledger, &caller).await? {
+        found.extend(fleet::actions(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?);
+    }
+    Ok(Json(found))
 }
 
 async fn device(caller: Caller, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<Json<DeviceDetail>, Refusal> {
@@ -260,12 +165,15 @@ async fn quotas(
     State(ledger): State<Ledger>,
     State(clock): State<Clock>,
 ) -> Result<Json<Vec<Account>>, Refusal> {
-    let clinic = only.known(&ledger, &caller.tenant).await?;
-    Ok(Json(accounts::quotas(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+    let mut found = Vec::new();
+    for clinic in only.of(&ledger, &caller).await? {
+        found.extend(accounts::quotas(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?);
+    }
+    Ok(Json(found))
 }
 
 async fn account(caller: Caller, State(ledger): State<Ledger>, State(clock): State<Clock>) -> Result<Json<AccountDetail>, Refusal> {
-    let (clinic, account) = (named(&caller.path, "clinic")?, named(&caller.path, "account")?);
+    let (clinic, account) = (caller.named("clinic")?, caller.named("account")?);
     let detail = accounts::detail(&ledger, &caller.tenant, &clinic, &account, clock.now()).await?;
     detail.map(Json).ok_or_else(Refusal::not_found)
 }
@@ -334,8 +242,7 @@ async fn revoke_many(
     State(clock): State<Clock>,
     Body(wish): Body<RevokeMany>,
 ) -> Result<Json<RevokedMany>, Refusal> {
-    let Caller { tenant, actor, .. } = caller;
-    let work = async move { revocations::carry_out(&ledger, &bells, &tenant, &wish, &actor, clock.now()).await };
+    let work = async move { revocations::carry_out_within(&ledger, &bells, caller.tenant(), &wish, caller.within(), clock.now()).await };
     Ok(Json(tokio::spawn(work).await.map_err(Refusal::internal)??))
 }
 
@@ -345,8 +252,11 @@ async fn list_installers(
     State(ledger): State<Ledger>,
     State(clock): State<Clock>,
 ) -> Result<Json<Vec<Installer>>, Refusal> {
-    let clinic = only.known(&ledger, &caller.tenant).await?;
-    Ok(Json(installers::list(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+    let mut found = Vec::new();
+    for clinic in only.of(&ledger, &caller).await? {
+        found.extend(installers::list(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?);
+    }
+    Ok(Json(found))
 }
 
 async fn record_installer(
@@ -366,8 +276,11 @@ async fn list_applications(
     State(ledger): State<Ledger>,
     State(clock): State<Clock>,
 ) -> Result<Json<Vec<Application>>, Refusal> {
-    let clinic = only.known(&ledger, &caller.tenant).await?;
-    Ok(Json(applications::list(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?))
+    let mut found = Vec::new();
+    for clinic in only.of(&ledger, &caller).await? {
+        found.extend(applications::list(&ledger, &caller.tenant, clinic.as_ref(), clock.now()).await?);
+    }
+    Ok(Json(found))
 }
 
 async fn record_application(
@@ -377,6 +290,7 @@ async fn record_application(
     State(clock): State<Clock>,
     Body(asked): Body<RecordApplication>,
 ) -> Result<StatusCode, Refusal> {
+    caller.expect_slot(&asked.slot)?;
     applications::record(&ledger, &bells, &caller.tenant, &asked, &caller.actor, clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use tegata_api::v1::playbook::{BeginRun, EndRun, RunBegun, TrustKey, TrustedKey};
+use tegata_core::access::Right;
 
 use crate::audit::Ledger;
 use crate::clock::Clock;
-use crate::http::people::Caller;
+use crate::http::access::Caller;
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, get, post};
 use crate::playbooks::{self, By};
@@ -16,10 +17,10 @@ use crate::playbooks::{self, By};
 pub fn routes() -> Vec<Route> {
     use Audience::Person;
     vec![
-        post(Person, "/v1/tenants/{tenant}/playbooks/runs", begin),
-        post(Person, "/v1/tenants/{tenant}/playbooks/runs/{run}/end", end),
-        get(Person, "/v1/tenants/{tenant}/playbooks/host-keys", trusted),
-        post(Person, "/v1/tenants/{tenant}/playbooks/host-keys/{clinic}/{device}", trust),
+        post(Person(Right::RunPlaybooks), "/v1/tenants/{tenant}/playbooks/runs", begin),
+        post(Person(Right::RunPlaybooks), "/v1/tenants/{tenant}/playbooks/runs/{run}/end", end),
+        get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/playbooks/host-keys", trusted),
+        post(Person(Right::RunPlaybooks), "/v1/tenants/{tenant}/playbooks/host-keys/{clinic}/{device}", trust),
     ]
 }
 
@@ -40,7 +41,7 @@ async fn end(
     Body(ended): Body<EndRun>,
 ) -> Result<StatusCode, Refusal> {
     let by = By { tenant: caller.tenant(), actor: caller.actor(), now: clock.now() };
-    playbooks::end(&ledger, by, caller.run(), &ended).await?;
+    playbooks::end(&ledger, by, caller.given("run").unwrap_or_default(), &ended).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

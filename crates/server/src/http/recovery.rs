@@ -3,11 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use tegata_api::v1::recovery::{RecoverRequest, Recovered};
+use tegata_core::access::Right;
 
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::clock::Clock;
-use crate::http::people::Caller;
+use crate::http::access::Caller;
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, post};
 use crate::issuers::authorities::INSTANCE;
@@ -15,7 +16,7 @@ use crate::recovery;
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
-    vec![post(Audience::Person, "/v1/tenants/{tenant}/recovery", recover)]
+    vec![post(Audience::Person(Right::Recover), "/v1/tenants/{tenant}/recovery", recover)]
 }
 
 async fn recover(

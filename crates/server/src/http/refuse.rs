@@ -1,6 +1,7 @@
 //! How the server says no: the one place where errors become HTTP statuses and problem documents (RFC 9457).
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::error::Error;
 
 use axum::body::Body;
@@ -10,7 +11,10 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use tegata_api::v1::bundle::BundleFault;
 use tegata_api::v1::problem::{Code, Problem};
+use tegata_core::access::{Denied, Right};
+use tegata_core::name::ClinicName;
 
+use crate::approvals::ApprovalError;
 use crate::asks::AskError;
 use crate::backup::fetch::BackupError;
 use crate::enroll::{CodeError, EnrollError};
@@ -25,6 +29,7 @@ use crate::portal::words;
 use crate::receipts::ReceiptError;
 use crate::recovery::RecoverError;
 use crate::store::StoreError;
+use crate::tokens::TokenError;
 use crate::turn::TurnError;
 use crate::vendor::VendorError;
 
@@ -94,6 +99,26 @@ impl Refusal {
     pub fn unauthorized() -> Self {
         Self::new(Code::Unauthorized, "not known here")
             .detail("people need a bearer token, devices the identity certificate of their enrolment")
+    }
+
+    /// Somebody who is known, without the right.
+    pub fn no_right(right: Right, denied: &Denied) -> Self {
+        let has = match denied {
+            Denied::Stranger => "no AccessBinding in force names you".to_owned(),
+            Denied::Lacks(roles) => {
+                let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+                format!("your AccessBindings make you {}", roles.join(" and "))
+            }
+        };
+        let detail = format!("it takes the right '{}', and {has}; ask an admin of the tenant", right.as_str());
+        Self::new(Code::Forbidden, "you may not do that").detail(detail)
+    }
+
+    /// Somebody who has the right in some clinics, and asks for the whole tenant.
+    pub fn too_narrow(right: Right, clinics: &BTreeSet<ClinicName>) -> Self {
+        let clinics: Vec<&str> = clinics.iter().map(ClinicName::as_str).collect();
+        let detail = format!("it concerns the whole tenant, and you have the right '{}' in {} only", right.as_str(), clinics.join(", "));
+        Self::new(Code::Forbidden, "you may not do that").detail(detail)
     }
 
     /// The request cannot be read.
@@ -248,12 +273,38 @@ impl From<SecretError> for Refusal {
     }
 }
 
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::NotFound => Self::not_found(),
+            TokenError::Taken(_) => {
+                Self::new(Code::Conflict, &error.to_string()).detail("the log would call two people the same; choose another name")
+            }
+            TokenError::Life => Self::malformed(error.to_string()),
+            TokenError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ApprovalError> for Refusal {
+    fn from(error: ApprovalError) -> Self {
+        match error {
+            ApprovalError::Needed(id) => Self::new(Code::NeedsApproval, "it takes two people to do this")
+                .detail(format!("have somebody else say `tegata approve {id}` within the hour, then say this again")),
+            ApprovalError::NotFound => Self::not_found(),
+            ApprovalError::SamePerson => Self::new(Code::Forbidden, "whoever asked cannot agree").detail(error.to_string()),
+            ApprovalError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<AskError> for Refusal {
     fn from(error: AskError) -> Self {
         match error {
             AskError::NotFound(_) => Self::not_found(),
             AskError::Gone(what) => Self::new(Code::Conflict, what),
             AskError::Malformed(what) => Self::malformed(what),
+            AskError::Approval(error) => error.into(),
             AskError::Store(error) => error.into(),
             AskError::Policy(error) => error.into(),
         }
@@ -292,9 +343,7 @@ impl From<BackupError> for Refusal {
                 Self::new(Code::Busy, "the target does not give the backup").detail(tegata_api::v1::backup::said(trouble).en)
             }
             BackupError::Malformed(what) => Self::malformed(what),
-            BackupError::NeedsApproval(id) => Self::new(Code::NeedsApproval, "it takes two people to read this backup")
-                .detail(format!("have somebody else say `tegata backup approve {id}` within the hour, then say this again")),
-            BackupError::SamePerson => Self::new(Code::Forbidden, "whoever asked cannot agree").detail(error.to_string()),
+            BackupError::Approval(error) => error.into(),
             BackupError::SealedToOthers => Self::new(Code::Conflict, &error.to_string()),
             BackupError::TooOften(wait) => {
                 Self::new(Code::Busy, &error.to_string()).detail("send it again later").retry_after(wait.as_secs())
@@ -353,6 +402,7 @@ impl From<ApplyError> for Refusal {
                 refusal.problem.over_quota = preview.over_quota;
                 refusal
             }
+            ApplyError::Approval(error) => error.into(),
             ApplyError::Store(error) => error.into(),
         }
     }

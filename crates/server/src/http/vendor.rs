@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use tegata_api::v1::vendor::{AdoptRequest, ConfirmRequest, ImportAnswer, ImportRequest, Recipients, RecipientsRequest, TryRequest};
+use tegata_core::access::Right;
 
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::clock::Clock;
-use crate::http::people::Caller;
+use crate::http::access::Caller;
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, post};
 use crate::vendor;
@@ -17,11 +18,11 @@ use crate::vendor;
 pub fn routes() -> Vec<Route> {
     use Audience::Person;
     vec![
-        post(Person, "/v1/tenants/{tenant}/bundles/recipients", recipients),
-        post(Person, "/v1/tenants/{tenant}/bundles/tries", spend_try),
-        post(Person, "/v1/tenants/{tenant}/bundles", import),
-        post(Person, "/v1/tenants/{tenant}/adopt", adopt),
-        post(Person, "/v1/tenants/{tenant}/certificates/{serial}/confirm", confirm),
+        post(Person(Right::Import), "/v1/tenants/{tenant}/bundles/recipients", recipients).by_handler(),
+        post(Person(Right::Import), "/v1/tenants/{tenant}/bundles/tries", spend_try).by_handler(),
+        post(Person(Right::Import), "/v1/tenants/{tenant}/bundles", import).by_handler(),
+        post(Person(Right::Import), "/v1/tenants/{tenant}/adopt", adopt).by_handler(),
+        post(Person(Right::Import), "/v1/tenants/{tenant}/certificates/{serial}/confirm", confirm),
     ]
 }
 
@@ -30,6 +31,7 @@ async fn recipients(
     State(ledger): State<Ledger>,
     Body(which): Body<RecipientsRequest>,
 ) -> Result<Json<Recipients>, Refusal> {
+    caller.expect_slot(&which.slot)?;
     Ok(Json(vendor::recipients(&ledger, &caller.tenant, &which.slot).await?))
 }
 
@@ -39,6 +41,7 @@ async fn spend_try(
     State(clock): State<Clock>,
     Body(request): Body<TryRequest>,
 ) -> Result<StatusCode, Refusal> {
+    caller.expect_slot(&request.slot)?;
     vendor::spend_try(&ledger, &caller.tenant, &request, &caller.actor, clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -50,6 +53,7 @@ async fn import(
     State(clock): State<Clock>,
     Body(request): Body<ImportRequest>,
 ) -> Result<Json<ImportAnswer>, Refusal> {
+    caller.expect_slot(&request.slot)?;
     Ok(Json(vendor::import(&ledger, &bells, &caller.tenant, &request, &caller.actor, clock.now()).await?))
 }
 
@@ -60,6 +64,7 @@ async fn adopt(
     State(clock): State<Clock>,
     Body(request): Body<AdoptRequest>,
 ) -> Result<StatusCode, Refusal> {
+    caller.expect_slot(&request.slot)?;
     vendor::adopt(&ledger, &bells, &caller.tenant, &request, &caller.actor, clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

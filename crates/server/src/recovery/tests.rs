@@ -7,7 +7,7 @@ use tegata_core::time::DAY;
 use super::*;
 use crate::pretend::{Pc, World, device, installed, proven, sakura, tenant};
 use crate::receipts::{self, ReceiptError};
-use crate::store::backup::{BackupChange, ReadRow};
+use crate::store::approvals::{ApprovalChange, ApprovalRow, What};
 use crate::store::{CertificateRow, CodeRow, OrderState};
 use crate::{asks, turn};
 
@@ -95,22 +95,24 @@ async fn s5_what_may_have_been_used_is_not_used_again() {
         expires_at: world.now.after(DAY),
         used_by: None,
     };
-    let read = ReadRow {
+    let read = ApprovalRow {
         id: "AAAAAAAA".into(),
         tenant: tenant(),
-        slot: SLOT.parse().unwrap(),
+        what: What::ReadBackup,
+        object: SLOT.into(),
+        devices: 0,
         asked_by: "person:one".into(),
         expires_at: world.now.after(DAY),
         approved_by: Some("person:two".into()),
         used_at: None,
     };
-    world.note(vec![Change::PutCode(code), Change::Backup(BackupChange::AskRead(read))]).await;
+    world.note(vec![Change::PutCode(code), Change::Approval(ApprovalChange::Ask(read))]).await;
     let copy = world.copy().await;
     let world = world.put_back(copy).await;
     assert_eq!(recovered(&world).await.orders_cancelled, 1);
     assert_eq!(world.ledger.store().order(&order).await.unwrap().unwrap().state, OrderState::Cancelled);
     assert_eq!(world.ledger.store().code("AAAAAA").await.unwrap(), None);
-    assert_eq!(world.ledger.store().read_asked(&tenant(), "AAAAAAAA").await.unwrap(), None);
+    assert_eq!(world.ledger.store().approval(&tenant(), "AAAAAAAA").await.unwrap(), None);
     world.settle().await;
     assert_ne!(world.order(SLOT).await.id, order);
     assert_eq!((world.logged("done order.cancel").await, world.logged("done state.recover").await), (1, 1));

@@ -1,9 +1,11 @@
 //! The server from outside: real TLS on a real port, real certificates, a fresh state folder for each test.
 
+mod access;
 mod audit;
 mod enrolment;
 mod issuance;
 mod lifecycle;
+mod matrix;
 mod notices;
 mod offline;
 mod portal;

@@ -43,25 +43,6 @@ pub struct BackupRow {
     pub is_emptied: bool,
 }
 
-/// A read that somebody has asked for, where it takes two people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadRow {
-    /// What people call it.
-    pub id: String,
-    /// Whose.
-    pub tenant: TenantName,
-    /// A backup of which slot.
-    pub slot: SlotId,
-    /// Who asked.
-    pub asked_by: String,
-    /// Until when somebody else may agree, and the first may read.
-    pub expires_at: Timestamp,
-    /// Who agreed.
-    pub approved_by: Option<String>,
-    /// When it was read.
-    pub used_at: Option<Timestamp>,
-}
-
 /// A backup to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewBackup {
@@ -153,12 +134,6 @@ pub enum BackupChange {
     Opened { backup: BackupId, target: TargetName, place: Sha256, at: Timestamp },
     /// A person found out that a backup is of no use to anybody.
     Useless { backup: BackupId, because: Trouble },
-    /// Somebody asks to read a backup.
-    AskRead(ReadRow),
-    /// Somebody else agrees. Guard: nobody did before, and it was not read yet.
-    ApproveRead { id: String, by: String },
-    /// It is read. Guard: somebody agreed, and it was not read yet.
-    UseRead { id: String, at: Timestamp },
     /// Forgets a copy at a place that policy does not name any more. Guard: it is known there.
     Forget { backup: BackupId, target: TargetName, place: Sha256 },
     /// Forgets a backup that lies nowhere and is wanted nowhere.
@@ -190,13 +165,4 @@ pub trait BackupQueries {
     async fn copies_due(&self, tenant: &TenantName, target: &TargetName, now: Timestamp, limit: u32) -> Result<Vec<CopyRow>, StoreError>;
     /// When the next copy is looked at after `now`, if any is.
     async fn next_copy(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
-}
-
-/// What can be asked about reads that take two people.
-#[async_trait]
-pub trait ReadQueries {
-    /// One of them.
-    async fn read_asked(&self, tenant: &TenantName, id: &str) -> Result<Option<ReadRow>, StoreError>;
-    /// Those of a slot.
-    async fn reads_of(&self, tenant: &TenantName, slot: &SlotId) -> Result<Vec<ReadRow>, StoreError>;
 }

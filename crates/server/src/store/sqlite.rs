@@ -1,6 +1,8 @@
 //! The store on SQLite: one file, one writer, and many commits for one `fsync`.
 
+mod access;
 mod applications;
+mod approvals;
 pub mod archive;
 mod backups;
 mod changes;
@@ -49,7 +51,7 @@ use crate::store::notices::{DeliveryRow, ExpiringQuery, LetterRow, Told, Webhook
 use crate::store::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 use crate::store::{
     ApplicationRow, AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Claim, CodeRow, DeviceRow, DocumentRow,
-    OrderRow, Snapshot, Store, StoreError, TokenRow,
+    OrderRow, Snapshot, Store, StoreError,
 };
 
 /// How many batches may wait for the writer; whoever comes later waits before that.
@@ -338,10 +340,6 @@ impl Store for Sqlite {
     async fn authorities(&self, tenant: Option<&TenantName>) -> Result<Vec<AuthorityRow>, StoreError> {
         let find = query("SELECT * FROM authorities WHERE tenant = ? ORDER BY name").bind(tenant.map_or("", TenantName::as_str));
         self.all("authorities", find, Columns::authority).await
-    }
-
-    async fn token(&self, digest: &Sha256) -> Result<Option<TokenRow>, StoreError> {
-        self.one("tokens", query("SELECT * FROM tokens WHERE digest = ?").bind(&digest.0[..]), Columns::token).await
     }
 
     async fn records(&self, tenant: &TenantName, asked: &AuditQuery) -> Result<Vec<Record>, StoreError> {

@@ -70,7 +70,7 @@ fn login(text: &str, at: &At<'_>, gather: &mut Gather<'_>) -> Option<String> {
     plain(text, "a login name", at, gather)
 }
 
-fn moment(text: &str) -> Result<Timestamp, Wrong> {
+pub(super) fn moment(text: &str) -> Result<Timestamp, Wrong> {
     Timestamp::from_rfc3339(text)
         .ok_or_else(|| Wrong::new(format!("{} is not a moment", quote(text)), "write day, time and zone: 2026-12-01T18:00:00+09:00"))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tegata_api::client::Credentials;
 use tegata_api::v1::problem::Code;
 use tegata_api::v1::recovery::Recovered;
 use tokio::time::timeout;
@@ -20,6 +21,7 @@ async fn s5_devices_are_heard_and_told_nothing_until_the_epoch_is_on_record() {
     let pc = world.enroll("sakura/pc-1").await;
     let order = pc.order().await;
     let generation = pc.manifest(0).await.generation;
+    world.bind("aozora", "aozora-staff", "role: admin").await;
     let World { place, server, offset, .. } = world;
     server.stop().await;
     archive::begin_epoch(&place.path().join("state/tegata.db"), clock(&offset).now(), clock(&offset).now()).await.unwrap();
@@ -34,9 +36,9 @@ async fn s5_devices_are_heard_and_told_nothing_until_the_epoch_is_on_record() {
     assert_eq!((refused.code, refused.retry_after), (Code::Busy, Some(60)));
     assert!(timeout(MOMENT, pc.manifest(0)).await.is_err(), "what the PC was told since may be newer");
     assert!(timeout(MOMENT, pc.manifest(generation + 7)).await.is_err());
-    let staff = world.person("aozora-staff", "aozora").await;
+    let staff = world.client(Credentials::Token(world.token("aozora-staff", Some("aozora")).await));
     let recover = json!({ "note": "the disk broke" });
-    assert_eq!(code_of(staff.post::<_, Recovered>("/v1/tenants/aozora/recovery", &recover).await), Code::NotFound);
+    assert_eq!(code_of(staff.post::<_, Recovered>("/v1/tenants/aozora/recovery", &recover).await), Code::Forbidden);
     assert_eq!(code_of(staff.post::<_, Recovered>("/v1/tenants/tegata/recovery", &recover).await), Code::NotFound);
     assert_eq!(code_of(world.anyone.post::<_, Recovered>("/v1/tenants/tegata/recovery", &recover).await), Code::Unauthorized);
     world.admin().post::<_, Recovered>("/v1/tenants/tegata/recovery", &recover).await.unwrap();

@@ -14,7 +14,7 @@ use tegata_api::v1::device::{
 use tegata_api::v1::fleet::{ApplyRequest, CodeAnswer, CodeKind, CodeRequest, Documents, File, Preview};
 use tegata_api::v1::problem::{Code, Problem};
 use tegata_core::policy::KeyAlgorithm;
-use tegata_core::time::Timestamp;
+use tegata_core::time::{DAY, Timestamp};
 use tegata_pki::certificate::{read_pem, to_pem};
 use tegata_pki::csr;
 use tegata_pki::key::{PrivateKey, sha256};
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use crate::audit::Ledger;
 use crate::clock::Clock;
 use crate::serve::{Config, Server, start_at};
-use crate::tokens;
+use crate::tokens::{self, Wanted};
 
 /// Longer than anything here takes: only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(40);
@@ -102,8 +102,28 @@ impl World {
 
     /// Somebody who may see one tenant.
     pub async fn person(&self, name: &str, tenant: &str) -> Client {
-        let token = tokens::make(self.ledger(), name, Some(&tenant.parse().unwrap()), self.now()).await.unwrap();
-        self.client(Credentials::Token(token.to_string()))
+        self.bind(tenant, name, "role: admin").await;
+        self.client(Credentials::Token(self.token(name, Some(tenant)).await))
+    }
+
+    /// Makes a token: of a tenant, or of an owner of the installation.
+    pub async fn token(&self, name: &str, tenant: Option<&str>) -> String {
+        let (name, tenant) = (name.parse().unwrap(), tenant.map(|tenant| tenant.parse().unwrap()));
+        let wanted = Wanted { name: &name, tenant: tenant.as_ref(), life: Some(DAY), by: "person:admin", now: self.now() };
+        tokens::make(self.ledger(), wanted).await.unwrap().1.to_string()
+    }
+
+    /// Binds whoever holds a token of this name to a role: `role: viewer`, and what else stands in the spec.
+    pub async fn bind(&self, tenant: &str, name: &str, rest: &str) {
+        let head = "apiVersion: tegata.dev/v1alpha1\nkind: AccessBinding";
+        self.add(tenant, &format!("{head}\nmetadata: {{ name: {name} }}\nspec: {{ subject: {{ token: {name} }}, {rest} }}\n")).await;
+    }
+
+    /// Applies further documents.
+    pub async fn add(&self, tenant: &str, text: &str) {
+        let documents = Documents { files: vec![File { name: "more.yaml".into(), text: text.into() }], prune: false };
+        let request = ApplyRequest { documents, allow_lockout: 0, allow_over_quota: 0 };
+        let _: Preview = self.admin().post(&format!("/v1/tenants/{tenant}/apply"), &request).await.unwrap();
     }
 
     pub async fn apply(&self, tenant: &str, text: &str) {
@@ -186,29 +206,35 @@ pub fn enroll_request(handle: &str, secret: &str, key: &PrivateKey) -> EnrollReq
     EnrollRequest { handle: handle.into(), secret: secret.into(), device: None, csr, facts: Facts::default() }
 }
 
-pub fn policy(clinic: &str) -> String {
-    format!(
-        "apiVersion: tegata.dev/v1alpha1
+pub fn policy(name: &str) -> String {
+    let shared = "apiVersion: tegata.dev/v1alpha1
 kind: Issuer
-metadata: {{ name: portal }}
-spec: {{ type: ca, commonName: Clinic CA }}
+metadata: { name: portal }
+spec: { type: ca, commonName: Clinic CA }
 ---
 apiVersion: tegata.dev/v1alpha1
 kind: CertificateProfile
-metadata: {{ name: karte }}
+metadata: { name: karte }
 spec:
   issuer: portal
-  key: {{ origin: device, algorithm: ecdsa-p256 }}
+  key: { origin: device, algorithm: ecdsa-p256 }
   validity: 90d
-  renewal: {{ window: 30d, when: early }}
-  install: {{ stores: [file] }}
+  renewal: { window: 30d, when: early }
+  install: { stores: [file] }
 ---
-apiVersion: tegata.dev/v1alpha1
+";
+    format!("{shared}{}", clinic(name))
+}
+
+/// A clinic with two PCs.
+pub fn clinic(name: &str) -> String {
+    format!(
+        "apiVersion: tegata.dev/v1alpha1
 kind: ClinicNetwork
-metadata: {{ name: {clinic} }}
+metadata: {{ name: {name} }}
 spec:
-  displayName: {clinic}
-  facilitySlug: {clinic}
+  displayName: {name}
+  facilitySlug: {name}
   accounts:
     - {{ name: staff, quota: {{ certificates: 50 }} }}
   devices:

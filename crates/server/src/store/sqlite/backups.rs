@@ -12,7 +12,7 @@ use super::changes::{Applied, bind_slot, guard};
 use super::rows::Columns;
 use super::{Sqlite, all, one};
 use crate::store::StoreError;
-use crate::store::backup::{Backed, BackupChange, BackupQueries, BackupRow, CopyRow, Kind, NewBackup, Outcome, ReadQueries, ReadRow};
+use crate::store::backup::{Backed, BackupChange, BackupQueries, BackupRow, CopyRow, Kind, NewBackup, Outcome};
 use crate::words;
 
 pub(super) async fn apply(db: &mut SqliteConnection, change: &BackupChange) -> Applied {
@@ -52,15 +52,6 @@ pub(super) async fn apply(db: &mut SqliteConnection, change: &BackupChange) -> A
         BackupChange::Useless { backup, because } => {
             let useless = query("UPDATE backups SET useless = ? WHERE id = ?").bind(words::trouble(*because)).bind(&backup.0[..]);
             guard(useless.execute(db).await?, "there is no such backup")
-        }
-        BackupChange::AskRead(row) => ask(db, row).await,
-        BackupChange::ApproveRead { id, by } => {
-            let approve = "UPDATE backup_reads SET approved_by = ? WHERE id = ? AND approved_by IS NULL AND used_at IS NULL";
-            guard(query(approve).bind(by.as_str()).bind(id.as_str()).execute(db).await?, "it was agreed to already")
-        }
-        BackupChange::UseRead { id, at } => {
-            let used = "UPDATE backup_reads SET used_at = ? WHERE id = ? AND approved_by IS NOT NULL AND used_at IS NULL";
-            guard(query(used).bind(at.unix()).bind(id.as_str()).execute(db).await?, "it was read already")
         }
         BackupChange::Forget { backup, target, place } => {
             let forget = format!("DELETE FROM copies WHERE {THIS} AND place = $3");
@@ -276,39 +267,7 @@ async fn next(pool: &SqlitePool, now: Timestamp) -> Result<Option<Timestamp>, St
     Ok(one(pool, "copies", find, |row| row.optional_moment("at")).await?.flatten())
 }
 
-async fn ask(db: &mut SqliteConnection, row: &ReadRow) -> Applied {
-    let ask = "INSERT INTO backup_reads (tenant, clinic, home, device, profile, id, asked_by, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
-    let ask = bind_slot(query(ask), &row.tenant, &row.slot).bind(row.id.clone()).bind(row.asked_by.clone());
-    ask.bind(row.expires_at.unix()).execute(db).await?;
-    Ok(())
-}
-
-#[async_trait]
-impl ReadQueries for Sqlite {
-    async fn read_asked(&self, tenant: &TenantName, id: &str) -> Result<Option<ReadRow>, StoreError> {
-        let find = query("SELECT * FROM backup_reads WHERE tenant = ? AND id = ?").bind(tenant.to_string()).bind(id.to_owned());
-        self.one("backup_reads", find, Columns::read).await
-    }
-
-    async fn reads_of(&self, tenant: &TenantName, slot: &SlotId) -> Result<Vec<ReadRow>, StoreError> {
-        let find = "SELECT * FROM backup_reads WHERE tenant = ? AND clinic = ? AND home = ? AND device = ? AND profile = ?";
-        self.all("backup_reads", bind_slot(query(find), tenant, slot), Columns::read).await
-    }
-}
-
 impl Columns {
-    fn read(&self) -> Result<ReadRow, StoreError> {
-        Ok(ReadRow {
-            id: self.raw("id")?,
-            tenant: self.tenant()?,
-            slot: self.slot()?,
-            asked_by: self.raw("asked_by")?,
-            expires_at: self.moment("expires_at")?,
-            approved_by: self.raw("approved_by")?,
-            used_at: self.optional_moment("used_at")?,
-        })
-    }
-
     fn backup(&self) -> Result<BackupRow, StoreError> {
         Ok(BackupRow {
             id: BackupId(self.bytes("id")?),

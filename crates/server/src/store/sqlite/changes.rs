@@ -16,7 +16,7 @@ use super::applications;
 use super::notices;
 use super::revocation;
 use super::rows::{number, state_number};
-use crate::store::{AuthorityRow, Change, CodeRow, DeviceRow, OrderRow, OrderState, TokenRow};
+use crate::store::{AuthorityRow, Change, CodeRow, DeviceRow, OrderRow, OrderState};
 use crate::words;
 
 /// Why a change was not applied.
@@ -107,7 +107,8 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::UseWebhookKey { clinic, url, key } => notices::use_webhook_key(db, clinic, url, *key).await,
 
         Change::PutAuthority(authority) => put_authority(db, authority).await,
-        Change::PutToken(token) => put_token(db, token).await,
+        Change::Token(change) => super::access::apply(db, change).await,
+        Change::Approval(change) => super::approvals::apply(db, change).await,
 
         Change::Portal(change) => super::portal::apply(db, change).await,
         Change::Backup(change) => super::backups::apply(db, change).await,
@@ -350,13 +351,5 @@ async fn put_authority(db: &mut SqliteConnection, row: &AuthorityRow) -> Applied
     let put = "INSERT INTO authorities (tenant, name, certificate, sealed_key) VALUES (?, ?, ?, ?)";
     let put = query(put).bind(row.tenant.as_ref().map_or("", |name| name.as_str())).bind(&row.name[..]);
     put.bind(&row.certificate[..]).bind(&row.sealed_key[..]).execute(db).await?;
-    Ok(())
-}
-
-async fn put_token(db: &mut SqliteConnection, row: &TokenRow) -> Applied {
-    let put = "DELETE FROM tokens WHERE name = $2 AND tenant IS $3;
-        INSERT INTO tokens (digest, name, tenant) VALUES ($1, $2, $3)";
-    let put = query(put).bind(&row.digest.0[..]).bind(&row.name[..]).bind(row.tenant.as_ref().map(|name| name.as_str()));
-    put.execute(db).await?;
     Ok(())
 }

@@ -20,7 +20,7 @@ const USED_ONCE: [&str; 5] = [
     "DELETE FROM portal_codes",
     "DELETE FROM portal_sessions",
     "DELETE FROM portal_deliveries",
-    "DELETE FROM backup_reads",
+    "DELETE FROM approvals",
 ];
 
 pub(super) async fn apply(db: &mut SqliteConnection, change: &RecoveryChange) -> Applied {

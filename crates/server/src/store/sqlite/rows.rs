@@ -13,7 +13,7 @@ use tegata_core::time::Timestamp;
 
 use crate::store::revocation::Shard;
 use crate::store::{
-    AuthorityRow, Bundle, CertificateRow, CodeRow, DeviceRow, DocumentRow, Draft, Holder, OrderRow, OrderState, StoreError, TokenRow,
+    AuthorityRow, Bundle, CertificateRow, CodeRow, DeviceRow, DocumentRow, Draft, Holder, OrderRow, OrderState, StoreError,
 };
 use crate::words;
 
@@ -266,10 +266,6 @@ impl Columns {
     pub(super) fn authority(&self) -> Result<AuthorityRow, StoreError> {
         let tenant = if self.raw::<&str>("tenant")?.is_empty() { None } else { Some(self.tenant()?) };
         Ok(AuthorityRow { tenant, name: self.raw("name")?, certificate: self.raw("certificate")?, sealed_key: self.raw("sealed_key")? })
-    }
-
-    pub(super) fn token(&self) -> Result<TokenRow, StoreError> {
-        Ok(TokenRow { digest: self.sha256("digest")?, name: self.raw("name")?, tenant: self.optional_text("tenant")? })
     }
 }
 
