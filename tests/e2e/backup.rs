@@ -99,6 +99,55 @@ spec:
     Ok(format!("{targets}{POLICY}  backup: {{ targets: [nas, offsite, bucket] }}\n"))
 }
 
+/// Where it takes two of three keys: each file of age's own is a keeper, one alone is told how many are missing, and the drill too.
+#[test]
+fn a_backup_that_takes_two_keepers_opens_for_two_and_says_of_one_what_is_missing() -> Result<()> {
+    let world = World::start()?;
+    let keys: Vec<String> = ["a.txt", "b.txt", "c.txt"].map(|name| world.path(name).display().to_string()).to_vec();
+    let mut of = Vec::new();
+    for key in &keys {
+        run_well(Path::new("age-keygen"), ["-o", key])?;
+        of.push(run_well(Path::new("age-keygen"), ["-y", key])?.trim().to_owned());
+    }
+    fs::create_dir(world.path("nas"))?;
+    let target = format!(
+        "apiVersion: tegata.dev/v1alpha1\nkind: BackupTarget\nmetadata: {{ name: nas }}\nspec: {{ directory: {{ path: {} }}, \
+         recipients: [{}], threshold: 2, retention: 5y }}\n---\n",
+        world.path("nas").display(),
+        of.join(", ")
+    );
+    world.apply(&format!("{target}{POLICY}  backup: {{ targets: [nas] }}\n"))?;
+    let mut agent = world.enroll("sakura/uketsuke-1", &["--keystore", "file"])?;
+    agent.start()?;
+    wait_for(PATIENCE, "somebody to be asked for the file", || Ok(state(&world)?.filter(|state| state == "ordered").map(drop)))?;
+    let file = Vendor::new(&world.path("vendor"))?.file(FILE, "/CN=client1210/O=u00000126", "秘密")?;
+    let imported = import(&world, &file, "秘密")?;
+    ensure!(imported.status.success(), "{imported:?}");
+    let is_verified = |backups: &[Backup]| backups.len() == 1 && backups[0].state == "verified";
+    wait_for(PATIENCE, "it to be read back", || {
+        Ok(Some(world.ask::<Vec<Backup>>(["get", "backups"])?).filter(|backups| is_verified(backups)).map(drop))
+    })?;
+    wait_for(PATIENCE, "its device to have installed it", || Ok((agent.stored_keys()?.len() == 1).then_some(())))?;
+
+    let nas = world.path("nas").display().to_string();
+    for (out, from) in [("a", &[][..]), ("b", &["--target", "nas"]), ("c", &["--from", &nas])] {
+        let out_path = world.path(out).display().to_string();
+        let restore = ["backup", "restore", "--slot", SLOT, "--out", &out_path];
+        let one = world.cli([&restore[..], from, &["--identity", &keys[1]]].concat())?;
+        let told = String::from_utf8_lossy(&one.stderr).into_owned();
+        ensure!(!one.status.success() && told.contains("1 more key is needed") && told.contains(&of[0]), "{told}");
+        ensure!(!world.path(out).exists(), "and nothing is written");
+        world.cli_well([&restore[..], from, &["--identity", &keys[1], "--identity", &keys[2]]].concat())?;
+        ensure!(fs::read(world.path(out).join(FILE))? == fs::read(&file)?, "byte for byte");
+    }
+    let one = world.cli(["backup", "drill", "--identity", &keys[0]])?;
+    ensure!(String::from_utf8_lossy(&one.stdout).contains("1 more of its keepers' keys is needed"), "{one:?}");
+    world.cli_well(["backup", "drill", "--identity", &keys[0], "--identity", &keys[1], "--identity", &keys[2]])?;
+    let opened = |backups: Vec<Backup>| backups.iter().all(|backup| backup.opened_at.is_some());
+    ensure!(opened(world.ask(["get", "backups"])?), "and it is on record that it opens");
+    Ok(())
+}
+
 /// The sealed file in a target, which holds that and its manifest and nothing else.
 fn sealed(root: &Path) -> Result<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(root.join("aozora/sakura"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;

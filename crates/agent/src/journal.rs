@@ -229,6 +229,8 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use tegata_core::backup::Keepers;
+
     use super::*;
     use crate::manifest::Renewal;
 
@@ -242,7 +244,7 @@ mod tests {
             entry.fingerprint = Some(Sha256([9; 32]));
             entry.trouble = Some(Trouble { ja: "認証局に届かない".into(), en: "no answer".into() });
             entry.untold = Some(Trouble { ja: "閉じている".into(), en: "closed".into() });
-            let renewal = Renewal { url: "https://auth.test".into(), current: Sha256([8; 32]), backup: vec!["age1".into()] };
+            let renewal = Renewal { url: "https://auth.test".into(), current: Sha256([8; 32]), backup: Keepers::each(vec!["age1".into()]) };
             let sources = [Source::Request, Source::Bundle(Sha256([7; 32])), Source::Found(Sha256([6; 32])), Source::Renewal(renewal)];
             entry.pause = Some(Pause { until: 1_800_000_000, source: sources[stage as usize % 4].clone() });
             Journal::open(&state).unwrap().save(&entry).unwrap();

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use data_encoding::BASE64;
+use tegata_api::v1::backup::Quorum;
 use tegata_api::v1::device::{self as wire, BrowserRule, FileHash};
 use tegata_api::v1::trust::TrustRoot;
+use tegata_core::backup::Keepers;
 use tegata_core::name::{DeviceId, OrderId, Sha256, SlotId};
 use tegata_core::policy::KeyAlgorithm;
 
@@ -67,7 +69,7 @@ pub struct Slot {
     /// Certificates that go once the order is proven.
     pub replaces: BTreeSet<Sha256>,
     /// To whom what a program keeps by itself is sealed; nobody means that it is not backed up.
-    pub backup: Vec<String>,
+    pub backup: Keepers,
 }
 
 impl Slot {
@@ -98,7 +100,7 @@ pub struct Renewal {
     /// The certificate to show.
     pub current: Sha256,
     /// To whom what comes is sealed too.
-    pub backup: Vec<String>,
+    pub backup: Keepers,
 }
 
 /// A manifest that makes no sense. The last good one stays in force.
@@ -157,7 +159,7 @@ impl TryFrom<&wire::SlotManifest> for Slot {
             select: said.select.iter().cloned().collect(),
             probe: said.probe.clone(),
             replaces: said.replaces.iter().map(|text| read("fingerprint", text)).collect::<Result<_, _>>()?,
-            backup: said.backup.clone(),
+            backup: Quorum::heard(&said.backup, said.quorum.as_ref()),
         })
     }
 }
@@ -170,8 +172,9 @@ impl TryFrom<&wire::Source> for Source {
             wire::Source::Request => Self::Request,
             wire::Source::Bundle { fingerprint } => Self::Bundle(read("fingerprint", fingerprint)?),
             wire::Source::Found { fingerprint } => Self::Found(read("fingerprint", fingerprint)?),
-            wire::Source::Renewal { url, current, backup } => {
-                Self::Renewal(Renewal { url: url.clone(), current: read("fingerprint", current)?, backup: backup.clone() })
+            wire::Source::Renewal { url, current, backup, quorum } => {
+                let (current, backup) = (read("fingerprint", current)?, Quorum::heard(backup, quorum.as_ref()));
+                Self::Renewal(Renewal { url: url.clone(), current, backup })
             }
         })
     }
@@ -184,7 +187,8 @@ impl From<&Source> for wire::Source {
             Source::Bundle(fingerprint) => Self::Bundle { fingerprint: fingerprint.to_string() },
             Source::Found(fingerprint) => Self::Found { fingerprint: fingerprint.to_string() },
             Source::Renewal(Renewal { url, current, backup }) => {
-                Self::Renewal { url: url.clone(), current: current.to_string(), backup: backup.clone() }
+                let (backup, quorum) = Quorum::told(backup.clone());
+                Self::Renewal { url: url.clone(), current: current.to_string(), backup, quorum }
             }
         }
     }
@@ -207,6 +211,7 @@ mod tests {
     fn slot(id: &str) -> wire::SlotManifest {
         wire::SlotManifest {
             backup: vec![],
+            quorum: None,
             source: wire::Source::Request,
             slot: id.into(),
             order: Some("00".repeat(16)),

@@ -119,6 +119,7 @@ mod tests {
     fn slot(id: &str, stores: &[&str], select: &[BrowserRule]) -> wire::SlotManifest {
         wire::SlotManifest {
             backup: vec![],
+            quorum: None,
             source: wire::Source::Request,
             slot: id.into(),
             order: None,

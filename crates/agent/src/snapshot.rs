@@ -9,6 +9,7 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use tegata_api::client::ClientError;
 use tegata_api::v1::backup::KeepRequest;
+use tegata_core::backup::Keepers;
 use tegata_pki::bundle::{SealError, folder};
 use tegata_pki::key::sha256;
 
@@ -42,7 +43,7 @@ struct Sent(BTreeMap<String, String>);
 /// Sends what has changed since it was sent last. A crash in between sends it once more.
 pub async fn send(state: &State, home: &Path, manifest: &Manifest, server: &dyn Server) -> Result<(), SnapshotError> {
     let users = || manifest.slots.iter().filter(|slot| slot.stores.iter().any(|store| store == monsiaj::NAME));
-    let mut keepers = users().filter(|slot| !slot.backup.is_empty()).peekable();
+    let mut keepers = users().filter(|slot| !slot.backup.is_nobody()).peekable();
     if keepers.peek().is_some_and(|slot| users().any(|other| other.id.clinic != slot.id.clinic)) {
         return Err(SnapshotError::Shared);
     }
@@ -54,17 +55,23 @@ pub async fn send(state: &State, home: &Path, manifest: &Manifest, server: &dyn 
             continue;
         }
         let packed = folder::pack(&files)?;
-        let state_of_things = sha256(&[&sha256(&packed).0[..], slot.backup.join(" ").as_bytes()].concat()).to_string();
+        let state_of_things = sha256(&[&sha256(&packed).0[..], told(&slot.backup).as_bytes()].concat()).to_string();
         if sent.0.get(&slot.id.to_string()) == Some(&state_of_things) {
             continue;
         }
         let sealed = BASE64.encode(&folder::seal(&packed, &slot.backup)?);
-        let request = KeepRequest { slot: slot.id.to_string(), recipients: slot.backup.clone(), sealed };
+        let request = KeepRequest { slot: slot.id.to_string(), recipients: slot.backup.of.clone(), sealed };
         server.keep(&request).await?;
         sent.0.insert(slot.id.to_string(), state_of_things);
         disk::write_json(&state.snapshots(), &sent)?;
     }
     Ok(())
+}
+
+/// The same text for the same keepers.
+fn told(keepers: &Keepers) -> String {
+    let together = if keepers.threshold > 1 { format!("{} of ", keepers.threshold) } else { String::new() };
+    together + &keepers.of.join(" ")
 }
 
 #[cfg(test)]

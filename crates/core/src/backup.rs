@@ -20,6 +20,36 @@ pub const NEWER_MIN: usize = 2;
 /// For how long it is tried to take away what is not wanted any more.
 pub const REMOVE_FOR: Duration = DAY.saturating_mul(90);
 
+/// Who can open a backup: so many of these together, whichever they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keepers {
+    /// How many of them it takes; 1: each can alone.
+    pub threshold: u8,
+    /// age X25519 recipients (`age1…`), each once.
+    pub of: Vec<String>,
+}
+
+impl Keepers {
+    /// Each of them alone; of an empty list, nobody.
+    pub const fn each(of: Vec<String>) -> Self {
+        Self { threshold: 1, of }
+    }
+
+    /// True if nobody is to open anything.
+    pub fn is_nobody(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// What is wrong with a backup that these can open, where policy wants it for `wanted`.
+    pub fn lacks(&self, wanted: &Self) -> Option<Trouble> {
+        let known = self.of.iter().filter(|one| wanted.of.contains(one)).count();
+        if known < usize::from(self.threshold.max(1)) {
+            return Some(Trouble::NotSealed);
+        }
+        (self.threshold < wanted.threshold).then_some(Trouble::TooFew)
+    }
+}
+
 /// What is known about one backup in one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copy {
@@ -122,6 +152,8 @@ pub enum Trouble {
     Broken,
     /// Nobody who could open it is among the target's recipients: it was sealed before policy named them.
     NotSealed,
+    /// Fewer people can open it than policy asks for: it was sealed before policy said so.
+    TooFew,
     /// Nobody has opened it for longer than policy allows.
     NotOpened,
     /// A person tried to open it with the right key, and could not.
@@ -132,7 +164,7 @@ pub enum Trouble {
 
 impl Trouble {
     /// Every one of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Unreachable,
         Self::Slow,
         Self::Unmarked,
@@ -146,6 +178,7 @@ impl Trouble {
         Self::Altered,
         Self::Broken,
         Self::NotSealed,
+        Self::TooFew,
         Self::NotOpened,
         Self::Closed,
         Self::OtherContent,
@@ -153,7 +186,9 @@ impl Trouble {
 
     /// True if it is the target's, whatever is to be done there: whoever else waits for it need not try.
     pub fn is_of_target(self) -> bool {
-        !self.is_loss() && !matches!(self, Self::Broken | Self::NotSealed | Self::NotOpened | Self::Closed | Self::OtherContent)
+        let is_of_copy =
+            matches!(self, Self::Broken | Self::NotSealed | Self::TooFew | Self::NotOpened | Self::Closed | Self::OtherContent);
+        !self.is_loss() && !is_of_copy
     }
 
     /// True if the copy itself is known to be bad.
@@ -215,6 +250,25 @@ mod tests {
     }
 
     #[test]
+    fn what_counts_can_be_opened_by_people_of_today_and_by_no_fewer_than_policy_asks_for() {
+        let keepers = |threshold: u8, of: &str| Keepers { threshold, of: of.chars().map(String::from).collect() };
+        for (sealed_to, wanted, lacks) in [
+            (keepers(1, "a"), keepers(1, "ab"), None),
+            (keepers(1, "b"), keepers(1, "a"), Some(Trouble::NotSealed)),
+            (keepers(2, "abc"), keepers(2, "abc"), None),
+            (keepers(2, "abc"), keepers(2, "abd"), None),
+            (keepers(2, "abc"), keepers(2, "ade"), Some(Trouble::NotSealed)),
+            (keepers(1, "abc"), keepers(2, "abc"), Some(Trouble::TooFew)),
+            (keepers(2, "abcd"), keepers(3, "abcd"), Some(Trouble::TooFew)),
+            (keepers(3, "abcd"), keepers(1, "abcd"), None),
+            (keepers(3, "abcd"), keepers(1, "ab"), Some(Trouble::NotSealed)),
+            (Keepers::each(vec![]), keepers(1, "a"), Some(Trouble::NotSealed)),
+        ] {
+            assert_eq!(sealed_to.lacks(&wanted), lacks, "{sealed_to:?} for {wanted:?}");
+        }
+    }
+
+    #[test]
     fn a_loss_is_of_one_copy_and_what_keeps_the_server_out_is_of_the_target() {
         let of_copies: Vec<Trouble> = Trouble::ALL.into_iter().filter(|trouble| !trouble.is_of_target()).collect();
         assert_eq!(
@@ -224,6 +278,7 @@ mod tests {
                 Trouble::Altered,
                 Trouble::Broken,
                 Trouble::NotSealed,
+                Trouble::TooFew,
                 Trouble::NotOpened,
                 Trouble::Closed,
                 Trouble::OtherContent,

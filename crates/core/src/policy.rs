@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::access::AccessBinding;
 use crate::application::ApplicationRule;
+use crate::backup::Keepers;
 use crate::calendar::Calendar;
 use crate::name::{
     AccountName, BindingName, ClinicName, DeviceId, DeviceName, FacilitySlug, FolderPattern, InstitutionNumber, IssuerName, Label, Mail,
@@ -507,8 +508,8 @@ pub struct BackupTarget {
     pub name: TargetName,
     /// The place.
     pub place: BackupPlace,
-    /// age X25519 recipients (`age1…`) that can open the backups.
-    pub recipients: Vec<String>,
+    /// Who can open the backups.
+    pub keepers: Keepers,
     /// How long a backup is kept after its certificate expired.
     pub retention: Duration,
     /// How often every copy is read back and compared.

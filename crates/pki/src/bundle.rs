@@ -4,8 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::Read as _;
 
+use age::armor::ArmoredReader;
 use age::secrecy::ExposeSecret as _;
+use tegata_core::backup::Keepers;
 use tegata_core::name::Sha256;
 use tegata_core::vendor::{BundleFacts, BundleFault, Thumbprints};
 use x509_parser::oid_registry::{OID_X509_COMMON_NAME, OID_X509_ORGANIZATION_NAME};
@@ -17,6 +20,7 @@ use crate::key::{sha1, sha256, without_leading_zeros};
 use crate::pkcs12::{self, Bundle, BundleError, SIZE_MAX};
 
 pub mod folder;
+pub mod quorum;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +38,9 @@ const MAGIC: &[u8] = b"tegata-bundle\x01";
 
 /// What age's header may add for every recipient, generously.
 const HEADER_MAX: usize = 64 * 1024;
+
+/// The largest sealed file that is opened, in bytes: of a bundle of the largest size, in text.
+const SEALED_MAX: usize = (SIZE_MAX + 2 * TEXT_MAX + 2 * HEADER_MAX) / 3 * 4 + 2 * HEADER_MAX;
 
 /// Opens a bundle with one try, and says what it says. `file_name` may have folders before it; they are dropped.
 pub fn open(bytes: &[u8], password: &str, file_name: &str) -> Result<(Bundle, BundleFacts), BundleFault> {
@@ -184,6 +191,9 @@ pub enum SealError {
     /// This is not the public half of an age X25519 key.
     #[error("'{0}' is not an age recipient: it must be the public half of an X25519 key, age1…")]
     Recipient(String),
+    /// So many of these keepers cannot be asked for.
+    #[error("of several keepers at least 2 have to be asked for, and no more than there are")]
+    Threshold,
     /// The text is not the secret half of an age X25519 key.
     #[error("this is not the secret half of a device's key (AGE-SECRET-KEY-1…)")]
     Secret,
@@ -203,6 +213,27 @@ pub fn seal(content: &Content, recipients: &[String]) -> Result<Vec<u8>, SealErr
     // Whoever is named wrongly is told of first.
     check_recipients(recipients)?;
     seal_bytes(&framed(content).ok_or(SealError::TooLarge)?, recipients)
+}
+
+/// Seals a bundle to every one of `alone`, who each can open it, and to the keepers: each of them, or so many together.
+pub fn seal_for(content: &Content, alone: &[String], keepers: &Keepers) -> Result<Vec<u8>, SealError> {
+    check_keepers(keepers)?;
+    check_recipients(alone)?;
+    seal_bytes_for(&framed(content).ok_or(SealError::TooLarge)?, alone, keepers)
+}
+
+fn seal_bytes_for(framed: &[u8], alone: &[String], keepers: &Keepers) -> Result<Vec<u8>, SealError> {
+    let with = |others: &[String]| [alone, others].concat();
+    match keepers.threshold {
+        0 | 1 => seal_bytes(framed, &with(&keepers.of)),
+        _ => quorum::seal(keepers, |lock| seal_bytes(framed, &with(&[lock]))),
+    }
+}
+
+/// Makes sure that something can be sealed to keepers, before there is anything.
+pub fn check_keepers(keepers: &Keepers) -> Result<(), SealError> {
+    check_recipients(&keepers.of)?;
+    if keepers.threshold > 1 { quorum::check(keepers) } else { Ok(()) }
 }
 
 fn seal_bytes(framed: &[u8], recipients: &[String]) -> Result<Vec<u8>, SealError> {
@@ -240,11 +271,16 @@ pub fn unseal(sealed: &[u8], key: &DeviceKey) -> Result<Content, SealError> {
 }
 
 fn opened(sealed: &[u8], key: &DeviceKey) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    if sealed.len() > SIZE_MAX + 2 * TEXT_MAX + 2 * HEADER_MAX {
+    if sealed.len() > SEALED_MAX {
         return Err(SealError::TooLarge);
     }
-    let opened = age::decrypt(&key.identity, sealed).map_err(|problem| SealError::Closed(problem.to_string()))?;
-    Ok(Zeroizing::new(opened))
+    let closed = |problem: String| SealError::Closed(problem);
+    let decryptor = age::Decryptor::new(ArmoredReader::new(quorum::inner(sealed)?)).map_err(|problem| closed(problem.to_string()))?;
+    let reader = decryptor.decrypt(std::iter::once(&key.identity as &dyn age::Identity)).map_err(|problem| closed(problem.to_string()))?;
+    // All the room at once: growing would leave a copy behind in memory.
+    let mut opened = Zeroizing::new(Vec::with_capacity(sealed.len()));
+    reader.take(sealed.len() as u64).read_to_end(&mut opened).map_err(|problem| closed(problem.to_string()))?;
+    Ok(opened)
 }
 
 /// The name, the password and the file, each after its length in four bytes, big-endian.

@@ -38,7 +38,8 @@ fn encryptor_output(encryptor: age::Encryptor, secret: &[u8]) -> std::io::Result
     Ok(sealed)
 }
 
-fn armored(sealed: &[u8]) -> std::io::Result<String> {
+/// The same age file as text.
+pub(crate) fn armored(sealed: &[u8]) -> std::io::Result<String> {
     let mut writer = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor)?;
     writer.write_all(sealed)?;
     String::from_utf8(writer.finish()?).map_err(std::io::Error::other)

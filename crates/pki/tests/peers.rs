@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use tegata_core::backup::Keepers;
 use tegata_core::name::Serial;
 use tegata_core::policy::KeyAlgorithm;
 use tegata_core::revocation::Cause;

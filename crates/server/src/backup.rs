@@ -14,12 +14,14 @@ pub mod target;
 mod tests;
 pub mod view;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tegata_api::v1::backup::Manifest;
-use tegata_core::backup::{Terms, VERIFY_EVERY};
+use tegata_core::backup::{Keepers, Terms, Trouble, VERIFY_EVERY};
 use tegata_core::name::Sha256;
 use tegata_core::policy::{BackupPlace, BackupTarget};
+use tegata_pki::bundle::quorum;
 use tegata_pki::key::sha256;
 
 use self::target::{ObjectName, Part};
@@ -53,9 +55,30 @@ fn place(place: &BackupPlace) -> Sha256 {
     sha256(serde_json::json!(parts).to_string().as_bytes())
 }
 
-/// True if somebody whom policy names for the target can open the backup, as far as is known.
+/// What is wrong with a backup wherever it lies, for those whom policy names for the target; as far as is known.
+fn lacks(backup: &BackupRow, target: &BackupTarget) -> Option<Trouble> {
+    backup.useless.or_else(|| backup.keepers.lacks(&target.keepers))
+}
+
+/// True if it can be opened by whom policy names for the target.
 fn opens(backup: &BackupRow, target: &BackupTarget) -> bool {
-    backup.useless.is_none() && backup.recipients.iter().any(|recipient| target.recipients.contains(recipient))
+    lacks(backup, target).is_none()
+}
+
+/// Who can open what was sealed, where somebody says that it was sealed to these, each alone or together; `None` if it is neither an age file nor one
+/// for several keepers, or if these are not its keepers.
+pub(crate) fn sealed_to(sealed: &[u8], said: &[String]) -> Option<Keepers> {
+    if sealed.starts_with(AGE) {
+        return Some(Keepers::each(said.to_vec()));
+    }
+    let keepers = quorum::keepers(sealed).ok().flatten()?;
+    let same = keepers.of.iter().collect::<BTreeSet<_>>() == said.iter().collect();
+    same.then_some(keepers)
+}
+
+/// True for what may be kept: an age file, or one for several keepers.
+pub(crate) fn is_sealed(sealed: &[u8]) -> bool {
+    sealed.len() <= SEALED_MAX && (sealed.starts_with(AGE) || quorum::keepers(sealed).is_ok_and(|keepers| keepers.is_some()))
 }
 
 /// True if a copy is where policy has the target now, and somebody whom it names there can open it. Any other counts as none.
@@ -84,7 +107,8 @@ fn manifest(backup: &BackupRow, sealed: &[u8]) -> Manifest {
         fingerprint: backup.fingerprint.to_string(),
         sha256: sha256(sealed).to_string(),
         size: sealed.len() as u64,
-        recipients: backup.recipients.clone(),
+        recipients: backup.keepers.of.clone(),
+        threshold: backup.keepers.threshold,
         sealed_at: backup.sealed_at.unix(),
         not_after: backup.not_after.unix(),
     }

@@ -5,8 +5,10 @@ mod rules;
 use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::BASE64;
+use tegata_api::v1::backup::Quorum;
 use tegata_api::v1::device::{FileHash, Manifest, SlotManifest, Source};
 use tegata_api::v1::trust::TrustRoot;
+use tegata_core::backup::Keepers;
 use tegata_core::desire::desire;
 use tegata_core::fleet::{Desired, DesiredSlot, Supply};
 use tegata_core::name::{ClinicName, DeviceId, Serial, Sha256, SlotId};
@@ -100,6 +102,8 @@ fn slot_manifest(policy: &Tenant, slot: &SlotId, wanted: &DesiredSlot, holdings:
     let staying: Vec<&CertificateRow> = staying(slot, holdings).collect();
     // Where something depends on the certificate, what was replaced goes only when a person has said so.
     let replaces = supplied.as_ref().filter(|_| wanted.dependants.is_empty()).map(|(order, _)| fingerprints(&order.replaces, holdings));
+    let is_kept = wanted.stores.contains(&Store::Monsiaj);
+    let (backup, quorum) = Quorum::told(if is_kept { keepers(policy, &slot.clinic) } else { Keepers::each(vec![]) });
     SlotManifest {
         slot: slot.to_string(),
         order: supplied.as_ref().map(|(order, _)| order.id.to_string()),
@@ -110,7 +114,8 @@ fn slot_manifest(policy: &Tenant, slot: &SlotId, wanted: &DesiredSlot, holdings:
         select: rules::of(policy, wanted, &staying),
         probe: wanted.probe.clone(),
         replaces: replaces.unwrap_or_default(),
-        backup: if wanted.stores.contains(&Store::Monsiaj) { recipients(policy, &slot.clinic) } else { vec![] },
+        backup,
+        quorum,
     }
 }
 
@@ -138,13 +143,16 @@ fn source(policy: &Tenant, wanted: &DesiredSlot, order: &OrderRow, holdings: &Ho
 fn renewal(policy: &Tenant, order: &OrderRow, holdings: &Holdings<'_>) -> Option<Source> {
     let IssuerKind::Orcamo { url } = &policy.issuers.get(&order.template.issuer)?.kind else { return None };
     let current = staying(&order.slot, holdings).filter(|row| row.proven_at.is_some() && row.revoked_at.is_none()).last()?;
-    Some(Source::Renewal { url: url.clone(), current: current.fingerprint.to_string(), backup: recipients(policy, &order.slot.clinic) })
+    let (backup, quorum) = Quorum::told(keepers(policy, &order.slot.clinic));
+    Some(Source::Renewal { url: url.clone(), current: current.fingerprint.to_string(), backup, quorum })
 }
 
-/// The age recipients of a clinic's backups, each once.
-pub(crate) fn recipients(policy: &Tenant, clinic: &ClinicName) -> Vec<String> {
-    let targets = policy.clinics.get(clinic).into_iter().flat_map(|clinic| &clinic.backup.targets);
-    sorted(targets.filter_map(|target| policy.targets.get(target)).flat_map(|target| target.recipients.iter().cloned()))
+/// The keepers of a clinic's backups, each once. Where it takes several of them, all targets name the same.
+pub(crate) fn keepers(policy: &Tenant, clinic: &ClinicName) -> Keepers {
+    let named = policy.clinics.get(clinic).into_iter().flat_map(|clinic| &clinic.backup.targets);
+    let all = || named.clone().filter_map(|target| policy.targets.get(target)).map(|target| &target.keepers);
+    let threshold = all().map(|keepers| keepers.threshold).max().unwrap_or(1);
+    Keepers { threshold, of: sorted(all().flat_map(|keepers| keepers.of.iter().cloned())) }
 }
 
 /// A fulfilled order whose certificate left the device is history: naming it would have the agent make it again.

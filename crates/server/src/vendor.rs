@@ -13,6 +13,7 @@ use std::sync::Arc;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 use tegata_api::v1::audit::Stage;
+use tegata_core::backup::Keepers;
 use tegata_core::desire::desire;
 use tegata_core::fleet::DesiredSlot;
 use tegata_core::name::{ClinicId, Label, OrderId, Serial, Sha256, SlotId, TenantName};
@@ -30,8 +31,8 @@ pub use self::taken::{sealed_bundle, taken};
 pub use self::tries::spend_try;
 
 use crate::audit::Ledger;
+use crate::backup::is_sealed;
 use crate::backup::keep::{Of, keep};
-use crate::backup::{AGE, SEALED_MAX};
 use crate::policy::PolicyError;
 use crate::store::backup::Kind;
 use crate::store::{Bundle, CertificateRow, Change, Closed, DeviceRow, NewRecord, OrderRow, OrderState, StoreError, TakenIn};
@@ -179,12 +180,12 @@ impl Place {
     fn backup(
         &self,
         (order, fingerprint, not_after): (OrderId, Sha256, Timestamp),
-        recipients: Vec<String>,
+        keepers: Keepers,
         bundle: &Bundle,
         now: Timestamp,
     ) -> Result<Change, StoreError> {
         let of = Of { tenant: &self.tenant, slot: &self.slot, kind: Kind::File, order, fingerprint, not_after };
-        keep(&of, recipients, &bundle.sealed, now)
+        keep(&of, keepers, &bundle.sealed, now)
     }
 
     fn nudge(&self, now: Timestamp) -> Change {
@@ -245,7 +246,7 @@ fn read_chain(pem: &str) -> Result<Vec<Certificate>, VendorError> {
 
 /// Reads a sealed file. One in clear is refused, whoever sends it.
 fn read_sealed(sealed: &str, file_name: &str) -> Result<Bundle, VendorError> {
-    let sealed = BASE64.decode(sealed.as_bytes()).ok().filter(|sealed| sealed.starts_with(AGE) && sealed.len() <= SEALED_MAX);
+    let sealed = BASE64.decode(sealed.as_bytes()).ok().filter(|sealed| is_sealed(sealed));
     let sealed = sealed.ok_or(VendorError::Malformed("the sealed file must be an age file of at most 2 MiB, in base64"))?;
     let name: Label = file_name.parse().map_err(|_| VendorError::Malformed("the file name must be 1 to 64 readable characters"))?;
     Ok(Bundle { file_name: name.to_string(), sealed })

@@ -3,6 +3,7 @@
 mod approve;
 mod drill;
 mod found;
+mod keys;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,6 +16,7 @@ use tegata_api::v1::backup::{FetchRequest, Fetched, Manifest};
 use tegata_core::name::{SlotId, TargetName};
 use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::folder::{self, File};
+use tegata_pki::bundle::quorum::QuorumError;
 use tegata_pki::bundle::{self, Content, DeviceKey, SealError};
 use tegata_pki::key::{KeyError, PrivateKey, sha256};
 use tegata_pki::pkcs12::{self, Flavor};
@@ -52,15 +54,15 @@ enum What {
 #[derive(Args)]
 #[command(
     group(ArgGroup::new("where").required(true).args(["out", "to", "install"])),
-    after_help = "Examples:\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --out restored\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --install\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --from /mnt/nas/tegata --out restored"
+    after_help = "Examples:\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --out restored\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --install\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity director.txt --identity office.txt --out restored\n  $ tegata backup restore --slot sakura-naika/uketsuke-1/weborca --identity key.txt --from /mnt/nas/tegata --out restored"
 )]
 struct Restore {
     /// The slot, `clinic/device/profile`
     #[arg(long)]
     slot: SlotId,
-    /// The secret half of one of the clinic's backup keys: a file as age-keygen writes it
-    #[arg(long, value_name = "FILE")]
-    identity: PathBuf,
+    /// The secret half of one of the clinic's backup keys: a file as age-keygen writes it. Say it again for each key where it takes several
+    #[arg(long = "identity", value_name = "FILE", required = true)]
+    identities: Vec<PathBuf>,
     /// Take it from this target, and not from what the server itself keeps
     #[arg(long, value_name = "NAME", conflicts_with = "from")]
     target: Option<TargetName>,
@@ -127,6 +129,9 @@ pub enum RestoreError {
     /// None of the identities opens it.
     #[error("the backup cannot be opened with this identity")]
     Closed(#[source] SealError),
+    /// It takes several keys, and those that are there do not open it.
+    #[error("the backup cannot be opened: {0}")]
+    Quorum(QuorumError),
     /// monsiaj's files are no certificate.
     #[error("what monsiaj kept goes into a folder only")]
     OnlyInto,
@@ -148,6 +153,8 @@ impl RestoreError {
             Self::Altered | Self::OtherCertificate => "take it from another target: `tegata get backups` shows them",
             Self::OnlyInto => "name it with --out DIR",
             Self::Unusable(_) => "take the vendor's own file, with --out DIR",
+            Self::Quorum(QuorumError::Missing { .. }) => "say --identity once for each of so many of its keepers, on one machine",
+            Self::Quorum(_) => "take it from another target, or import the vendor's file again",
             Self::Closed(_) => "use the identity of one of the recipients in the manifest (ID.json beside the backup)",
         }
     }
@@ -179,7 +186,7 @@ impl Backup {
 impl Restore {
     async fn run(self, global: &Global) -> Result<Exit, Failure> {
         // First of all, so that nothing is handed out in vain.
-        let identities = identities(&self.identity)?;
+        let identities = identities(&self.identities)?;
         let (manifest, sealed) = self.fetch(global).await?;
         if sha256(&sealed).to_string() != manifest.sha256 {
             return Err(RestoreError::Altered.into());
@@ -198,7 +205,7 @@ impl Restore {
                 let file = File { name: content.name_on_disk().to_owned(), bytes: content.file.clone() };
                 (write_all(out, &[file])?, self.show_password.then(|| content.password.to_string()))
             }
-            (None, Some(out), _) => (write_all(out, &each(&identities, |key| folder::unseal(&sealed, key))?)?, None),
+            (None, Some(out), _) => (write_all(out, &keys::opened(&sealed, &identities, |key| folder::unseal(&sealed, key))?)?, None),
             (None, None, _) => return Err(RestoreError::OnlyInto.into()),
         };
         let (slot, fingerprint, not_after) = (manifest.slot, manifest.fingerprint, manifest.not_after);
@@ -224,7 +231,7 @@ impl Restore {
 
 /// The file as the vendor made it.
 fn vendors_file(sealed: &[u8], identities: &[DeviceKey], manifest: &Manifest) -> Result<Content, Failure> {
-    let content = each(identities, |key| bundle::unseal(sealed, key))?;
+    let content = keys::opened(sealed, identities, |key| bundle::unseal(sealed, key))?;
     check(&content, manifest)?;
     Ok(content)
 }
@@ -267,9 +274,10 @@ fn path_of(slot: &SlotId) -> String {
     format!("backups/{}/{}{home}/{}", slot.clinic, slot.device.device, slot.profile)
 }
 
-/// The secret keys in a file of `age-keygen`, whose other lines are comments.
-fn identities(path: &Path) -> Result<Vec<DeviceKey>, Failure> {
-    identity_lines(path, |line| DeviceKey::from_secret(line).ok())
+/// The secret keys in files of `age-keygen`, whose other lines are comments.
+fn identities(paths: &[PathBuf]) -> Result<Vec<DeviceKey>, Failure> {
+    let read = |path: &PathBuf| identity_lines(path, |line| DeviceKey::from_secret(line).ok());
+    Ok(paths.iter().map(read).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// The same, as whatever they are to be used for.
@@ -279,18 +287,6 @@ pub fn identity_lines<Key>(path: &Path, read: impl Fn(&str) -> Option<Key>) -> R
     file.take(IDENTITY_MAX).read_to_string(&mut text).map_err(|source| Failure::Read { path: path.to_owned(), source })?;
     let keys: Vec<Key> = text.lines().filter_map(read).collect();
     if keys.is_empty() { Err(RestoreError::NoIdentity(path.to_owned()).into()) } else { Ok(keys) }
-}
-
-/// Opens with whichever of the identities can.
-fn each<T>(identities: &[DeviceKey], open: impl Fn(&DeviceKey) -> Result<T, SealError>) -> Result<T, RestoreError> {
-    let mut last = SealError::NoRecipient;
-    for identity in identities {
-        match open(identity) {
-            Ok(opened) => return Ok(opened),
-            Err(error) => last = error,
-        }
-    }
-    Err(RestoreError::Closed(last))
 }
 
 /// Writes files that only their owner can read, and nothing over anything. Their names were checked when they were opened.
@@ -333,9 +329,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, key) = (folder.path().join("key.txt"), DeviceKey::generate());
         fs::write(&path, format!("# created: 2026-11-27\n# public key: {}\n{}\n", key.recipient(), *key.to_secret())).unwrap();
-        assert_eq!(identities(&path).unwrap().iter().map(DeviceKey::recipient).collect::<Vec<_>>(), [key.recipient()]);
+        assert_eq!(
+            identities(std::slice::from_ref(&path)).unwrap().iter().map(DeviceKey::recipient).collect::<Vec<_>>(),
+            [key.recipient()]
+        );
         fs::write(&path, key.recipient()).unwrap();
-        assert!(matches!(identities(&path), Err(Failure::Restore(RestoreError::NoIdentity(_)))), "the public half opens nothing");
+        assert!(matches!(identities(&[path]), Err(Failure::Restore(RestoreError::NoIdentity(_)))), "the public half opens nothing");
     }
 
     #[test]

@@ -211,6 +211,7 @@ mod tests {
             probe: None,
             replaces: vec![],
             backup: vec![],
+            quorum: None,
         }
     }
 

@@ -18,6 +18,7 @@ fn order(world: &World, number: u8) {
     let replaces = manifest.slots.first().and_then(|slot| slot.order.clone()).and_then(|order| world.server.issued(order.parse().unwrap()));
     manifest.slots = vec![wire::SlotManifest {
         backup: vec![],
+        quorum: None,
         source: wire::Source::Request,
         slot: "sakura/uketsuke-1/karte".into(),
         order: Some(OrderId([number; 16]).to_string()),
@@ -187,7 +188,7 @@ async fn a_vendor_that_has_said_no_is_not_asked_again_by_every_start() {
     run_for(agent(&world), Duration::from_secs(60)).await;
     order(&world, 2);
     let current = world.server.issued(OrderId([1; 16])).unwrap().to_string();
-    let source = wire::Source::Renewal { url: "https://auth.test".into(), current, backup: vec![] };
+    let source = wire::Source::Renewal { url: "https://auth.test".into(), current, backup: vec![], quorum: None };
     world.server.manifest.borrow_mut().slots[0].source = source;
     world.vendor.refuses.replace(Some(vendor::Refusal::NotPermitted));
     for _start in 0..3 {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use data_encoding::BASE64;
 use tegata_api::v1::device::TakenCertificate;
+use tegata_core::backup::Keepers;
 use tegata_core::name::Sha256;
 use tegata_core::vendor::BundleFault;
 use tegata_pki::bundle::{self, Content, SealError};
@@ -27,6 +28,8 @@ const OFFER: &str = "offer.age";
 const BUNDLE: &str = "bundle.age";
 /// How much room there has to be for what a vendor makes before it is asked, in bytes: far more than files of the real ones take.
 const ROOM: usize = 64 * 1024;
+/// What stays here is sealed to this PC alone.
+const NOBODY: Keepers = Keepers::each(vec![]);
 /// The longest file name that the server takes, in characters.
 const NAME_MAX: usize = 64;
 
@@ -87,7 +90,7 @@ impl Device {
 
     /// Whoever cannot tell the server of what comes does not ask for it: each answer may cost a place in a quota.
     async fn fetch_renewed(&mut self, slot: &Slot, entry: &mut Entry, renewal: &Renewal) -> Result<(), StepError> {
-        bundle::check_recipients(&renewal.backup).map_err(unsealable)?;
+        bundle::check_keepers(&renewal.backup).map_err(unsealable)?;
         let content = match self.made_before(slot, entry)? {
             Some(content) => content,
             None => self.renew(slot, renewal).await?,
@@ -100,14 +103,14 @@ impl Device {
             return Err(problem);
         }
         let chain = pem(&self.staged_pair(slot, entry).await?);
-        let sealed = match &renewal.backup[..] {
-            [] => String::new(),
-            backup => BASE64.encode(&self.seal(&content, backup)?),
+        let sealed = match &renewal.backup {
+            nobody if nobody.is_nobody() => String::new(),
+            keepers => BASE64.encode(&self.seal(&content, keepers)?),
         };
-        let taken = TakenCertificate { chain, file_name: content.file_name.clone(), sealed, recipients: renewal.backup.clone() };
+        let taken = TakenCertificate { chain, file_name: content.file_name.clone(), sealed, recipients: renewal.backup.of.clone() };
         self.server.taken(entry.order, &taken).await.map_err(StepError::NotTaken)?;
         // Now it is this order's, and goes with it.
-        disk::write(&self.staging(entry).join(BUNDLE), &self.seal(&content, &[])?, Readers::Owner)?;
+        disk::write(&self.staging(entry).join(BUNDLE), &self.seal(&content, &NOBODY)?, Readers::Owner)?;
         Ok(disk::wipe_folder(&self.state.renewed_of(&slot.id))?)
     }
 
@@ -173,7 +176,7 @@ impl Device {
                 disk::write(&offer_path, &[0; ROOM], Readers::Owner)?;
                 let offer = self.vendor.offer(&renewal.url, &current).await?;
                 let noted = Content::new("", &offer.password, offer.uri.as_bytes());
-                disk::write(&offer_path, &self.seal(&noted, &[])?, Readers::Owner)?;
+                disk::write(&offer_path, &self.seal(&noted, &NOBODY)?, Readers::Owner)?;
                 offer
             }
         };
@@ -187,15 +190,14 @@ impl Device {
             }
         };
         let content = Content::new(&file_name(&offer.uri), &offer.password, &file);
-        disk::write(&folder.join(BUNDLE), &self.seal(&content, &[])?, Readers::Owner)?;
+        disk::write(&folder.join(BUNDLE), &self.seal(&content, &NOBODY)?, Readers::Owner)?;
         disk::remove(&offer_path)?;
         Ok(content)
     }
 
-    /// Seals to this PC, and to others.
-    fn seal(&self, content: &Content, others: &[String]) -> Result<Vec<u8>, StepError> {
-        let recipients: Vec<String> = others.iter().cloned().chain([self.bundle_key.recipient()]).collect();
-        bundle::seal(content, &recipients).map_err(unsealable)
+    /// Seals to this PC, and to keepers.
+    fn seal(&self, content: &Content, keepers: &Keepers) -> Result<Vec<u8>, StepError> {
+        bundle::seal_for(content, &[self.bundle_key.recipient()], keepers).map_err(unsealable)
     }
 
     /// What the vendor offered before a crash; nothing if it cannot be read any more.
@@ -274,6 +276,7 @@ impl Device {
 fn unsealable(problem: SealError) -> StepError {
     match problem {
         SealError::Recipient(text) => StepError::Recipient(text),
+        SealError::Threshold => StepError::Threshold,
         _ => StepError::Vendor(Refusal::Nonsense),
     }
 }

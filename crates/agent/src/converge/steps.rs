@@ -98,6 +98,12 @@ pub enum StepError {
          vendor was not asked; correct spec.recipients of the clinic's BackupTarget and apply it"
     )]
     Recipient(String),
+    /// The manifest asks for more keepers of backups together than it names.
+    #[error(
+        "the manifest asks for more keepers of this slot's backups together than it names, so the vendor was not asked; correct \
+         spec.threshold of the clinic's BackupTarget and apply it"
+    )]
+    Threshold,
     /// There is another certificate in a vendor's file than the one that was announced.
     #[error("the file holds certificate {0}, not the one that was announced; bring the file again")]
     OtherCertificate(Sha256),
@@ -130,7 +136,7 @@ impl StepError {
     pub(super) fn patience(&self) -> Option<Duration> {
         match self {
             Self::Vendor(refusal) => Some(refusal.patience()),
-            Self::Bundle(_) | Self::Sealed(_) | Self::Recipient(_) | Self::OtherCertificate(_) => Some(LONG),
+            Self::Bundle(_) | Self::Sealed(_) | Self::Recipient(_) | Self::Threshold | Self::OtherCertificate(_) => Some(LONG),
             Self::Keystore(KeystoreError::KeyStays(_) | KeystoreError::AsksPeople(_)) => Some(LONG),
             Self::NotTaken(ClientError::Refused(problem)) if problem.code != Code::Busy => Some(LONG),
             _ => None,

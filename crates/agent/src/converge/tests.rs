@@ -34,6 +34,7 @@ fn rule(pattern: &str) -> BrowserRule {
 fn slot(order: Option<OrderId>, replaces: &[Sha256]) -> wire::SlotManifest {
     wire::SlotManifest {
         backup: vec![],
+        quorum: None,
         source: wire::Source::Request,
         slot: SLOT.into(),
         order: order.map(|order| order.to_string()),

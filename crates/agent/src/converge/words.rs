@@ -42,6 +42,9 @@ fn japanese(problem: &StepError) -> String {
                 "バックアップの宛先「{text}」はageの公開鍵（age1…）ではありません。BackupTargetのspec.recipientsを直して適用してください。"
             );
         }
+        StepError::Threshold => {
+            "バックアップを開けるのに必要な人数が宛先より多いため、ベンダーに頼んでいません。BackupTargetのspec.thresholdを直して適用してください。"
+        }
         StepError::Disk(_) => "エージェントのフォルダーを読み書きできません。ディスクの空き容量を確かめてください。",
         StepError::Key(_) => "秘密鍵を作れないか、使えません。",
         StepError::UnknownKey => "設定された種類の鍵を作れません。エージェントを更新してください。",
@@ -160,6 +163,7 @@ mod tests {
             (StepError::Keystore(KeystoreError::ToolMissing("certutil")), vec!["certutil", "apt-get install libnss3-tools"]),
             (StepError::Keystore(KeystoreError::Ambiguous("/a/1.p12".into())), vec!["/a/1.p12", ".pass"]),
             (StepError::Recipient("age1x".into()), vec!["age1x", "BackupTarget", "spec.recipients"]),
+            (StepError::Threshold, vec!["BackupTarget", "spec.threshold"]),
             (StepError::Disk(disk()), vec![]),
             (StepError::Server(ClientError::Carried), vec![]),
             (StepError::NotTaken(ClientError::Carried), vec![]),

@@ -84,6 +84,7 @@ impl Pc {
     fn wants(&self, slots: &[(&str, Option<OrderId>)]) {
         let slot = |(id, order): &(&str, Option<OrderId>)| wire::SlotManifest {
             backup: vec![],
+            quorum: None,
             source: wire::Source::Request,
             slot: (*id).into(),
             order: order.map(|order| order.to_string()),

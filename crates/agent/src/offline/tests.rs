@@ -34,6 +34,7 @@ fn order(number: u8) -> OrderId {
 fn manifest(generation: u64, source: Source, key: &str) -> Manifest {
     let slot = wire::SlotManifest {
         backup: vec![],
+        quorum: None,
         slot: SLOT.into(),
         order: Some(order(1).to_string()),
         source,

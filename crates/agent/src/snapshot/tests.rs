@@ -37,6 +37,7 @@ impl Scene {
             probe: None,
             replaces: vec![],
             backup: backup.to_vec(),
+            quorum: None,
         };
         let slots = slots.iter().map(slot).collect();
         let manifest = wire::Manifest { generation: 1, device: "sakura/uketsuke-1".into(), slots, ..Default::default() };

@@ -20,6 +20,7 @@ fn rule(site: &str, organization: &str) -> BrowserRule {
 fn slot(id: &str, select: &[BrowserRule]) -> wire::SlotManifest {
     wire::SlotManifest {
         backup: vec![],
+        quorum: None,
         source: wire::Source::Request,
         slot: id.into(),
         order: None,

@@ -11,10 +11,11 @@
 //!
 //! and for devices `POST /v1/agent/backups` [`KeepRequest`], answered with 204.
 //!
-//! In a target a backup is two objects, `TENANT/CLINIC/ID.age` and `TENANT/CLINIC/ID.json`: an age file, and its [`Manifest`].
+//! In a target a backup is two objects, `TENANT/CLINIC/ID.age` and `TENANT/CLINIC/ID.json`: an age file, and its [`Manifest`]. Where it takes
+//! several keepers, the first is a text with several age files (`tegata-quorum/v1`).
 
 use serde::{Deserialize, Serialize};
-use tegata_core::backup::Trouble;
+use tegata_core::backup::{Keepers, Trouble};
 
 /// One backup in one target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +126,41 @@ pub struct Fetched {
     pub sealed: String,
 }
 
+/// Keepers of backups who open them only together. Programs from before there were such are told of no keepers, and seal to nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quorum {
+    /// How many of them it takes.
+    pub threshold: u8,
+    /// age recipients.
+    pub of: Vec<String>,
+}
+
+impl Quorum {
+    /// Keepers as they are told: those who open a backup alone, or those who open it together.
+    pub fn told(keepers: Keepers) -> (Vec<String>, Option<Self>) {
+        let Keepers { threshold, of } = keepers;
+        if threshold > 1 { (vec![], Some(Self { threshold, of })) } else { (of, None) }
+    }
+
+    /// Reads what [`Quorum::told`] said.
+    pub fn heard(alone: &[String], together: Option<&Self>) -> Keepers {
+        match together {
+            Some(quorum) => Keepers { threshold: quorum.threshold, of: quorum.of.clone() },
+            None => Keepers::each(alone.to_vec()),
+        }
+    }
+}
+
+fn one() -> u8 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_one(number: &u8) -> bool {
+    *number == 1
+}
+
 /// What lies beside a sealed backup, so that it can be found and checked without a server. Nothing in it is secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -149,6 +185,9 @@ pub struct Manifest {
     pub size: u64,
     /// Who can open it, beside the device: age recipients.
     pub recipients: Vec<String>,
+    /// How many of them it takes. Left out: each can alone.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub threshold: u8,
     /// When it was sealed, seconds since the Unix epoch.
     pub sealed_at: i64,
     /// When its certificate expires, seconds since the Unix epoch.
@@ -183,6 +222,7 @@ pub fn word(trouble: Trouble) -> &'static str {
         Trouble::Altered => "altered",
         Trouble::Broken => "broken",
         Trouble::NotSealed => "not-sealed",
+        Trouble::TooFew => "too-few",
         Trouble::NotOpened => "not-opened",
         Trouble::Closed => "closed",
         Trouble::OtherContent => "other-content",
@@ -219,6 +259,9 @@ fn japanese(trouble: Trouble) -> &'static str {
         Trouble::NotSealed => {
             "この保存先のrecipientsが決まる前に封をしたため、開ける人がいません。同じファイルをもう一度certificate importで取り込んでください。"
         }
+        Trouble::TooFew => {
+            "ポリシーが求める人数より少ない人数で開けられます。人数が決まる前に封をしたものです。同じファイルをもう一度certificate importで取り込んでください。"
+        }
         Trouble::NotOpened => "決められた期間、誰も開いて確かめていません。鍵を持つ人がtegata backup drillを実行してください。",
         Trouble::Closed => "正しい鍵でも開けませんでした。ベンダーのファイルをもう一度certificate importで取り込んでください。",
         Trouble::OtherContent => {
@@ -249,6 +292,9 @@ fn english(trouble: Trouble) -> &'static str {
         Trouble::Broken => "It failed; the server's log says how. It is tried again.",
         Trouble::NotSealed => {
             "It was sealed before policy named this target's recipients, so nobody could open it. Import the same file once more."
+        }
+        Trouble::TooFew => {
+            "Fewer people can open it than policy asks for: it was sealed before policy said so. Import the same file once more."
         }
         Trouble::NotOpened => "Nobody has opened it for longer than policy allows. Whoever has the key should run `tegata backup drill`.",
         Trouble::Closed => "It did not open with the right key. Import the vendor's file once more.",

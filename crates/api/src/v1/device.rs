@@ -17,6 +17,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::backup::Quorum;
 use super::diagnosis::Diagnosis;
 use super::trust::{RootReport, TrustRoot};
 
@@ -206,6 +207,9 @@ pub struct SlotManifest {
     /// age recipients of the clinic's backups, to whom the device seals what a program keeps by itself for this slot (monsiaj).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backup: Vec<String>,
+    /// The same, where the keepers open it only together; `backup` is empty then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<Quorum>,
 }
 
 /// Where an order's certificate comes from. A closed set: nothing here is a command.
@@ -228,6 +232,9 @@ pub enum Source {
         current: String,
         /// age recipients of the clinic's backups, to whom what comes is sealed too.
         backup: Vec<String>,
+        /// The same, where the keepers open it only together; `backup` is empty then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quorum: Option<Quorum>,
     },
     /// The certificate lies in one of the device's stores already, put there by somebody else.
     Found {

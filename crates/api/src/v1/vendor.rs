@@ -13,6 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::backup::Quorum;
 use super::device::FileHash;
 
 /// Asks to whom a vendor's file is to be sealed.
@@ -28,8 +29,11 @@ pub struct RecipientsRequest {
 pub struct Recipients {
     /// The device's own, `age1…`.
     pub device: String,
-    /// Those of the clinic's backups.
+    /// Those of the clinic's backups who each open them alone.
     pub backup: Vec<String>,
+    /// Those who open them only together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<Quorum>,
     /// The rules of the PIN that opens the file, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use tegata_core::backup::Keepers;
 use tegata_core::name::{IssuerName, Label, TargetName};
 use tegata_core::policy;
 
@@ -111,7 +112,7 @@ pub(super) fn target(name: Option<TargetName>, spec: &BackupTargetSpec, gather: 
             None
         }
     };
-    let recipients = recipients(spec, &at, gather);
+    let keepers = keepers(spec, &at, gather);
     let retention = gather.take(&at.key("retention"), written::span(&spec.retention.0));
     let drill = spec.drill.as_ref().map(|drill| gather.take(&at.key("drill").key("every"), written::span(&drill.every.0)));
     let open = spec.drill.as_ref().and_then(|drill| drill.open_every.as_ref());
@@ -119,11 +120,38 @@ pub(super) fn target(name: Option<TargetName>, spec: &BackupTargetSpec, gather: 
     Some(policy::BackupTarget {
         name: name?,
         place: place?,
-        recipients: recipients?,
+        keepers: keepers?,
         retention: retention?,
         drill_every: drill.map_or(Some(None), |every| every.map(Some))?,
         open_every: open.map_or(Some(None), |every| every.map(Some))?,
     })
+}
+
+fn keepers(spec: &BackupTargetSpec, at: &At<'_>, gather: &mut Gather<'_>) -> Option<Keepers> {
+    let of = recipients(spec, at, gather);
+    let Some(threshold) = spec.threshold else { return of.map(Keepers::each) };
+    let count = spec.recipients.len();
+    let wrong = match usize::from(threshold) {
+        0 | 1 => Wrong::new(
+            format!("a threshold of {threshold} asks for nobody's help"),
+            "leave threshold out, so that each key opens a backup alone, or write 2 or more",
+        ),
+        so_many if so_many > count => Wrong::new(
+            format!("it would take {threshold} keys, and there are only {count}, so nobody could ever open a backup"),
+            "name more recipients, at least one more than the threshold",
+        ),
+        so_many if so_many == count => Wrong::new(
+            format!("it would take all {count} keys, so one that is lost loses every backup"),
+            if count > 2 {
+                format!("name one more recipient, or write a threshold of at most {}", count - 1)
+            } else {
+                "name one more recipient".into()
+            },
+        ),
+        _ => return of.map(|of| Keepers { threshold, of }),
+    };
+    gather.say(&at.key("threshold"), wrong);
+    None
 }
 
 fn recipients(spec: &BackupTargetSpec, at: &At<'_>, gather: &mut Gather<'_>) -> Option<Vec<String>> {

@@ -4,9 +4,10 @@
 
 use std::fmt;
 
+use tegata_core::backup::Keepers;
 use zeroize::Zeroizing;
 
-use super::{DeviceKey, SealError, field, opened, seal_bytes};
+use super::{DeviceKey, SealError, check_keepers, field, opened, seal_bytes_for};
 
 /// What sealed files begin with.
 const MAGIC: &[u8] = b"tegata-files\x01";
@@ -48,9 +49,10 @@ pub fn pack(files: &[File]) -> Result<Zeroizing<Vec<u8>>, SealError> {
     Ok(packed)
 }
 
-/// Seals what [`pack`] made to every recipient (`age1…`).
-pub fn seal(packed: &[u8], recipients: &[String]) -> Result<Vec<u8>, SealError> {
-    seal_bytes(packed, recipients)
+/// Seals what [`pack`] made to its keepers.
+pub fn seal(packed: &[u8], keepers: &Keepers) -> Result<Vec<u8>, SealError> {
+    check_keepers(keepers)?;
+    seal_bytes_for(packed, &[], keepers)
 }
 
 /// Opens what was sealed. A name that could lead to another place is refused, whoever sealed it.
@@ -91,7 +93,7 @@ mod tests {
     fn files_come_back_to_each_recipient_as_they_were_and_to_nobody_else() {
         let (one, other) = (DeviceKey::generate(), DeviceKey::generate());
         let files = [file("certificates/20260101000000.p12", &[0, 1, 255]), file("a.properties", "設定".as_bytes()), file("empty", b"")];
-        let sealed = seal(&pack(&files).unwrap(), &[one.recipient(), other.recipient()]).unwrap();
+        let sealed = seal(&pack(&files).unwrap(), &Keepers::each(vec![one.recipient(), other.recipient()])).unwrap();
         for key in [&one, &other] {
             assert_eq!(unseal(&sealed, key).unwrap(), files);
         }
@@ -103,7 +105,7 @@ mod tests {
     fn a_name_that_leads_elsewhere_is_refused_whoever_sealed_it() {
         let key = DeviceKey::generate();
         for name in ["../x", "/etc/passwd", "a/../../x", "c:\\x", "a//b", "", ".ssh/authorized_keys", "a/\u{0}"] {
-            let sealed = seal(&pack(&[file(name, b"x")]).unwrap(), &[key.recipient()]).unwrap();
+            let sealed = seal(&pack(&[file(name, b"x")]).unwrap(), &Keepers::each(vec![key.recipient()])).unwrap();
             assert!(matches!(unseal(&sealed, &key), Err(SealError::Content)), "{name:?}");
         }
     }
@@ -112,7 +114,7 @@ mod tests {
     fn what_is_cut_short_is_refused_and_what_is_too_large_is_not_packed() {
         let key = DeviceKey::generate();
         let packed = pack(&[file("a", b"12345")]).unwrap();
-        let sealed = seal(&packed[..packed.len() - 1], &[key.recipient()]).unwrap();
+        let sealed = seal(&packed[..packed.len() - 1], &Keepers::each(vec![key.recipient()])).unwrap();
         assert!(matches!(unseal(&sealed, &key), Err(SealError::Content)));
         assert!(matches!(pack(&[file("a", &vec![0; FILES_MAX])]), Err(SealError::TooLarge)));
     }

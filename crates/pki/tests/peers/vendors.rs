@@ -383,3 +383,28 @@ fn backups_open_with_the_age_that_everybody_has() {
     desk.accepts(&format!("age -r {} -o again.age opened", device.recipient()));
     assert_eq!(bundle::unseal(&desk.take("again.age"), &device).unwrap(), content);
 }
+
+/// The recipe of `examples/open-by-hand`, as it is written there.
+#[test]
+fn what_takes_several_keepers_opens_with_age_and_the_recipe_for_people_and_not_with_fewer() {
+    let desk = Desk::new();
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/open-by-hand/open.py");
+    let names = ["director.txt", "office.txt", "lawyer.txt"];
+    let of = names.map(|name| {
+        desk.accepts(&format!("age-keygen -o {name}"));
+        desk.accepts(&format!("age-keygen -y {name}")).trim().to_owned()
+    });
+    let content = bundle::Content::new("202101010000777.p12", "0427", b"the vendor's own file");
+    let keepers = Keepers { threshold: 2, of: of.to_vec() };
+    desk.put("sealed.age", bundle::seal_for(&content, &[], &keepers).unwrap());
+    for (index, [one, other]) in [[0, 1], [1, 2], [2, 0]].iter().enumerate() {
+        let told = desk.accepts(&format!("python3 {recipe} sealed.age out{index} {} {}", names[*one], names[*other]));
+        assert_eq!(told.trim(), "password: 0427");
+        assert_eq!(desk.take(&format!("out{index}/202101010000777.p12")), b"the vendor's own file");
+    }
+    let refused = desk.run(&format!("python3 {recipe} sealed.age none office.txt"));
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("it takes 2 keys"), "{refused:?}");
+    desk.put("alone.age", bundle::seal(&content, &[of[0].clone()]).unwrap());
+    desk.accepts(&format!("python3 {recipe} alone.age alone director.txt"));
+    assert_eq!(desk.take("alone/202101010000777.p12"), b"the vendor's own file");
+}

@@ -228,7 +228,7 @@ impl Carrier {
     async fn note(&self, copy: &CopyRow, target: &BackupTarget, deed: Deed, done: Result<(), Trouble>) -> Result<(), StoreError> {
         let now = self.clock.now();
         let outcome = match (deed, done) {
-            (Deed::Store | Deed::Verify, Ok(())) => Outcome::Whole { next: copy.copy(&target.recipients).next_look(terms(target), now) },
+            (Deed::Store | Deed::Verify, Ok(())) => Outcome::Whole { next: copy.copy(&target.keepers).next_look(terms(target), now) },
             (Deed::Remove, Ok(())) => Outcome::Removed,
             (Deed::Verify, Err(trouble)) if trouble.is_loss() => Outcome::Lost(trouble),
             (_, Err(trouble)) => Outcome::Failed(trouble),
@@ -271,7 +271,7 @@ impl Carrier {
 
 /// What is done about a copy. What has no bytes any more can only be taken away.
 fn deed(copy: &CopyRow, target: &BackupTarget, now: Timestamp) -> Deed {
-    if copy.backup.is_emptied { Deed::Remove } else { copy.copy(&target.recipients).deed(terms(target), now) }
+    if copy.backup.is_emptied { Deed::Remove } else { copy.copy(&target.keepers).deed(terms(target), now) }
 }
 
 /// True for what should have been taken away long ago, and was tried.

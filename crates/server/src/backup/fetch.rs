@@ -15,11 +15,11 @@ use super::carrier::on_a_thread;
 use super::keep::{Of, keep};
 use super::target::busy::Errand;
 use super::target::{Access, Part, Use, open};
-use super::{AGE, SEALED_MAX, manifest, object};
+use super::{is_sealed, manifest, object, sealed_to};
 use crate::approvals::ApprovalError;
 use crate::audit::Ledger;
 use crate::bells::Bells;
-use crate::manifest::recipients;
+use crate::manifest::keepers;
 use crate::policy::PolicyError;
 use crate::store::backup::{BackupRow, Kind};
 use crate::store::{Batch, CertificateFilter, Change, DeviceRow, NewRecord, StoreError};
@@ -132,11 +132,14 @@ pub async fn taken_from(
     if slot.device != device.device || !uses(&slot.profile) {
         return Err(BackupError::NotFound("slot"));
     }
-    if request.recipients.is_empty() || request.recipients != recipients(&policy, &slot.clinic) {
+    let wanted = keepers(&policy, &slot.clinic);
+    if request.recipients.is_empty() || request.recipients != wanted.of {
         return Err(BackupError::SealedToOthers);
     }
-    let sealed = BASE64.decode(request.sealed.as_bytes()).ok().filter(|sealed| sealed.starts_with(AGE) && sealed.len() <= SEALED_MAX);
+    let sealed = BASE64.decode(request.sealed.as_bytes()).ok().filter(|sealed| is_sealed(sealed));
     let sealed = sealed.ok_or(BackupError::Malformed("what is sealed must be an age file of at most 2 MiB, in base64"))?;
+    let keepers = sealed_to(&sealed, &request.recipients).filter(|keepers| keepers.threshold == wanted.threshold);
+    let keepers = keepers.ok_or(BackupError::SealedToOthers)?;
     let lately = ledger.store().backups_since(&device.tenant, &slot, Kind::Monsiaj, now.before(SETTLED_AFTER)).await?;
     if let Some(wait) = wait(&lately, now) {
         return Err(BackupError::TooOften(wait));
@@ -147,7 +150,7 @@ pub async fn taken_from(
     let newest = newest.ok_or(BackupError::NotFound("certificate"))?;
     let (tenant, order, fingerprint, not_after) = (&device.tenant, newest.order, newest.fingerprint, newest.not_after);
     let of = Of { tenant, slot: &slot, kind: Kind::Monsiaj, order, fingerprint, not_after };
-    let kept = keep(&of, request.recipients.clone(), &sealed, now)?;
+    let kept = keep(&of, keepers, &sealed, now)?;
     let clinic = ClinicId { tenant: device.tenant.clone(), clinic: slot.clinic.clone() };
     let record = NewRecord {
         tenant: device.tenant.clone(),

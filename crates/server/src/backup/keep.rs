@@ -1,6 +1,7 @@
 //! Takes sealed backups in: beside a vendor's file that is taken in, and from devices.
 
 use aws_lc_rs::rand;
+use tegata_core::backup::Keepers;
 use tegata_core::name::{BackupId, OrderId, Sha256, SlotId, TenantName};
 use tegata_core::time::Timestamp;
 
@@ -18,7 +19,7 @@ pub(crate) struct Of<'a> {
 }
 
 /// Keeps a sealed file as a backup. The next turn of its clinic orders it carried.
-pub(crate) fn keep(of: &Of<'_>, recipients: Vec<String>, sealed: &[u8], now: Timestamp) -> Result<Change, StoreError> {
+pub(crate) fn keep(of: &Of<'_>, keepers: Keepers, sealed: &[u8], now: Timestamp) -> Result<Change, StoreError> {
     let mut id = [0; 16];
     rand::fill(&mut id).map_err(|_| StoreError::Unsafe("the operating system gives no random numbers".into()))?;
     let row = BackupRow {
@@ -28,7 +29,7 @@ pub(crate) fn keep(of: &Of<'_>, recipients: Vec<String>, sealed: &[u8], now: Tim
         kind: of.kind,
         order: of.order,
         fingerprint: of.fingerprint,
-        recipients,
+        keepers,
         sealed_at: now,
         not_after: of.not_after,
         useless: None,

@@ -24,6 +24,8 @@ const SLOT: &str = "sakura/pc-1/weborca";
 const KEY: &str = "age15ymxjxy786dwyquux3f4twtrvlmf584m9zg7prjw9mn67s4lmqwqg6vzpy";
 const OTHER: &str = "age1e20wvfwd9kck4tw4cxjpfwahx7tvywwswpgpj33nna7qqm5zed6se6xdz8";
 
+const THIRD: &str = "age1cfu0fxay9ycj72346xye9uudcasj4x4m254l69pwhtqzy5lk6yuqnthk0q";
+
 /// A clinic whose certificates a vendor issues, and whose backups go into these folders.
 fn documents(targets: &[(&str, &Path, &str)]) -> String {
     let names: Vec<&str> = targets.iter().map(|(name, ..)| *name).collect();
@@ -101,11 +103,15 @@ impl Scene {
     }
 
     async fn keep(&self, row: &CertificateRow, kind: Kind, text: &[u8]) {
+        self.keep_for(row, kind, text, Keepers::each(vec![KEY.into()])).await;
+    }
+
+    async fn keep_for(&self, row: &CertificateRow, kind: Kind, text: &[u8], keepers: Keepers) {
         let (tenant, slot, order, fingerprint, not_after) = (&row.tenant, &row.slot, row.order, row.fingerprint, row.not_after);
         let of = Of { tenant, slot, kind, order, fingerprint, not_after };
         let sealed = [AGE, text].concat();
         let clinic = tegata_core::name::ClinicId { tenant: tenant.clone(), clinic: slot.clinic.clone() };
-        let kept = keep(&of, vec![KEY.into()], &sealed, self.world.now).unwrap();
+        let kept = keep(&of, keepers, &sealed, self.world.now).unwrap();
         self.world.note(vec![kept, Change::Nudge { clinic, at: self.world.now }]).await;
         self.world.settle().await;
     }
@@ -529,6 +535,27 @@ async fn a_copy_that_nobody_whom_policy_names_now_can_open_counts_as_none() {
         let now = (scene.state().await, scene.verdict().await);
         assert_eq!(now, (state("failing", Some("not-sealed")), "not-backed-up".into()), "{}", place.display());
     }
+}
+
+/// Keys that were asked for together after a copy had been read back: one of them still opens it alone.
+#[tokio::test]
+async fn a_copy_that_fewer_can_open_than_policy_asks_for_now_counts_as_none() {
+    let (mut scene, row) = Scene::with_file().await;
+    scene.carry().await;
+    let of = [KEY, OTHER, THIRD].join(", ");
+    let asked = documents(&[("nas", &scene.nas(), &of)]).replace("retention: 365d", "threshold: 2, retention: 365d");
+    scene.world.apply(&[&asked]).await.unwrap();
+    scene.world.settle().await;
+    assert_eq!((scene.state().await, scene.verdict().await), (state("failing", Some("too-few")), "not-backed-up".into()));
+    scene.world.pass(MINUTE);
+    let keepers = Keepers { threshold: 2, of: [KEY, OTHER, THIRD].map(String::from).to_vec() };
+    scene.keep_for(&row, Kind::File, b"again", keepers).await;
+    scene.carry().await;
+    assert_eq!((scene.state().await, scene.verdict().await), (state("verified", None), "ready".into()));
+    let manifests = scene.files().into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "json"));
+    let thresholds: Vec<u8> =
+        manifests.map(|path| serde_json::from_slice::<Manifest>(&fs::read(path).unwrap()).unwrap().threshold).collect();
+    assert!(thresholds.contains(&2), "it says beside it how many it takes: {thresholds:?}");
 }
 
 #[tokio::test]

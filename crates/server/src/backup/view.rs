@@ -7,7 +7,7 @@ use tegata_core::policy::{BackupTarget, Tenant};
 use tegata_core::time::Timestamp;
 
 use super::drill::is_fresh;
-use super::{is_meant, is_same, opens, terms};
+use super::{is_meant, is_same, lacks, terms};
 use crate::audit::Ledger;
 use crate::store::backup::{Backed, BackupRow, CopyRow};
 use crate::turn::TurnError;
@@ -60,8 +60,10 @@ fn copied(copy: &CopyRow, target: &BackupTarget, now: Timestamp) -> Backup {
 /// Not ordered yet, or never to be: nobody there could open it.
 fn absent(backup: &BackupRow, target: &BackupTarget) -> Backup {
     let absent = absent_from(backup, target.name.as_str());
-    let trouble = said(backup.useless.unwrap_or(Trouble::NotSealed));
-    if opens(backup, target) { absent } else { Backup { state: "failing".into(), trouble: Some(trouble), ..absent } }
+    match lacks(backup, target) {
+        None => absent,
+        Some(trouble) => Backup { state: "failing".into(), trouble: Some(said(trouble)), ..absent },
+    }
 }
 
 fn absent_from(backup: &BackupRow, target: &str) -> Backup {

@@ -1,7 +1,7 @@
 //! What is kept of sealed backups, and of their copies in targets.
 
 use async_trait::async_trait;
-use tegata_core::backup::{Copy, Newer, Trouble};
+use tegata_core::backup::{Copy, Keepers, Newer, Trouble};
 use tegata_core::name::{BackupId, ClinicName, OrderId, Sha256, SlotId, TargetName, TenantName};
 use tegata_core::time::Timestamp;
 
@@ -31,8 +31,8 @@ pub struct BackupRow {
     pub order: OrderId,
     /// SHA-256 of that certificate's DER.
     pub fingerprint: Sha256,
-    /// Who can open it, as far as that was written down: age recipients.
-    pub recipients: Vec<String>,
+    /// Who can open it, as far as that was written down.
+    pub keepers: Keepers,
     /// When it came, sealed.
     pub sealed_at: Timestamp,
     /// When its certificate expires.
@@ -70,7 +70,7 @@ pub struct CopyRow {
     /// True once it was taken away.
     pub is_gone: bool,
     /// Newer backups of the same thing that were read back from the same place, and who can open each.
-    pub newer: Vec<(Newer, Vec<String>)>,
+    pub newer: Vec<(Newer, Keepers)>,
     /// Why the last try failed.
     pub trouble: Option<Trouble>,
     /// Tries since it was last found whole.
@@ -81,15 +81,14 @@ pub struct CopyRow {
 
 impl CopyRow {
     /// As much of it as decides what is done, where these people are to be able to open it.
-    pub fn copy(&self, recipients: &[String]) -> Copy {
-        let opens = |known: &[String]| known.iter().any(|one| recipients.contains(one));
-        let newer = self.newer.iter().filter(|(_, known)| opens(known)).map(|(newer, _)| *newer).collect();
+    pub fn copy(&self, wanted: &Keepers) -> Copy {
+        let newer = self.newer.iter().filter(|(_, known)| known.lacks(wanted).is_none()).map(|(newer, _)| *newer).collect();
         Copy { verified_at: self.verified_at, not_after: self.backup.not_after, newer }
     }
 
     /// True if it can be relied on.
     pub fn is_whole(&self, now: Timestamp) -> bool {
-        self.copy(&[]).is_whole(now)
+        self.copy(&Keepers::each(vec![])).is_whole(now)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
+use tegata_api::v1::backup::Quorum;
 use tegata_api::v1::vendor::{ImportAnswer, ImportRequest, Pin, Recipients};
 use tegata_core::name::{OrderId, Sha256, TenantName};
 use tegata_core::plan::Reason;
@@ -12,6 +13,7 @@ use tegata_pki::certificate::Certificate;
 
 use super::{Checked, Place, VendorError, details, insist, opened, read_chain, read_sealed, read_slot, taken_in};
 use crate::audit::Ledger;
+use crate::backup::sealed_to;
 use crate::bells::Bells;
 use crate::manifest;
 use crate::store::{Batch, Bundle, CertificateRow, Change, NewRecord, OrderRow, OrderState};
@@ -23,7 +25,8 @@ use crate::store::{Batch, Bundle, CertificateRow, Change, NewRecord, OrderRow, O
 pub async fn recipients(ledger: &Ledger, tenant: &TenantName, slot: &str) -> Result<Recipients, VendorError> {
     let place = Place::of(ledger, tenant, &read_slot(slot)?).await?;
     let pin = place.expectation()?.pin.map(|pin| Pin { digits: pin.digits, tries: pin.tries });
-    Ok(Recipients { device: device_recipient(ledger, &place).await?, backup: manifest::recipients(&place.policy, &place.slot.clinic), pin })
+    let (backup, quorum) = Quorum::told(manifest::keepers(&place.policy, &place.slot.clinic));
+    Ok(Recipients { device: device_recipient(ledger, &place).await?, backup, quorum, pin })
 }
 
 async fn device_recipient(ledger: &Ledger, place: &Place) -> Result<String, VendorError> {
@@ -75,9 +78,11 @@ impl Brought<'_> {
     ) -> Result<ImportAnswer, VendorError> {
         let place = Place::of(ledger, tenant, slot).await?;
         let device = device_recipient(ledger, &place).await?;
-        let keepers = manifest::recipients(&place.policy, &slot.clinic);
-        let needed: BTreeSet<String> = keepers.iter().cloned().chain([device]).collect();
-        if needed != request.recipients.iter().cloned().collect() {
+        let keepers = manifest::keepers(&place.policy, &slot.clinic);
+        let needed: BTreeSet<String> = keepers.of.iter().cloned().chain([device]).collect();
+        let sealed_to = sealed_to(&self.bundle.sealed, &keepers.of);
+        let is_right = sealed_to.is_some_and(|sealed_to| sealed_to.threshold == keepers.threshold);
+        if !is_right || needed != request.recipients.iter().cloned().collect() {
             return Err(VendorError::SealedToOthers);
         }
         let Checked { facts, here } = place.check(ledger, &self.chain, Some(&self.bundle.file_name), self.now).await?;

@@ -3,12 +3,14 @@
 use data_encoding::BASE64;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::{SealedBundle, TakenCertificate};
+use tegata_core::backup::Keepers;
 use tegata_core::name::{OrderId, TenantName};
 use tegata_core::policy::KeyOrigin;
 use tegata_core::time::Timestamp;
 
 use super::{Place, VendorError, details, insist, read_chain, read_sealed, taken_in};
 use crate::audit::Ledger;
+use crate::backup::sealed_to;
 use crate::bells::Bells;
 use crate::store::{Batch, Bundle, Change, DeviceRow, OrderRow, OrderState};
 
@@ -69,7 +71,7 @@ async fn try_taken(
     let action = if order.found.is_some() { "certificate.adopt" } else { "certificate.renewed" };
     let record = place.record(Stage::Done, &actor, action, details(&taken, &checked.facts), now);
     let kept = match &taken.bundle {
-        Some(bundle) => Some(place.backup((taken.order, taken.fingerprint, taken.not_after), sealed_to(said)?, bundle, now)?),
+        Some(bundle) => Some(place.backup((taken.order, taken.fingerprint, taken.not_after), keepers(said, bundle)?, bundle, now)?),
         None => None,
     };
     let changes = [Change::TakeIn(taken.into()), place.answered(now), place.nudge(now)].into_iter().chain(kept).collect();
@@ -96,10 +98,13 @@ fn belongs(tenant: &TenantName, device: &DeviceRow, order: &OrderRow) -> bool {
 }
 
 /// To whom the device says that it sealed: what it was told meanwhile is something else.
-fn sealed_to(said: &TakenCertificate) -> Result<Vec<String>, VendorError> {
+fn keepers(said: &TakenCertificate, bundle: &Bundle) -> Result<Keepers, VendorError> {
     let malformed = VendorError::Malformed("its recipients must be at most 200 age keys");
     let is_key = |text: &String| text.len() == 62 && text.starts_with("age1") && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if said.recipients.len() <= RECIPIENTS_MAX && said.recipients.iter().all(is_key) { Ok(said.recipients.clone()) } else { Err(malformed) }
+    if said.recipients.len() > RECIPIENTS_MAX || !said.recipients.iter().all(is_key) {
+        return Err(malformed);
+    }
+    sealed_to(&bundle.sealed, &said.recipients).ok_or(VendorError::Malformed("its recipients are not those that the sealed file names"))
 }
 
 fn bundle(said: &TakenCertificate) -> Result<Option<Bundle>, VendorError> {

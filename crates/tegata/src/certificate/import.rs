@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use data_encoding::BASE64;
+use tegata_api::v1::backup::Quorum;
 use tegata_api::v1::device::FileHash;
 use tegata_api::v1::vendor::{ImportAnswer, ImportRequest, Pin, Recipients, RecipientsRequest, TryRequest};
 use tegata_core::name::SlotId;
@@ -105,8 +106,9 @@ pub async fn install(global: &Global, slot: &SlotId, content: Content) -> Result
 
 fn sealed(slot: &SlotId, opened: &Bundle, content: Content, recipients: Recipients) -> Result<ImportRequest, Failure> {
     let file = FileHash { sha256: content.digest().to_string(), size: content.file.len() as u64 };
-    let to: Vec<String> = recipients.backup.into_iter().chain([recipients.device]).collect();
-    let sealed = bundle::seal(&content, &to).map_err(Failure::Seal)?;
+    let keepers = Quorum::heard(&recipients.backup, recipients.quorum.as_ref());
+    let sealed = bundle::seal_for(&content, std::slice::from_ref(&recipients.device), &keepers).map_err(Failure::Seal)?;
+    let to: Vec<String> = keepers.of.into_iter().chain([recipients.device]).collect();
     Ok(ImportRequest {
         slot: slot.to_string(),
         chain: opened.chain.iter().map(|der| certificate::to_pem(der)).collect(),

@@ -4,11 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use data_encoding::BASE64;
+use tegata_api::v1::backup::Quorum;
 use tegata_api::v1::bundle::BundleFault;
 use tegata_api::v1::device::{SealedBundle, TakenCertificate};
 use tegata_api::v1::problem::Code;
+use tegata_core::backup::Keepers;
 use tegata_core::time::{DAY, Timestamp};
-use tegata_pki::bundle::{self, Content, DeviceKey};
+use tegata_pki::bundle::{self, Content, DeviceKey, quorum};
 use tegata_pki::certificate;
 
 use super::*;
@@ -31,7 +33,12 @@ fn found(number: u8, fingerprint: Sha256) -> Manifest {
 }
 
 fn renewed(number: u8, current: Sha256, backup: &[String]) -> Manifest {
-    let source = wire::Source::Renewal { url: "https://auth.test".into(), current: current.to_string(), backup: backup.to_vec() };
+    renewed_for(number, current, Keepers::each(backup.to_vec()))
+}
+
+fn renewed_for(number: u8, current: Sha256, keepers: Keepers) -> Manifest {
+    let (backup, quorum) = Quorum::told(keepers);
+    let source = wire::Source::Renewal { url: "https://auth.test".into(), current: current.to_string(), backup, quorum };
     vendors(number, source, &[current])
 }
 
@@ -388,6 +395,29 @@ async fn a_renewal_goes_all_the_way_and_the_backup_can_be_opened() {
     assert!(kept.file_name.ends_with(".p12") && kept.file_name.len() == 18, "{}", kept.file_name);
     assert_eq!(taken.recipients, [backup.recipient()], "it says to whom");
     assert!(files_below(world.state.root()).iter().all(|path| !holds(path, PASSWORD.as_bytes())), "no password on disk");
+}
+
+#[tokio::test]
+async fn where_it_takes_several_keepers_none_of_them_opens_the_backup_alone() {
+    let (world, current, one) = with_current().await;
+    let keys = [one, DeviceKey::generate(), DeviceKey::generate()];
+    let of: Vec<String> = keys.iter().map(DeviceKey::recipient).collect();
+    pass(&world, &renewed_for(2, current, Keepers { threshold: 2, of: of.clone() })).await;
+    assert_eq!((stage(&world), trouble(&world).as_str()), (Stage::Settled, ""));
+    let taken = told(&world, 2).unwrap();
+    let sealed = BASE64.decode(taken.sealed.as_bytes()).unwrap();
+    assert!(keys.iter().all(|key| bundle::unseal(&sealed, key).is_err()));
+    let unlocked = quorum::unlock(&sealed, &keys[1..]).unwrap().unwrap();
+    assert_eq!(bundle::unseal(&sealed, &unlocked.key).unwrap().password.as_str(), PASSWORD);
+    assert_eq!(taken.recipients, of);
+}
+
+#[tokio::test]
+async fn more_keepers_than_there_are_keep_the_vendor_from_being_asked() {
+    let (world, current, one) = with_current().await;
+    pass(&world, &renewed_for(2, current, Keepers { threshold: 2, of: vec![one.recipient()] })).await;
+    assert!(trouble(&world).contains("spec.threshold") && is_japanese(&trouble_ja(&world)), "{}", trouble(&world));
+    assert_eq!((world.vendor.asked.get(), told(&world, 2)), (0, None));
 }
 
 #[tokio::test]

@@ -21,6 +21,10 @@ pub struct BackupTargetSpec {
     /// Who can open the backups: at least one age key. Nobody else can, not even the server.
     #[schemars(length(max = 20))]
     pub recipients: Vec<AgeRecipient>,
+    /// How many of them it takes to open a backup, at least 2 and fewer than there are: one lost key then loses nothing, and one stolen key
+    /// opens nothing. All targets of a clinic name the same keys then. Left out: each key opens it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<u8>,
     /// How long a backup is kept after its certificate expired.
     pub retention: Span,
     /// How often every copy is read back and compared. Left out: every seven days.

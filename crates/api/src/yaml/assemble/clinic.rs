@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tegata_core::name::{DeviceId, ProfileName};
-use tegata_core::policy::{Assignment, CertificateProfile, ClinicNetwork, Quota, Selector};
+use tegata_core::policy::{Assignment, BackupTarget, CertificateProfile, ClinicNetwork, Quota, Selector};
 use tegata_core::vendor::SubjectRule;
 
 use super::{Declared, referred};
@@ -26,8 +26,26 @@ pub(super) fn check(written: &ClinicNetworkSpec, clinic: &ClinicNetwork, declare
     portal(written, declared, &at.key("portal"), gather);
     let at_backup = at.key("backup");
     let at_targets = at_backup.key("targets");
+    let mut first: Option<&BackupTarget> = None;
     for (index, target) in written.backup.iter().flat_map(|backup| &backup.targets).enumerate() {
-        referred(&declared.targets, declared.is_broken, Kind::BackupTarget, &target.0, &at_targets.item(index), gather);
+        let at = at_targets.item(index);
+        let Some(target) = referred(&declared.targets, declared.is_broken, Kind::BackupTarget, &target.0, &at, gather) else { continue };
+        same_keepers(first.get_or_insert(target), target, &at, gather);
+    }
+}
+
+/// A backup is sealed once for all of a clinic's targets: whoever could open it alone for one of them could open it alone in each.
+fn same_keepers(first: &BackupTarget, target: &BackupTarget, at: &At<'_>, gather: &mut Gather<'_>) {
+    let (one, other) = (&first.keepers, &target.keepers);
+    let is_fine = one.threshold.max(other.threshold) < 2
+        || one.threshold == other.threshold && one.of.iter().collect::<BTreeSet<_>>() == other.of.iter().collect();
+    if !is_fine {
+        let message = format!(
+            "the targets {} and {} let different people open a backup, which is sealed once for both",
+            quote(first.name.as_str()),
+            quote(target.name.as_str())
+        );
+        gather.say(at, Wrong::new(message, "write the same recipients and the same threshold into each of the clinic's targets"));
     }
 }
 

@@ -16,6 +16,7 @@ use tegata_api::v1::fleet::{Certificate, Slot};
 use tegata_api::v1::notice::{Expiring, Origin};
 use tegata_api::v1::problem::Code;
 use tegata_api::v1::vendor::{AdoptRequest, ConfirmRequest, ImportAnswer, ImportRequest, Recipients, RecipientsRequest, TryRequest};
+use tegata_core::backup::Keepers;
 use tegata_core::time::{DAY, Timestamp};
 use tegata_core::vendor::BundleFacts;
 use tegata_pki::authority::{Authority, Purpose, new_serial};
@@ -26,6 +27,7 @@ use tegata_pki::pkcs12::{self, Flavor};
 
 use super::world::{Pc, World, code_of, new_key, pem, problem};
 
+mod quorum;
 mod refused;
 
 pub const SLOT: &str = "sakura/pc-1/weborca";
@@ -226,7 +228,7 @@ async fn what_a_device_seals_of_its_own_files_is_kept_carried_and_handed_out() {
     assert!(stage.pc.manifest(0).await.slots.iter().any(|slot| slot.backup == [recipient.clone()]), "it is told to whom");
 
     let files = [folder::File { name: "monsiaj.jsonrpc.properties".into(), bytes: b"a=b".to_vec().into() }];
-    let sealed = folder::seal(&folder::pack(&files).unwrap(), std::slice::from_ref(&recipient)).unwrap();
+    let sealed = folder::seal(&folder::pack(&files).unwrap(), &Keepers::each(vec![recipient.clone()])).unwrap();
     let good = KeepRequest { slot: SLOT.into(), recipients: vec![recipient], sealed: BASE64.encode(&sealed) };
     let keep = async |request: &KeepRequest| stage.pc.client.tell("/v1/agent/backups", request).await;
     let elsewhere = KeepRequest { slot: "sakura/pc-2/weborca".into(), ..good.clone() };

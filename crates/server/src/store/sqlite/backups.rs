@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnection, SqliteExecutor, SqlitePool};
 use sqlx::{AssertSqlSafe, query};
-use tegata_core::backup::Newer;
+use tegata_core::backup::{Keepers, Newer};
 use tegata_core::name::{BackupId, ClinicId, ClinicName, OrderId, Sha256, SlotId, TargetName, TenantName};
 use tegata_core::time::Timestamp;
 
@@ -111,10 +111,11 @@ async fn keep(db: &mut SqliteConnection, NewBackup { row, sealed }: &NewBackup) 
         let change = bind_slot(query(AssertSqlSafe(change)), &row.tenant, &row.slot).bind(words::backup_kind(row.kind));
         change.bind(row.fingerprint.0.to_vec()).execute(&mut *db).await?;
     }
-    let put = "INSERT INTO backups (tenant, clinic, home, device, profile, id, kind, order_id, fingerprint, recipients, sealed_at,
-        not_after, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let put = "INSERT INTO backups (tenant, clinic, home, device, profile, id, kind, order_id, fingerprint, recipients, threshold,
+        sealed_at, not_after, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let put = bind_slot(query(put), &row.tenant, &row.slot).bind(&row.id.0[..]).bind(words::backup_kind(row.kind));
-    let put = put.bind(&row.order.0[..]).bind(&row.fingerprint.0[..]).bind(json!(row.recipients).to_string());
+    let put = put.bind(&row.order.0[..]).bind(&row.fingerprint.0[..]).bind(json!(row.keepers.of).to_string());
+    let put = put.bind(row.keepers.threshold);
     put.bind(row.sealed_at.unix()).bind(row.not_after.unix()).bind(&sealed[..]).execute(db).await?;
     Ok(())
 }
@@ -163,12 +164,12 @@ impl BackupQueries for Sqlite {
 }
 
 const BACKUP: &str = "backups.id, backups.tenant, backups.clinic, backups.home, backups.device, backups.profile, backups.kind,
-    backups.order_id, backups.fingerprint, backups.recipients, backups.sealed_at, backups.not_after, backups.useless,
+    backups.order_id, backups.fingerprint, backups.recipients, backups.threshold, backups.sealed_at, backups.not_after, backups.useless,
     length(backups.sealed) = 0 AS is_emptied";
 
 const COPY: &str =
     "copies.target, copies.place, copies.state, copies.stored_at, copies.verified_at, copies.opened_at, copies.trouble, copies.attempts,
-    copies.at, (SELECT json_group_array(json_array(new.sealed_at, kept.verified_at, json(new.recipients)))
+    copies.at, (SELECT json_group_array(json_array(new.sealed_at, kept.verified_at, new.threshold, json(new.recipients)))
         FROM backups AS new JOIN copies AS kept ON kept.backup = new.number
         WHERE new.tenant = backups.tenant AND new.clinic = backups.clinic AND new.home = backups.home AND new.device = backups.device
             AND new.profile = backups.profile AND new.kind = backups.kind AND new.fingerprint = backups.fingerprint
@@ -276,7 +277,7 @@ impl Columns {
             kind: self.word("kind", words::read_backup_kind)?,
             order: OrderId(self.bytes("order_id")?),
             fingerprint: self.sha256("fingerprint")?,
-            recipients: self.json("recipients")?,
+            keepers: Keepers { threshold: self.raw("threshold")?, of: self.json("recipients")? },
             sealed_at: self.moment("sealed_at")?,
             not_after: self.moment("not_after")?,
             useless: if self.is_null("useless")? { None } else { Some(self.word("useless", words::read_trouble)?) },
@@ -294,7 +295,7 @@ impl Columns {
             verified_at: self.optional_moment("verified_at")?,
             opened_at: self.optional_moment("opened_at")?,
             is_gone: self.raw::<i64>("state")? == 2,
-            newer: self.json::<Vec<(i64, i64, Vec<String>)>>("newer")?.into_iter().map(newer).collect(),
+            newer: self.json::<Vec<(i64, i64, u8, Vec<String>)>>("newer")?.into_iter().map(newer).collect(),
             trouble,
             attempts: self.raw("attempts")?,
             at: self.optional_moment("at")?,
@@ -302,6 +303,7 @@ impl Columns {
     }
 }
 
-fn newer((sealed_at, verified_at, recipients): (i64, i64, Vec<String>)) -> (Newer, Vec<String>) {
-    (Newer { sealed_at: Timestamp::from_unix(sealed_at), verified_at: Timestamp::from_unix(verified_at) }, recipients)
+fn newer((sealed_at, verified_at, threshold, of): (i64, i64, u8, Vec<String>)) -> (Newer, Keepers) {
+    let newer = Newer { sealed_at: Timestamp::from_unix(sealed_at), verified_at: Timestamp::from_unix(verified_at) };
+    (newer, Keepers { threshold, of })
 }
