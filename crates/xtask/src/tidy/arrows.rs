@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("tegata-agent", &["tegata-core", "tegata-pki", "tegata-api"]),
     ("tegata", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-ssh", "tegata-tlog", "tegata-playbook"]),
     ("xtask", &[]),
-    ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-ssh", "tegata-playbook"]),
+    ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-agent", "tegata-ssh", "tegata-playbook"]),
 ];
 
 /// Outside crates that only these packages may name outside their tests.
