@@ -1,11 +1,15 @@
 //! `tegata audit`: what was intended, what was done, and what a device has seen.
 
 mod as_of;
+mod exceptions;
 mod export;
 mod key;
 mod memory;
 mod prove;
 mod query;
+mod report;
+mod review;
+mod sheet;
 mod source;
 mod verify;
 mod when;
@@ -49,8 +53,10 @@ enum What {
     },
     Query(query::Query),
     AsOf(as_of::AsOfDay),
+    Exceptions(exceptions::Exceptions),
     Verify(verify::Verify),
     Export(export::Export),
+    Report(report::Report),
     Prove(prove::Prove),
     Key(key::Key),
 }
@@ -62,6 +68,8 @@ impl Audit {
             What::List { after, limit, last, object } => (after, limit, last, object),
             What::Query(query) => return query.run(global).await,
             What::AsOf(as_of) => return as_of.run(global).await,
+            What::Exceptions(exceptions) => return exceptions.run(global).await,
+            What::Report(report) => return report.run(global),
             What::Verify(verify) => return verify.run(global).await,
             What::Export(export) => return export.run(global).await,
             What::Prove(prove) => return prove.run(global).await,

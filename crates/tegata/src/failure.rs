@@ -214,6 +214,15 @@ pub enum Failure {
     /// What should be the key of a log is none.
     #[error("the key of the log cannot be read")]
     LogKey(#[source] NoteError),
+    /// What should say which part of a log an export has says nothing.
+    #[error("period.txt does not say which part of the log this is")]
+    LogPeriod(#[source] NoteError),
+    /// A file that was made of the records is not what they come to.
+    #[error("{name} is not what these records come to: it was changed, or made by another version; `tegata audit report` makes it anew")]
+    NotDerived {
+        /// Which file.
+        name: &'static str,
+    },
     /// A record is not there, or not in the tree yet.
     #[error("record {sequence} is not among the {size} that the log's checkpoint covers")]
     NotCovered {
@@ -311,7 +320,7 @@ impl Failure {
             Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) | Self::Timeless | Self::NoSuchMoment => Exit::Usage,
             Self::NoSuch { .. } | Self::NotCovered { .. } | Self::Restore(RestoreError::NotThere { .. }) => Exit::Denied,
             Self::Bundle { .. } => Exit::Bundle,
-            Self::Log(_) => Exit::Unbelievable,
+            Self::Log(_) | Self::LogPeriod(_) | Self::NotDerived { .. } => Exit::Unbelievable,
             Self::NotPin { .. } | Self::NoPassword | Self::Variable { .. } | Self::NoSecret { .. } => Exit::Usage,
             Self::NoHosts | Self::LimitFitsNothing { .. } => Exit::Denied,
             _ => Exit::Error,

@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod entry;
 pub mod merkle;
 pub mod note;
+pub mod period;
 pub mod proof;
 pub mod ticket;
 pub mod tile;

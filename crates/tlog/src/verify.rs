@@ -3,7 +3,6 @@
 use thiserror::Error;
 
 use crate::checkpoint::Checkpoint;
-use crate::merkle::{Frontier, leaf};
 use crate::note::{Note, NoteError, VerifierKey};
 
 /// What is wrong with a log.
@@ -78,66 +77,12 @@ pub fn goes_on(before: &Checkpoint, now: &Checkpoint) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks all entries of a log, one after the other, against checkpoints that were signed at different times.
-#[derive(Debug)]
-pub struct Entries {
-    /// What is not reached yet, longest first.
-    checkpoints: Vec<Checkpoint>,
-    newest: u64,
-    tree: Frontier,
-}
-
-impl Entries {
-    /// Against all of these: what the log says now, and whatever anybody kept of it before.
-    pub fn against(mut checkpoints: Vec<Checkpoint>) -> Self {
-        checkpoints.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
-        let newest = checkpoints.first().map_or(0, |checkpoint| checkpoint.size);
-        Self { checkpoints, newest, tree: Frontier::default() }
-    }
-
-    /// How many were checked.
-    pub fn count(&self) -> u64 {
-        self.tree.size()
-    }
-
-    /// Takes the next one.
-    ///
-    /// # Errors
-    /// [`Fault::Changed`], [`Fault::Size`]: something is wrong with this one or one before.
-    pub fn push(&mut self, entry: &[u8]) -> Result<(), Fault> {
-        self.reached()?;
-        if self.count() == self.newest {
-            return Err(Fault::Size { have: self.count() + 1, size: self.newest });
-        }
-        self.tree.push(leaf(entry));
-        Ok(())
-    }
-
-    /// Says that there are no more.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
-    pub fn finish(mut self) -> Result<(), Fault> {
-        self.reached()?;
-        let missing = self.checkpoints.first().map(|checkpoint| checkpoint.size);
-        missing.map_or(Ok(()), |size| Err(Fault::Size { have: self.count(), size }))
-    }
-
-    fn reached(&mut self) -> Result<(), Fault> {
-        let size = self.count();
-        while let Some(checkpoint) = self.checkpoints.pop_if(|checkpoint| checkpoint.size == size) {
-            if checkpoint.root != self.tree.root() {
-                return Err(Fault::Changed { size });
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::merkle::Frontier;
     use crate::note::{Kind, SignerKey};
+    use crate::period::Period;
 
     const ORIGIN: &str = "tegata/0011223344556677/aozora";
 
@@ -157,7 +102,8 @@ mod tests {
     }
 
     fn check(entries: &[&str], against: &[Checkpoint]) -> Result<(), Fault> {
-        let mut checked = Entries::against(against.to_vec());
+        let (now, kept) = against.split_first().unwrap();
+        let mut checked = Period::whole(now.size).against(now.clone(), kept.to_vec())?;
         entries.iter().try_for_each(|entry| checked.push(entry.as_bytes()))?;
         checked.finish()
     }

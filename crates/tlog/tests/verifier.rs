@@ -7,6 +7,7 @@ use std::process::Command;
 use tegata_tlog::checkpoint::Checkpoint;
 use tegata_tlog::merkle::{Frontier, leaf};
 use tegata_tlog::note::{Kind, Note, SignerKey};
+use tegata_tlog::period::Period;
 use tegata_tlog::ticket::Ticket;
 
 const RECORDS: [&str; 3] = [r#"{"sequence":1}"#, r#"{"sequence":2}"#, r#"{"sequence":3}"#];
@@ -26,6 +27,7 @@ fn note(records: &[&str]) -> String {
 fn exported(folder: &Path, records: &[&str], note: &str) {
     fs::write(folder.join("records.jsonl"), records.iter().map(|record| format!("{record}\n")).collect::<String>()).unwrap();
     fs::write(folder.join("checkpoint.txt"), note).unwrap();
+    fs::write(folder.join("period.txt"), Period::whole(records.len() as u64).to_string()).unwrap();
 }
 
 /// Whether it holds, and what is said. Nothing of this machine is known to the program but the folder.

@@ -67,7 +67,7 @@ fn named(out: &Path, ending: &str) -> PathBuf {
 }
 
 /// The hashes of a proof, from as few tiles as they are in.
-async fn hashes(session: &Session, parts: Vec<Part>, size: u64) -> Result<Vec<Hash>, Failure> {
+pub(super) async fn hashes(session: &Session, parts: Vec<Part>, size: u64) -> Result<Vec<Hash>, Failure> {
     let mut tiles: HashMap<Tile, Vec<Hash>> = HashMap::new();
     for (tile, _) in parts.iter().flatten().map(|place| Tile::of(*place)) {
         if let Entry::Vacant(place) = tiles.entry(tile) {

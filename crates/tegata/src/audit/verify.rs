@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tegata_tlog::note::VerifierKey;
-use tegata_tlog::verify::{self, Entries};
+use tegata_tlog::verify;
 
 use super::memory::Memory;
+use super::report;
 use super::source::Source;
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
@@ -49,15 +50,28 @@ impl Verify {
             verify::goes_on(&seen.checkpoint, &now)?;
         }
         let before = remembered.map(|seen| seen.checkpoint);
-        let mut entries = Entries::against(before.clone().into_iter().chain([now.clone()]).collect());
-        source.entries(now.size, |entry| Ok(entries.push(entry)?)).await?;
-        entries.finish()?;
-        memory.keep(&key, &note)?;
+        let period = source.period(now.size)?;
+        let (first, count, is_whole) = (period.first, period.count, period.count == now.size);
+        let mut stretch = period.against(now.clone(), before.clone().into_iter().collect())?;
+        source.entries(now.size, |entry| Ok(stretch.push(entry)?)).await?;
+        stretch.finish()?;
+        let derived = match &source {
+            Source::Folder(folder) if report::check(folder)? => "\nThe table and the reports are what these records come to.",
+            Source::Folder(_) => "\nThe table and the reports were made by another version, and not compared.",
+            Source::Server(_) => "",
+        };
         let since = match before {
+            _ if !is_whole => {
+                format!("They are numbers {} to {} of {}. Of a part nothing is remembered.", first + 1, first + count, now.size)
+            }
             Some(before) => format!("The first {} are those that were seen last time.", before.size),
             None => "This log was not seen here before: from now on it is remembered.".to_owned(),
         };
-        output::confirm(global, &format!("{}\n{} records, none changed, left out, put in or moved.\n{since}", now.origin, now.size))?;
+        if is_whole {
+            memory.keep(&key, &note)?;
+        }
+        let holds = format!("{}\n{count} records, none changed, left out, put in or moved.", now.origin);
+        output::confirm(global, &format!("{holds}\n{since}{derived}"))?;
         Ok(Exit::Fine)
     }
 }

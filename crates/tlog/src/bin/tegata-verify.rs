@@ -10,8 +10,9 @@ use std::{env, fs};
 
 use tegata_tlog::entry;
 use tegata_tlog::note::VerifierKey;
+use tegata_tlog::period::Period;
 use tegata_tlog::ticket::Ticket;
-use tegata_tlog::verify::{self, Entries};
+use tegata_tlog::verify;
 
 const USAGE: &str = "usage: tegata-verify KEY FOLDER [CHECKPOINT...]   an export, and checkpoints that were kept of the same log before
        tegata-verify KEY PROOF RECORD            one record (a file with its exact bytes), and the proof that was made of it
@@ -40,21 +41,24 @@ fn main() -> ExitCode {
 fn export(key: &str, folder: &Path, kept: &[&str]) -> Result<String, String> {
     let key = read_key(key)?;
     let now = verify::checkpoint(&read(&folder.join("checkpoint.txt"))?, &key).map_err(said)?;
-    let mut checkpoints = vec![now.clone()];
+    let mut checkpoints = Vec::new();
     for path in kept {
         let before = verify::checkpoint(&read(Path::new(path))?, &key).map_err(|fault| format!("{path}: {fault}"))?;
         verify::goes_on(&before, &now).map_err(said)?;
         checkpoints.push(before);
     }
+    let period: Period = read(&folder.join("period.txt"))?.parse().map_err(|_| "period.txt says no part of a log")?;
+    let (first, count) = (period.first, period.count);
     let path = folder.join("records.jsonl");
     let unreadable = |problem| format!("cannot read {}: {problem}", path.display());
-    let mut entries = Entries::against(checkpoints);
-    for line in BufReader::new(File::open(&path).map_err(unreadable)?).split(b'\n') {
-        let record = String::from_utf8(line.map_err(unreadable)?).map_err(|_| format!("record {} is not text", entries.count() + 1))?;
-        entries.push(&entry::of(&record)).map_err(said)?;
+    let mut stretch = period.against(now.clone(), checkpoints).map_err(said)?;
+    for (number, line) in (first + 1..).zip(BufReader::new(File::open(&path).map_err(unreadable)?).split(b'\n')) {
+        let record = String::from_utf8(line.map_err(unreadable)?).map_err(|_| format!("record {number} is not text"))?;
+        stretch.push(&entry::of(&record)).map_err(said)?;
     }
-    entries.finish().map_err(said)?;
-    Ok(format!("{}: {} records, none changed, left out, put in or moved", now.origin, now.size))
+    stretch.finish().map_err(said)?;
+    let which = if count == now.size { String::new() } else { format!(" ({} to {} of {})", first + 1, first + count, now.size) };
+    Ok(format!("{}: {count} records{which}, none changed, left out, put in or moved", now.origin))
 }
 
 fn single(key: &str, proof: &str, record: &str) -> Result<String, String> {
