@@ -9,6 +9,7 @@ mod query;
 mod source;
 mod verify;
 mod when;
+mod witnesses;
 
 use clap::{Args, Subcommand};
 use tegata_api::hint::visible;
@@ -53,6 +54,7 @@ enum What {
     Export(export::Export),
     Prove(prove::Prove),
     Key(key::Key),
+    Witnesses(witnesses::Witnesses),
 }
 
 impl Audit {
@@ -66,6 +68,7 @@ impl Audit {
             What::Export(export) => return export.run(global).await,
             What::Prove(prove) => return prove.run(global).await,
             What::Key(key) => return key.run(global).await,
+            What::Witnesses(witnesses) => return witnesses.run(global).await,
         };
         let session = Session::open(global)?;
         let records: Vec<Record> = session.get(&format!("audit?{}", asked(after, limit, last, object.as_deref()))).await?;

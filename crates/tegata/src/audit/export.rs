@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tegata_tlog::verify;
 
-use super::source::{CHECKPOINT, KEY, RECORDS, Source};
+use super::source::{CHECKPOINT, KEY, RECORDS, Source, WITNESSED};
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -26,14 +26,15 @@ impl Export {
     /// Exports. What is cut off in the middle has no checkpoint, and so is no export.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let source = Source::Server(Session::open(global)?);
-        let (key, note) = (source.key().await?, source.checkpoint().await?);
+        let (key, witnessed, note) = (source.key().await?, source.witnessed().await?, source.checkpoint().await?);
         let checkpoint = verify::checkpoint(&note, &key)?;
         fs::create_dir(&self.out).map_err(kept(&self.out))?;
         let path = self.out.join(RECORDS);
         let mut records = BufWriter::new(File::create_new(&path).map_err(kept(&path))?);
         source.entries(checkpoint.size, |entry| records.write_all(&[entry, b"\n"].concat()).map_err(kept(&path))).await?;
         records.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all()).map_err(kept(&path))?;
-        for (name, text) in [(KEY, format!("{key}\n")), (CHECKPOINT, note)] {
+        let texts = [(KEY, format!("{key}\n")), (CHECKPOINT, note)].into_iter().chain(witnessed.map(|note| (WITNESSED, note)));
+        for (name, text) in texts {
             let path = self.out.join(name);
             fs::write(&path, text).map_err(kept(&path))?;
         }
