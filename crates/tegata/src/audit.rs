@@ -13,6 +13,7 @@ mod sheet;
 mod source;
 mod verify;
 mod when;
+mod witnesses;
 
 use clap::{Args, Subcommand};
 use tegata_api::hint::visible;
@@ -59,6 +60,7 @@ enum What {
     Report(report::Report),
     Prove(prove::Prove),
     Key(key::Key),
+    Witnesses(witnesses::Witnesses),
 }
 
 impl Audit {
@@ -74,6 +76,7 @@ impl Audit {
             What::Export(export) => return export.run(global).await,
             What::Prove(prove) => return prove.run(global).await,
             What::Key(key) => return key.run(global).await,
+            What::Witnesses(witnesses) => return witnesses.run(global).await,
         };
         let session = Session::open(global)?;
         let records: Vec<Record> = session.get(&format!("audit?{}", asked(after, limit, last, object.as_deref()))).await?;

@@ -50,6 +50,8 @@ pub enum Exit {
     Unconfirmed = 11,
     /// An audit log is not what was signed, or not what was seen before.
     Unbelievable = 12,
+    /// An audit log is not vouched for by as many witnesses as were asked for.
+    Unwitnessed = 13,
 }
 
 impl From<Exit> for ExitCode {
@@ -211,6 +213,12 @@ pub enum Failure {
     /// An audit log is not what was signed, or not what was seen before.
     #[error("the log cannot be believed")]
     Log(#[from] Fault),
+    /// A log is not vouched for by as many witnesses as were asked for, or not lately.
+    #[error("{0}")]
+    Unwitnessed(String),
+    /// A witness cannot work.
+    #[error(transparent)]
+    Witness(#[from] tegata_witness::WitnessError),
     /// What should be the key of a log is none.
     #[error("the key of the log cannot be read")]
     LogKey(#[source] NoteError),
@@ -320,6 +328,7 @@ impl Failure {
             Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) | Self::Timeless | Self::NoSuchMoment => Exit::Usage,
             Self::NoSuch { .. } | Self::NotCovered { .. } | Self::Restore(RestoreError::NotThere { .. }) => Exit::Denied,
             Self::Bundle { .. } => Exit::Bundle,
+            Self::Log(Fault::Unwitnessed(_)) | Self::Unwitnessed(_) => Exit::Unwitnessed,
             Self::Log(_) | Self::LogPeriod(_) | Self::NotDerived { .. } => Exit::Unbelievable,
             Self::NotPin { .. } | Self::NoPassword | Self::Variable { .. } | Self::NoSecret { .. } => Exit::Usage,
             Self::NoHosts | Self::LimitFitsNothing { .. } => Exit::Denied,
@@ -388,6 +397,9 @@ impl Failure {
             Self::Restore(error) => Some(error.hint().into()),
             Self::NotCovered { .. } => {
                 Some("a new record is covered after a second or two; `tegata audit list --last 1` says which is the newest".into())
+            }
+            Self::Log(Fault::Unwitnessed(_)) | Self::Unwitnessed(_) => {
+                Some("see what each witness says with `tegata audit witnesses`; one that has seen another history says nothing to the log".into())
             }
             Self::Log(_) => Some(
                 "keep what you have, and ask the operator whether the state was restored from a backup: a record `state.recover` says so then, \

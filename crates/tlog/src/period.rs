@@ -51,6 +51,12 @@ impl Period {
         if end == 0 { Some(vec![]) } else { consistency(end, size) }
     }
 
+    /// True if a checkpoint of the same log says something of this stretch: it ends in it, or is the one that the stretch leads to. Of any other it
+    /// is not known that the stretch goes with it.
+    pub fn is_bound_by(&self, checkpoint: &Checkpoint, now: &Checkpoint) -> bool {
+        checkpoint.size == now.size || (self.first.max(1)..=self.end()).contains(&checkpoint.size)
+    }
+
     /// Begins to check its entries against the log's checkpoint, and against those that somebody kept of the same log.
     ///
     /// # Errors
@@ -220,6 +226,14 @@ mod tests {
         assert!(check(whole.clone(), own, &fork, &[]).is_err(), "a checkpoint of another history");
         let kept = Checkpoint { root: leaves(1)[0], ..tree(&log[..9]) };
         assert_eq!(check(whole, own, &now, &[kept]), Err(Fault::Changed { size: 9 }), "another history was seen before");
+    }
+
+    /// Who vouches for a beginning of the log vouches for no part that comes later, and nothing shows that a part goes with a checkpoint beyond it.
+    #[test]
+    fn a_stretch_is_bound_by_what_ends_in_it_or_by_what_it_leads_to() {
+        let log = entries(9);
+        let bound = |size: usize| period(3, 6, &log).is_bound_by(&tree(&log[..size]), &tree(&log));
+        assert_eq!((0..=9).filter(|size| bound(*size)).collect::<Vec<_>>(), [3, 4, 5, 6, 9]);
     }
 
     proptest! {

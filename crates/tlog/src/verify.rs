@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use crate::checkpoint::Checkpoint;
 use crate::note::{Note, NoteError, VerifierKey};
+use crate::policy::{Policy, Unwitnessed};
 
 /// What is wrong with a log.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -47,6 +48,12 @@ pub enum Fault {
         /// How many.
         size: u64,
     },
+    /// Not as many witnesses as it takes vouch for it.
+    #[error(transparent)]
+    Unwitnessed(#[from] Unwitnessed),
+    /// The policy is about other logs.
+    #[error("the policy of witnesses names logs, and not this one")]
+    OtherPolicy,
 }
 
 /// Reads a checkpoint, believing this key and no other.
@@ -61,6 +68,20 @@ pub fn checkpoint(note: &str, key: &VerifierKey) -> Result<Checkpoint, Fault> {
         return Err(Fault::OtherLog { expected: key.name().into(), found: checkpoint.origin });
     }
     Ok(checkpoint)
+}
+
+/// Reads a checkpoint as [`checkpoint`] does, and asks for a quorum of witnesses too. Gives since when they vouch that it is the log's largest,
+/// in seconds since the Unix epoch; `None` if the policy asks for no witness.
+///
+/// # Errors
+/// Those of [`checkpoint`], [`Fault::Unwitnessed`], [`Fault::OtherPolicy`].
+pub fn witnessed(note: &str, key: &VerifierKey, policy: &Policy) -> Result<(Checkpoint, Option<u64>), Fault> {
+    let found = checkpoint(note, key)?;
+    if !policy.is_about(key) {
+        return Err(Fault::OtherPolicy);
+    }
+    let seen = policy.seen(&note.parse()?)?;
+    Ok((found, seen))
 }
 
 /// Checks what a log says now against what it said before, as far as both checkpoints tell.

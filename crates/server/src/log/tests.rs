@@ -1,3 +1,5 @@
+mod witnesses;
+
 use std::path::Path;
 
 use serde_json::json;

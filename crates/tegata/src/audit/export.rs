@@ -14,7 +14,7 @@ use tegata_tlog::period::Period;
 use tegata_tlog::verify;
 
 use super::report::{self, About};
-use super::source::{CHECKPOINT, KEY, PERIOD, RECORDS, Source, parsed};
+use super::source::{CHECKPOINT, KEY, PERIOD, RECORDS, Source, WITNESSED, parsed};
 use super::when::{When, when, zone};
 use super::{prove, source};
 use crate::cli::Global;
@@ -49,14 +49,19 @@ impl Export {
     /// Exports what holds. What is cut off in the middle has no checkpoint, and so is no export.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let (session, source) = (Session::open(global)?, Source::Server(Session::open(global)?));
-        let (key, note) = (source.key().await?, source.checkpoint().await?);
+        let (key, witnessed, note) = (source.key().await?, source.witnessed().await?, source.checkpoint().await?);
         let checkpoint = verify::checkpoint(&note, &key)?;
         let about = self.about()?;
-        let period = period(&session, &about, &checkpoint).await?;
+        let (first, end) = bounds(&session, &about, checkpoint.size).await?;
+        // What witnesses vouch for is the better evidence, as soon as it goes so far.
+        let cosigned = witnessed.as_ref().map(|note| verify::checkpoint(note, &key)).transpose()?.filter(|cosigned| cosigned.size >= end);
+        let (checkpoint, note) = cosigned.zip(witnessed.clone()).unwrap_or((checkpoint, note));
+        let period = period(&session, first, end, checkpoint.size).await?;
         fs::create_dir(&self.out).map_err(kept(&self.out))?;
         self.records(&session, &period, &checkpoint).await?;
         let about_text = output::json(&about)?;
         let texts = [(KEY, format!("{key}\n")), (PERIOD, period.to_string()), (report::ABOUT, about_text + "\n"), (CHECKPOINT, note)];
+        let texts = texts.into_iter().chain(witnessed.map(|note| (WITNESSED, note)));
         for (name, text) in texts {
             let path = self.out.join(name);
             fs::write(&path, text).map_err(kept(&path))?;
@@ -94,8 +99,7 @@ impl Export {
 }
 
 /// Which records it is, in one piece: from the first that was written since then, until before the first that was written later.
-async fn period(session: &Session, about: &About, checkpoint: &Checkpoint) -> Result<Period, Failure> {
-    let size = checkpoint.size;
+async fn bounds(session: &Session, about: &About, size: u64) -> Result<(u64, u64), Failure> {
     let end = match about.until {
         Some(until) => first_since(session, until).await?.map_or(size, |sequence| size.min(sequence - 1)),
         None => size,
@@ -104,6 +108,11 @@ async fn period(session: &Session, about: &About, checkpoint: &Checkpoint) -> Re
         Some(since) => first_since(session, since).await?.map_or(end, |sequence| end.min(sequence - 1)),
         None => 0,
     };
+    Ok((first, end))
+}
+
+/// What shows that they stand there, in a log of `size`.
+async fn period(session: &Session, first: u64, end: u64, size: u64) -> Result<Period, Failure> {
     let after = Period::wanted_after(end, size).ok_or(Failure::LogCutOff)?;
     let before = prove::hashes(session, Period::wanted_before(first), size).await?;
     let after = prove::hashes(session, after, size).await?;

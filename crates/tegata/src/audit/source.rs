@@ -18,6 +18,7 @@ pub const RECORDS: &str = "records.jsonl";
 pub const CHECKPOINT: &str = "checkpoint.txt";
 pub const KEY: &str = "key.txt";
 pub const PERIOD: &str = "period.txt";
+pub const WITNESSED: &str = "witnessed.txt";
 
 /// Where a log is read from.
 pub enum Source {
@@ -50,6 +51,18 @@ impl Source {
         match self {
             Self::Server(_) => Ok(Period::whole(size)),
             Self::Folder(folder) => read(&folder.join(PERIOD))?.parse().map_err(Failure::LogPeriod),
+        }
+    }
+
+    /// The newest checkpoint that a quorum of the server's witnesses has cosigned, if there is one. Whoever asks for it before the newest one
+    /// of all gets none that covers more.
+    pub async fn witnessed(&self) -> Result<Option<String>, Failure> {
+        match self {
+            Self::Server(session) => Ok(Some(text(&session.get_bytes("log/witnessed").await?)).filter(|note| !note.is_empty())),
+            Self::Folder(folder) => {
+                let path = folder.join(WITNESSED);
+                if path.exists() { read(&path).map(Some) } else { Ok(None) }
+            }
         }
     }
 
