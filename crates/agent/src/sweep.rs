@@ -27,6 +27,7 @@ mod windows;
 #[cfg(windows)]
 use windows as os;
 
+use places::Meant;
 pub use walk::{Looked, Memory, Pace};
 
 /// How many files of the manifest are looked for. More than lie on any PC; what is behind them comes when these are gone.
@@ -114,6 +115,10 @@ pub struct Swept {
     pub limited: bool,
     /// What was not, or not wholly, looked at. Nothing is known of what lies there.
     pub unread: Vec<PathBuf>,
+    /// Folders that policy names by themselves, and of which there is none: `~/Work/**`.
+    pub absent: Vec<String>,
+    /// True if the next look goes on where this one stopped.
+    pub goes_on: bool,
 }
 
 /// One user's folders.
@@ -138,11 +143,12 @@ pub fn look(
     memory: &mut Memory,
     pace: Pace,
 ) -> Result<Looked, SweepError> {
-    let (places, unknown) = places::of(home, words);
+    let Meant { places, unknown, absent } = places::of(home, words);
     let wanted = wanted.iter().take(LISTED_MAX).cloned().collect();
     let looked = memory.look(home, places, wanted, pace);
     let mut looked = looked.map_err(|source| SweepError::Home { home: home.to_owned(), source })?;
     looked.left.extend(unknown.into_iter().map(PathBuf::from));
+    looked.absent = absent;
     Ok(looked)
 }
 
@@ -166,6 +172,7 @@ impl Sweeper<'_> {
         for (folder, problem) in &looked.unread {
             tracing::warn!(folder = %folder.display(), %problem, "installer files cannot be looked for");
         }
+        (swept.absent, swept.goes_on) = (looked.absent, looked.goes_on);
         swept.unread = looked.unread.into_iter().map(|(folder, _)| folder).chain(looked.left).collect();
         Ok(swept)
     }

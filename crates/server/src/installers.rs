@@ -1,6 +1,6 @@
 //! What became of installer files, device by device: for people who have to show that none was left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tegata_api::v1::device::SuspectKind;
 use tegata_api::v1::fleet::{Installer, InstallerState};
@@ -23,7 +23,18 @@ pub async fn list(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicNa
 fn of_clinic(view: &View, now: Timestamp) -> Vec<Installer> {
     let rule = view.scene.policy.clinics.get(&view.name).map(|clinic| &clinic.installers);
     let own = view.scene.snapshot.devices.values().filter(|row| row.device.clinic == view.name && row.revoked_at.is_none());
-    own.flat_map(|row| of_device(view, rule, row, now)).collect()
+    let own: Vec<&DeviceRow> = own.collect();
+    let absent = absent(&own)
+        .into_iter()
+        .map(|folder| Installer { device: format!("{}/*", view.name), ..nothing(InstallerState::NotThere, folder) });
+    own.iter().flat_map(|row| of_device(view, rule, row, now)).chain(absent).collect()
+}
+
+/// The folders of policy's that are on no device. Not every PC has each; what none has is likely misspelt.
+fn absent<'a>(devices: &[&'a DeviceRow]) -> BTreeSet<&'a String> {
+    let mut told = devices.iter().filter(|row| row.report.clock != 0).map(|row| row.report.absent.iter().collect::<BTreeSet<_>>());
+    let first = told.next().unwrap_or_default();
+    told.fold(first, |all, one| &all & &one)
 }
 
 fn of_device(view: &View, rule: Option<&InstallerRule>, row: &DeviceRow, now: Timestamp) -> Vec<Installer> {
@@ -41,7 +52,7 @@ fn of_device(view: &View, rule: Option<&InstallerRule>, row: &DeviceRow, now: Ti
     }
     let gone = buried.iter().filter(|(sha256, _)| !there.contains_key(*sha256));
     let gone = gone.map(|(sha256, tombstone)| told(row, sha256, InstallerState::Removed, vec![tombstone.path.clone()], Some(tombstone)));
-    let nameless = |state, path: &str| Installer { sha256: None, ..told(row, "", state, vec![path.to_owned()], None) };
+    let nameless = |state, path: &str| Installer { device: row.device.to_string(), ..nothing(state, path) };
     let unread = row.report.unread.iter().map(|place| nameless(InstallerState::NotLookedAt, place));
     let suspects = row.report.suspects.iter().map(|suspect| nameless(suspected(suspect.kind), &suspect.path));
     let present = there.iter().map(|(sha256, paths)| {
@@ -57,6 +68,20 @@ fn of_device(view: &View, rule: Option<&InstallerRule>, row: &DeviceRow, now: Ti
         Installer { exempt_until, ..told(row, sha256, state, paths.clone(), buried.get(sha256).copied()) }
     });
     present.chain(gone).chain(suspects).chain(unread).collect()
+}
+
+/// What is no file that anybody reads.
+fn nothing(state: InstallerState, path: &str) -> Installer {
+    Installer {
+        device: String::new(),
+        sha256: None,
+        state,
+        paths: vec![path.to_owned()],
+        removed_at: None,
+        returns: 0,
+        returned_at: None,
+        exempt_until: None,
+    }
 }
 
 fn suspected(kind: SuspectKind) -> InstallerState {

@@ -35,8 +35,9 @@ pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, mut repo
     keep_few(&mut report.found);
     keep_each_once(report.diagnosis.as_mut());
     report.unread.truncate(UNREAD_MAX);
+    report.absent.truncate(UNREAD_MAX);
     report.suspects.truncate(UNREAD_MAX);
-    let places = report.unread.iter_mut().chain(report.suspects.iter_mut().map(|suspect| &mut suspect.path));
+    let places = report.unread.iter_mut().chain(&mut report.absent).chain(report.suspects.iter_mut().map(|suspect| &mut suspect.path));
     places.for_each(|place| *place = place.chars().take(PLACE_MAX).collect());
     let clock_offset = report.clock.saturating_sub(now.unix());
     let lost = misplaced(ledger, device, &report).await?;

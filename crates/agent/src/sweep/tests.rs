@@ -6,6 +6,10 @@ use std::time::Duration;
 use super::*;
 use crate::pretend::World;
 
+mod million;
+mod planted;
+#[cfg(target_os = "linux")]
+mod swaps;
 #[cfg(target_os = "linux")]
 mod traps;
 #[cfg(unix)]
@@ -46,12 +50,27 @@ impl Pc {
     }
 
     fn sweep_in(&mut self, words: &[&str], listed: &[&FileHash], pace: Pace) -> Swept {
+        let home = self.world.home();
+        self.sweep_at(&home, words, listed, pace)
+    }
+
+    fn sweep_at(&mut self, home: &Path, words: &[&str], listed: &[&FileHash], pace: Pace) -> Swept {
         let words = words.iter().map(|word| (*word).to_owned()).collect();
         let listed = listed.iter().map(|&file| file.clone()).collect();
-        let home = self.world.home();
-        let looked = look(&home, &words, &listed, &mut self.memory, pace).unwrap();
+        let looked = look(home, &words, &listed, &mut self.memory, pace).unwrap();
+        self.clean(home, looked, &listed)
+    }
+
+    fn clean(&mut self, home: &Path, looked: Looked, listed: &BTreeSet<FileHash>) -> Swept {
         let (state, receipts, limit) = (&self.world.state, &mut self.receipts, &mut self.limit);
-        Sweeper { state, home: &home, receipts, limit, generation: 7 }.clean(looked, &listed).unwrap()
+        Sweeper { state, home, receipts, limit, generation: 7 }.clean(looked, listed).unwrap()
+    }
+
+    /// An hour has passed.
+    fn may_remove_again(&mut self) {
+        let path = self.world.state.installer_removals();
+        fs::remove_file(&path).unwrap_or_default();
+        self.limit = Limit::open(&path).unwrap();
     }
 
     /// The different deeds that wait to be told.

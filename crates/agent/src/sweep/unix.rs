@@ -5,24 +5,27 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, RenameFlags, Stat, fstat, renameat_with, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, RenameFlags, Stat, fstat, renameat_with, statat, unlinkat};
 use rustix::io::Errno;
 use tegata_api::v1::device::FileHash;
 
-use crate::home::{self, Home, size_of};
+use crate::home::{Home, size_of};
 
 use super::{Found, REMOVING, SIZE_MAX, is_installer_name, is_worth_reading};
 
 #[cfg(not(target_os = "macos"))]
 mod linux;
+#[cfg(all(test, not(target_os = "macos")))]
+pub(super) use linux::pretend;
 #[cfg(not(target_os = "macos"))]
-pub(super) use linux::{CLOUD, MAIL, own_folder, removable, temporary, trash};
+pub(super) use linux::{CLOUD, MAIL, clouds, own_folder, removable, temporary, trash};
 #[cfg(target_os = "macos")]
 mod macos;
 #[cfg(target_os = "macos")]
-pub(super) use macos::{CLOUD, MAIL, own_folder, removable, temporary, trash};
+pub(super) use macos::{CLOUD, MAIL, clouds, own_folder, removable, temporary, trash};
 
 /// Fails if the home cannot be opened.
 pub(super) fn check(home: &Path) -> io::Result<()> {
@@ -54,7 +57,7 @@ impl Stamp {
 /// A name in a folder.
 pub(super) struct Entry {
     pub(super) name: OsString,
-    pub(super) is_folder: bool,
+    kind: FileType,
     /// Its length, if the folder itself says so.
     pub(super) size: Option<u64>,
 }
@@ -80,13 +83,30 @@ impl Folder {
         Ok(Stamp { drive: stat.st_dev, inode: stat.st_ino, changed })
     }
 
-    pub(super) fn entries(&self) -> io::Result<Vec<Entry>> {
-        let entry = |(name, kind): (OsString, FileType)| {
-            let kind = if kind == FileType::Unknown { self.look_at(&name).map_or(kind, |stat| kind_of(&stat)) } else { kind };
-            let is_folder = kind == FileType::Directory && !self.is_somebody_elses(&name);
-            Entry { name, is_folder, size: None }
+    /// What is in it, in no order, one after the other: there may be millions.
+    pub(super) fn entries(&self) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
+        let entry = |entry: rustix::fs::DirEntry| {
+            let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
+            Entry { name, kind: entry.file_type(), size: None }
         };
-        Ok(home::entries(&self.handle)?.into_iter().map(entry).collect())
+        let all = Dir::read_from(&self.handle)?.map(move |listed| Ok(entry(listed?)));
+        Ok(all.filter(|entry| entry.as_ref().map_or(true, |entry| entry.name != "." && entry.name != "..")))
+    }
+
+    /// True for a folder that is looked into.
+    pub(super) fn is_folder(&self, entry: &Entry) -> bool {
+        let look = || self.look_at(&entry.name).map_or(FileType::Unknown, |stat| kind_of(&stat));
+        let kind = if entry.kind == FileType::Unknown { look() } else { entry.kind };
+        kind == FileType::Directory && !self.is_somebody_elses(&entry.name)
+    }
+
+    /// True if there is something of this name.
+    pub(super) fn has(&self, name: &OsStr) -> io::Result<bool> {
+        match statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(problem) => Err(problem.into()),
+        }
     }
 
     /// In a folder that everybody shares, what others have in it is nobody's business.
@@ -98,14 +118,15 @@ impl Folder {
         statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()
     }
 
-    /// What a file contains, if it is a bundle that is worth telling.
-    pub(super) fn candidate(&self, name: &OsStr, wanted: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
+    /// What a file contains, if it is a bundle that is worth telling. Adds to `read` how many bytes it has to be read for that.
+    pub(super) fn candidate(&self, name: &OsStr, wanted: &BTreeSet<FileHash>, read: &mut u64) -> io::Result<Option<FileHash>> {
         let stat = statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let is_file = kind_of(&stat) == FileType::RegularFile;
         if !is_file || !is_worth_reading(name, size_of(&stat), wanted) || !is_here(&stat) {
             return Ok(None);
         }
         let (file, before) = self.home.open_file(&self.handle, name, SIZE_MAX)?;
+        *read += size_of(&before);
         Ok(hash_of_bundle(&file, &before)?.filter(|file| is_installer_name(name) || wanted.contains(file)))
     }
 }

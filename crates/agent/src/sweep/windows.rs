@@ -19,7 +19,7 @@ use crate::windows::file::{self, Kind};
 use super::{Found, REMOVING, SIZE_MAX, is_installer_name, is_worth_reading};
 
 mod places;
-pub(super) use places::{CLOUD, MAIL, own_folder, removable, temporary, trash};
+pub(super) use places::{CLOUD, MAIL, clouds, own_folder, removable, temporary, trash};
 
 /// Links, and files whose contents are in a cloud: reading those would fetch them, and removing them would remove them from other PCs.
 const NOT_HERE: u32 =
@@ -66,7 +66,7 @@ impl Stamp {
 /// A name in a folder.
 pub(super) struct Entry {
     pub(super) name: OsString,
-    pub(super) is_folder: bool,
+    is_folder: bool,
     /// Its length, if the folder itself says so.
     pub(super) size: Option<u64>,
 }
@@ -89,18 +89,34 @@ impl Folder {
         Ok(Stamp { made: there.creation_time(), changed: there.last_write_time() })
     }
 
-    pub(super) fn entries(&self) -> io::Result<Vec<Entry>> {
+    /// What is in it, in no order, one after the other: there may be millions.
+    pub(super) fn entries(&self) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
         let entry = |entry: io::Result<fs::DirEntry>| {
             let entry = entry?;
             let there = entry.metadata()?;
             let is_folder = there.is_dir() && there.file_attributes() & FILE_ATTRIBUTE_REPARSE_POINT == 0;
             Ok(Entry { name: entry.file_name(), is_folder, size: Some(there.file_size()) })
         };
-        fs::read_dir(&self.path)?.map(entry).collect()
+        Ok(fs::read_dir(&self.path)?.map(entry))
     }
 
-    /// What a file contains, if it is a bundle that is worth telling.
-    pub(super) fn candidate(&self, name: &OsStr, wanted: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
+    /// True for a folder that is looked into.
+    #[allow(clippy::unused_self, reason = "elsewhere the folder has to be asked")]
+    pub(super) fn is_folder(&self, entry: &Entry) -> bool {
+        entry.is_folder
+    }
+
+    /// True if there is something of this name.
+    pub(super) fn has(&self, name: &OsStr) -> io::Result<bool> {
+        match fs::symlink_metadata(self.path.join(name)) {
+            Ok(_) => Ok(true),
+            Err(problem) if is_nobodys_trouble(&problem) => Ok(false),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// What a file contains, if it is a bundle that is worth telling. Adds to `read` how many bytes it has to be read for that.
+    pub(super) fn candidate(&self, name: &OsStr, wanted: &BTreeSet<FileHash>, read: &mut u64) -> io::Result<Option<FileHash>> {
         let there = fs::symlink_metadata(self.path.join(name))?;
         if there.is_dir() || !is_worth_reading(name, there.file_size(), wanted) {
             return Ok(None);
@@ -109,6 +125,7 @@ impl Folder {
             return Err(io::Error::other("it is a link, or its contents are not on this PC"));
         }
         let file = open_file(&self.handle, name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)?;
+        *read += file.metadata()?.file_size();
         Ok(hash_of_bundle(&file)?.filter(|file| is_installer_name(name) || wanted.contains(file)))
     }
 }

@@ -335,6 +335,9 @@ pub struct Report {
     /// Places that were not, or not wholly, looked at the last time, at most [`UNREAD_MAX`]. What lies there is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
+    /// Folders that policy names by themselves and that are not there, as the manifest names them, at most [`UNREAD_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
     /// Files that may give installer files away, at most [`UNREAD_MAX`]. Known by name, place and rights: nothing of them is read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<Suspect>,

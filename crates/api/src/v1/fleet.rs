@@ -325,7 +325,7 @@ pub struct CodeAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Installer {
-    /// The device, `clinic/device`.
+    /// The device, `clinic/device`; `clinic/*` for all of its PCs.
     pub device: String,
     /// SHA-256 of the file; nothing for a place, and for what is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -374,6 +374,8 @@ pub enum InstallerState {
     OpenPassword,
     /// A place that was not, or not wholly, looked at: what lies there is not known.
     NotLookedAt,
+    /// A folder that policy names by itself (`also`), and that is on none of the clinic's PCs: nothing is looked for there.
+    NotThere,
 }
 
 impl InstallerState {
@@ -389,6 +391,7 @@ impl InstallerState {
             Self::PasswordNote => "password-note",
             Self::OpenPassword => "open-password",
             Self::NotLookedAt => "not-looked-at",
+            Self::NotThere => "not-there",
         }
     }
 }

@@ -124,6 +124,23 @@ async fn what_is_not_on_record_is_asked_about_and_what_was_not_looked_at_is_not_
 }
 
 #[tokio::test]
+async fn a_folder_of_policys_that_is_on_no_pc_is_told_once() {
+    let world =
+        World::with(&[&clinic("sakura", &["pc-1", "pc-2", "pc-3"], "  installers: { remove: after-proof, also: [Work, Wrok] }\n")]).await;
+    let (one, two) = (world.enrol("sakura/pc-1").await, world.enrol("sakura/pc-2").await);
+    world.enrol("sakura/pc-3").await;
+    assert!(told(&world).await.is_empty(), "nobody has looked");
+    for (pc, absent) in [(&one, &["~/Work", "~/Wrok"][..]), (&two, &["~/Wrok"])] {
+        let absent = absent.iter().map(|folder| (*folder).to_owned()).collect();
+        let report = Report { clock: world.now.unix(), absent, ..Report::default() };
+        reports::report(&world.ledger, &world.bells, &world.row(pc).await, report, world.now).await.unwrap();
+    }
+    let told = list(&world.ledger, &tenant(), None, world.now).await.unwrap();
+    let told: Vec<_> = told.iter().map(|row| (row.device.as_str(), row.state, &row.paths[..])).collect();
+    assert_eq!(told, [("sakura/*", InstallerState::NotThere, &["~/Wrok".to_owned()][..])]);
+}
+
+#[tokio::test]
 async fn what_gives_a_file_away_is_told_and_no_more_of_it_than_an_agent_may_say() {
     let (world, pc) = settled("").await;
     let suspect = |_| Suspect { path: "~/Downloads/パスワード.txt".repeat(99), kind: SuspectKind::PasswordNote };

@@ -64,12 +64,14 @@ mod tests {
         let exempt = Installer { exempt_until: day(9), ..row("sakura/pc-2", InstallerState::Exempt, "~/Downloads/a.p12") };
         let returned = Installer { removed_at: day(-2), returns: 3, ..row("sakura/pc-3", InstallerState::Removing, "~/Downloads/a.p12") };
         let unread = Installer { sha256: None, ..row("sakura/pc-3", InstallerState::NotLookedAt, "E:\\") };
+        let absent = Installer { sha256: None, ..row("sakura/*", InstallerState::NotThere, "~/Wrok/**") };
         expect![[r#"
             DEVICE       STATE          FILE          PATH                              REMOVED                     RETURNS  EXEMPT UNTIL
             sakura/pc-1  present        ab12ab12ab12  ~/Downloads/a.p12                 –                           –        –
             sakura/pc-2  asked          ab12ab12ab12  ~/Desktop/\u{202e}a.p12, ~/b.p12  –                           –        –
             sakura/pc-2  exempt         ab12ab12ab12  ~/Downloads/a.p12                 –                           –        2026-11-27 20:06 (in 9 d)
             sakura/pc-3  removing       ab12ab12ab12  ~/Downloads/a.p12                 2026-11-16 20:06 (2 d ago)  3        –
-            sakura/pc-3  not-looked-at  –             E:\                               –                           –        –"#]].assert_eq(&table(&[present, two, exempt, returned, unread], &look));
+            sakura/pc-3  not-looked-at  –             E:\                               –                           –        –
+            sakura/*     not-there      –             ~/Wrok/**                         –                           –        –"#]].assert_eq(&table(&[present, two, exempt, returned, unread, absent], &look));
     }
 }

@@ -6,6 +6,7 @@ mod fleet;
 mod footprint;
 mod hold;
 mod issue;
+mod left;
 mod plan;
 mod proc;
 mod push;
@@ -60,7 +61,7 @@ impl Row {
 /// A named group of measurements.
 type Group = (&'static str, fn() -> Result<Vec<Row>>);
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     ("plan", plan::measure),
     ("turn", turn::measure),
     ("footprint", footprint::measure),
@@ -68,6 +69,7 @@ const GROUPS: [Group; 7] = [
     ("hold", hold::measure),
     ("push", push::measure),
     ("revoke", revoke::measure),
+    ("left", left::measure),
 ];
 
 fn main() -> Result<()> {
