@@ -15,8 +15,8 @@ use std::collections::hash_map::Entry;
 
 use tegata_core::name::TenantName;
 use tegata_tlog::entry;
+use tegata_tlog::gather::{self, Part};
 use tegata_tlog::merkle::{Hash, Place, fold, peaks};
-use tegata_tlog::proof::{self, Part};
 use tegata_tlog::tile::{Resource, Tile, WIDTH, subtree};
 
 use crate::audit::Ledger;
@@ -53,7 +53,7 @@ async fn path(ledger: &Ledger, tenant: &TenantName, parts: Vec<Part>) -> Result<
         let (tile, range) = Tile::of(place);
         subtree(&tiles[&tile], range).ok_or(())
     };
-    Ok(proof::collect(parts, hash).ok())
+    Ok(gather::collect(parts, hash).ok())
 }
 
 /// The root of a tree of `size` entries, from tiles alone; none if one of them lacks something.

@@ -9,9 +9,9 @@ use std::str::FromStr;
 use data_encoding::BASE64;
 
 use crate::checkpoint::Checkpoint;
-use crate::merkle::{Frontier, Hash, Place, leaf, peaks};
+use crate::merkle::{Frontier, Hash, leaf};
 use crate::note::NoteError;
-use crate::proof::{Consistency, Part, consistency};
+use crate::proof::Consistency;
 use crate::verify::Fault;
 
 const HEADER: &str = "tegata.dev/log-period@v1";
@@ -38,17 +38,6 @@ impl Period {
     /// The first entry that does not belong to it any more.
     pub fn end(&self) -> u64 {
         self.first.saturating_add(self.count)
-    }
-
-    /// What [`before`](Self::before) of a stretch consists of.
-    pub fn wanted_before(first: u64) -> Vec<Part> {
-        peaks(first).into_iter().map(|place: Place| vec![place]).collect()
-    }
-
-    /// What [`after`](Self::after) of a stretch consists of, in a log of `size`; nothing if it goes further than that.
-    pub fn wanted_after(end: u64, size: u64) -> Option<Vec<Part>> {
-        // Every log begins with nothing.
-        if end == 0 { Some(vec![]) } else { consistency(end, size) }
     }
 
     /// True if a checkpoint of the same log says something of this stretch: it ends in it, or is the one that the stretch leads to. Of any other it
@@ -156,8 +145,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::gather::{after, before, collect};
+    use crate::merkle::Place;
     use crate::merkle::tests::{leaves, root_by_definition};
-    use crate::proof::collect;
 
     fn entries(count: u64) -> Vec<Vec<u8>> {
         (0..count).map(|number| number.to_string().into_bytes()).collect()
@@ -173,8 +163,8 @@ mod tests {
         let hash = |place: Place| -> Result<Hash, Infallible> {
             Ok(root_by_definition(&leaves[(place.index << place.level) as usize..place.end() as usize]))
         };
-        let before = collect(Period::wanted_before(first), hash).unwrap();
-        let after = collect(Period::wanted_after(end, log.len() as u64).unwrap(), hash).unwrap();
+        let before = collect(before(first), hash).unwrap();
+        let after = collect(after(end, log.len() as u64).unwrap(), hash).unwrap();
         Period { first, count: end - first, before, after }
     }
 

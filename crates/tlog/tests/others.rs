@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 use tegata_tlog::checkpoint::Checkpoint;
+use tegata_tlog::gather;
 use tegata_tlog::merkle::{Frontier, Hash, Place, leaf, node};
 use tegata_tlog::note::{Kind, Note, SignerKey};
-use tegata_tlog::proof;
 
 const ENTRIES: u64 = 21;
 
@@ -25,8 +25,8 @@ fn hash(place: Place) -> Result<Hash, std::convert::Infallible> {
     Ok(node(half(2 * place.index)?, half(2 * place.index + 1)?))
 }
 
-fn proven(index: u64, size: u64, parts: Option<Vec<proof::Part>>) -> Value {
-    let Ok(path) = proof::collect(parts.expect("it is in the tree"), hash);
+fn proven(index: u64, size: u64, parts: Option<Vec<gather::Part>>) -> Value {
+    let Ok(path) = gather::collect(parts.expect("it is in the tree"), hash);
     json!({ "Index": index, "Size": size, "Path": path.iter().map(Hash::to_string).collect::<Vec<_>>() })
 }
 
@@ -46,9 +46,9 @@ fn claim() -> Value {
         "Witness": witness.verifier().to_string(),
         "Note": note.to_string(),
         "Entries": entries,
-        "Inclusion": pairs().map(|(index, size)| proven(index, size, proof::inclusion(index, size))).collect::<Vec<_>>(),
+        "Inclusion": pairs().map(|(index, size)| proven(index, size, gather::inclusion(index, size))).collect::<Vec<_>>(),
         "Consistency": pairs().filter(|(old, _)| *old > 0)
-            .map(|(old, new)| proven(old, new, proof::consistency(old, new))).collect::<Vec<_>>(),
+            .map(|(old, new)| proven(old, new, gather::consistency(old, new))).collect::<Vec<_>>(),
     })
 }
 

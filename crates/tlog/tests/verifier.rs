@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use tegata_tlog::checkpoint::Checkpoint;
+use tegata_tlog::gather;
 use tegata_tlog::merkle::{Frontier, Hash, Place, leaf};
 use tegata_tlog::note::{Kind, Note, SignerKey};
 use tegata_tlog::period::Period;
-use tegata_tlog::proof;
 use tegata_tlog::ticket::Ticket;
 use tegata_tlog::witness::Request;
 
@@ -77,12 +77,12 @@ impl Witness {
 
 /// The best that can be had that these records go on from the first `old` of them.
 fn proof(records: &[&str], old: u64) -> Vec<Hash> {
-    let parts = proof::consistency(old, records.len() as u64).unwrap_or_default();
+    let parts = gather::consistency(old, records.len() as u64).unwrap_or_default();
     let hash = |place: Place| -> Result<Hash, Infallible> {
         let range = (place.index << place.level) as usize..((place.index + 1) << place.level) as usize;
         Ok(records[range].iter().map(|record| record.as_bytes()).collect::<Frontier>().root())
     };
-    let Ok(path) = proof::collect(parts, hash);
+    let Ok(path) = gather::collect(parts, hash);
     path
 }
 
@@ -229,8 +229,8 @@ fn all_that_has_to_be_believed_is_read_in_an_afternoon() {
     let mut lines = 0;
     for file in fs::read_dir(&source).unwrap().chain(fs::read_dir(source.join("bin")).unwrap()) {
         let path = file.unwrap().path();
-        // How tiles are kept and what witnesses are asked is the server's and the witness's business.
-        if path.is_dir() || ["tile.rs", "witness.rs"].contains(&path.file_name().unwrap().to_str().unwrap()) {
+        // How tiles are kept, proofs made and witnesses asked is the business of others.
+        if path.is_dir() || ["tile.rs", "gather.rs", "witness.rs"].contains(&path.file_name().unwrap().to_str().unwrap()) {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();

@@ -20,9 +20,9 @@ use serde_json::json;
 use tegata_api::v1::audit::{Stage, Vouched, Witness, Witnesses as Answer};
 use tegata_core::name::TenantName;
 use tegata_core::time::{MINUTE, Timestamp};
+use tegata_tlog::gather;
 use tegata_tlog::note::{Note, NoteError};
 use tegata_tlog::policy::{self, Policy};
-use tegata_tlog::proof;
 use tegata_tlog::witness::Request;
 use tokio_util::sync::CancellationToken;
 
@@ -178,7 +178,7 @@ impl Witnesses {
 
     /// Asks once; gives the lines, or the size that the witness has cosigned last.
     async fn post(&self, log: &UnseenRow, note: &Note, url: &str, old: u64) -> Result<Result<String, u64>, Problem> {
-        let parts = proof::consistency(old, log.head.size).unwrap_or_default();
+        let parts = gather::consistency(old, log.head.size).unwrap_or_default();
         let path = path(&self.ledger, &log.tenant, parts).await?.ok_or(Problem::Damaged)?;
         let request = Request { old, path, note: note.clone() };
         let asked = self.web.post(format!("{}/add-checkpoint", url.trim_end_matches('/'))).body(request.to_string()).send().await;

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use tegata_api::v1::audit::Record;
 use tegata_tlog::checkpoint::Checkpoint;
 use tegata_tlog::entry;
+use tegata_tlog::gather;
 use tegata_tlog::period::Period;
 use tegata_tlog::verify;
 
@@ -113,8 +114,8 @@ async fn bounds(session: &Session, about: &About, size: u64) -> Result<(u64, u64
 
 /// What shows that they stand there, in a log of `size`.
 async fn period(session: &Session, first: u64, end: u64, size: u64) -> Result<Period, Failure> {
-    let after = Period::wanted_after(end, size).ok_or(Failure::LogCutOff)?;
-    let before = prove::hashes(session, Period::wanted_before(first), size).await?;
+    let after = gather::after(end, size).ok_or(Failure::LogCutOff)?;
+    let before = prove::hashes(session, gather::before(first), size).await?;
     let after = prove::hashes(session, after, size).await?;
     Ok(Period { first, count: end - first, before, after })
 }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tegata_tlog::entry;
+use tegata_tlog::gather::{self, Part};
 use tegata_tlog::merkle::{Hash, Place};
 use tegata_tlog::note::VerifierKey;
-use tegata_tlog::proof::{self, Part};
 use tegata_tlog::ticket::Ticket;
 use tegata_tlog::tile::{Resource, Tile, WIDTH, subtree};
 use tegata_tlog::verify;
@@ -42,7 +42,7 @@ impl Prove {
         let source = Source::Server(Session::open(global)?);
         let key = source.key().await?;
         let (note, size) = covering(&source, &key, index).await?;
-        let parts = proof::inclusion(index, size).ok_or(Failure::NotCovered { sequence: self.sequence, size })?;
+        let parts = gather::inclusion(index, size).ok_or(Failure::NotCovered { sequence: self.sequence, size })?;
         let path = hashes(&session, parts, size).await?;
         let record = record(&session, index, size).await?;
         let ticket = Ticket { index, path, note };
@@ -93,7 +93,7 @@ pub(super) async fn hashes(session: &Session, parts: Vec<Part>, size: u64) -> Re
         let (tile, range) = Tile::of(place);
         subtree(&tiles[&tile], range).ok_or(Failure::LogCutOff)
     };
-    proof::collect(parts, hash)
+    gather::collect(parts, hash)
 }
 
 async fn record(session: &Session, index: u64, size: u64) -> Result<Vec<u8>, Failure> {

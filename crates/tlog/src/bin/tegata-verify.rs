@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs};
 
+use tegata_tlog::checkpoint::Checkpoint;
 use tegata_tlog::entry;
 use tegata_tlog::note::VerifierKey;
 use tegata_tlog::period::Period;
@@ -84,19 +85,17 @@ fn export(key: &str, folder: &Path, kept: &[&str], policy: Option<&Policy>) -> R
             return Err(Problem(UNWITNESSED, "the export has no checkpoint that witnesses have cosigned (witnessed.txt)".into()));
         }
         let (checkpoint, seen) = verify::witnessed(&read(&cosigned)?, &key, policy)?;
-        if !period.is_bound_by(&checkpoint, &now) {
-            return Err(Problem(
-                UNWITNESSED,
-                format!("witnesses vouch for the first {} records, and not for this part of them", checkpoint.size),
-            ));
-        }
         vouched = format!("\n{} of them {}", checkpoint.size, vouched_for(seen));
         checkpoints.push(checkpoint);
     }
+    let cosigned = checkpoints.first().cloned().filter(|_| policy.is_some());
     for path in kept {
         checkpoints.push(verify::checkpoint(&read(Path::new(path))?, &key).map_err(|fault| format!("{path}: {fault}"))?);
     }
     checkpoints.iter().try_for_each(|before| verify::goes_on(before, &now))?;
+    if let Some(Checkpoint { size, .. }) = cosigned.filter(|cosigned| !period.is_bound_by(cosigned, &now)) {
+        return Err(Problem(UNWITNESSED, format!("witnesses vouch for the first {size} records, and not for this part of them")));
+    }
     let path = folder.join("records.jsonl");
     let unreadable = |problem| format!("cannot read {}: {problem}", path.display());
     let mut stretch = period.against(now.clone(), checkpoints)?;
