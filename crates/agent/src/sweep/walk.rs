@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use tegata_api::v1::device::FileHash;
 
-use super::places::Place;
+use super::inside::{Glances, OPENED_MAX};
+use super::places::{self, Place};
 use super::suspects::is_note;
 use super::{Found, Unread, is_installer_name, is_worth_reading, os};
 
@@ -73,6 +74,7 @@ pub struct Memory {
     wanted: BTreeSet<FileHash>,
     places: BTreeSet<Place>,
     folders: BTreeMap<PathBuf, Known>,
+    glances: Glances,
     /// What is left of this round through all places.
     left: VecDeque<Visit>,
     since: Instant,
@@ -80,8 +82,8 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        let (wanted, places, folders, left) = Default::default();
-        Self { wanted, places, folders, left, since: Instant::now() }
+        let (wanted, places, folders, glances, left) = Default::default();
+        Self { wanted, places, folders, glances, left, since: Instant::now() }
     }
 }
 
@@ -188,7 +190,7 @@ impl Memory {
 
     /// What was found, as it is now. What cannot be read just now is told, and not forgotten.
     fn found(&mut self, home: &Path, unread: &mut Vec<Unread>) -> Vec<Found> {
-        let mut found = Vec::new();
+        let (mut found, mut left) = (Vec::new(), OPENED_MAX);
         for (path, known) in self.folders.iter_mut().filter(|(_, known)| !known.names.is_empty()) {
             let folder = match os::Folder::open(home, path) {
                 Ok(folder) => folder,
@@ -202,8 +204,11 @@ impl Memory {
                 }
             };
             known.names.retain(|name| match folder.candidate(name, &self.wanted) {
-                Ok(Some(file)) => {
-                    found.push(Found { folder: path.clone(), name: name.clone(), file });
+                Ok(Some(bundle)) => {
+                    // What is on record by its hash needs no other sign, and what a program works with is no left-over.
+                    let is_told = !self.wanted.contains(&bundle.file) && !places::is_in_use(path);
+                    let inside = is_told.then(|| self.glances.of(&bundle, &mut left)).flatten();
+                    found.push(Found { folder: path.clone(), name: name.clone(), file: bundle.file, inside });
                     true
                 }
                 Ok(None) => false,
@@ -214,6 +219,7 @@ impl Memory {
                 }
             });
         }
+        self.glances.keep(&found.iter().map(|found| &found.file).collect());
         found.sort();
         found
     }

@@ -73,7 +73,7 @@ fn a_tombstone_is_told_under_whatever_name_and_is_not_removed_by_itself() {
     let looked = look(&pc.world.home(), &words, &[buried].into(), &mut pc.memory, FAST).unwrap();
     let home = pc.world.home();
     let (state, receipts, limit) = (&pc.world.state, &mut pc.receipts, &mut pc.limit);
-    let swept = Sweeper { state, home: &home, receipts, limit, generation: 7 }.clean(looked, &BTreeSet::new()).unwrap();
+    let swept = Sweeper { state, home: &home, receipts, limit, generation: 7 }.clean(looked, &BTreeSet::new(), &BTreeSet::new()).unwrap();
     assert_eq!(paths(&swept), ["~/Downloads/innocent.dat"]);
     assert!(pc.has("Downloads/innocent.dat") && !pc.receipts.is_waiting());
 }
@@ -121,7 +121,7 @@ fn what_lies_in_the_trash_and_on_a_drive_goes_too() {
     let looked = drives(&mut pc.memory, &wanted);
     assert_eq!(looked.found[0].seen().path, drive.join("keys/a.p12").display().to_string());
     let (state, receipts, limit) = (&pc.world.state, &mut pc.receipts, &mut pc.limit);
-    Sweeper { state, home: &home, receipts, limit, generation: 7 }.clean(looked, &wanted).unwrap();
+    Sweeper { state, home: &home, receipts, limit, generation: 7 }.clean(looked, &wanted, &BTreeSet::new()).unwrap();
     assert!(!drive.join("keys/a.p12").exists());
     // Taken away: nothing lies there, and nothing is wrong.
     fs::remove_dir_all(&drive).unwrap();
