@@ -20,3 +20,4 @@ mod state;
 mod trust;
 mod vendor;
 mod windows;
+mod witness;

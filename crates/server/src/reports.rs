@@ -1,5 +1,7 @@
 //! What agents report: facts, kept, and looked at only where planning depends on them.
 
+mod strangers;
+
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -41,6 +43,7 @@ pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, mut repo
     let lost = misplaced(ledger, device, &report).await?;
     let back = returned(ledger, device, &report).await?;
     let recognized = recognize::recognized(ledger, device, &report).await?;
+    let strangers = strangers::told(ledger, device, &report, now).await?;
     let matters = was_silent(device, now)
         || is_wrong(device.clock_offset) != is_wrong(clock_offset)
         || told_of_installers(&device.report) != told_of_installers(&report)
@@ -48,7 +51,7 @@ pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, mut repo
         || !lost.is_empty()
         || !recognized.is_empty();
     let put = Change::PutReport { tenant: device.tenant.clone(), device: device.device.clone(), report, clock_offset, at: now };
-    let mut batch = Batch { records: vec![], changes: vec![put] };
+    let mut batch = Batch { records: strangers, changes: vec![put] };
     lost.iter().for_each(|row| ask_anew(device, row, now, &mut batch));
     recognized.iter().for_each(|file| recognize::note(device, file, now, &mut batch));
     back.iter().for_each(|tombstone| note_return(device, tombstone, now, &mut batch));

@@ -28,8 +28,6 @@ use tegata_core::name::{AccountName, ClinicId, ClinicName, DeviceId, IssuerName,
 use tegata_core::plan::Reason;
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
-use tegata_tlog::merkle::Hash;
-use tegata_tlog::tile::Tile;
 
 pub use self::audit::{AuditQuery, NewRecord, Part};
 use self::backup::BackupChange;
@@ -200,6 +198,8 @@ pub enum Change {
     Backup(BackupChange),
     /// Keeps a tree that has grown. Guard: it covered as many records before.
     GrowLog(log::Grown),
+    /// Keeps what witnesses have said about a log.
+    Witness(log::Asked),
     /// Lets the index of the audit log go on. Guard: it went as far as this before.
     Index(audit::Indexed),
     /// What happens because the database was put back.
@@ -429,6 +429,7 @@ pub struct CertificateFilter {
 pub trait Store:
     access::TokenQueries
     + backup::BackupQueries
+    + log::LogQueries
     + approvals::ApprovalQueries
     + portal::PortalQueries
     + recovery::RecoveryQueries
@@ -558,14 +559,6 @@ pub trait Store:
     async fn newest(&self, tenant: &TenantName) -> Result<u64, StoreError>;
     /// Tenants that have records which the index does not cover, each with how far it goes.
     async fn indexes_behind(&self) -> Result<Vec<(TenantName, u64)>, StoreError>;
-    /// Tenants that have records which their log does not cover yet.
-    async fn logs_behind(&self) -> Result<Vec<TenantName>, StoreError>;
-    /// The newest checkpoint of a tenant's log, if there is one.
-    async fn log_head(&self, tenant: &TenantName) -> Result<Option<log::HeadRow>, StoreError>;
-    /// The hashes of a tile, as many as there are.
-    async fn log_tile(&self, tenant: &TenantName, tile: Tile) -> Result<Vec<Hash>, StoreError>;
-    /// The exact bytes of the records after `after`, oldest first, at most `limit`.
-    async fn log_entries(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<String>, StoreError>;
     /// Records after `after`, oldest first, at most `limit`.
     async fn audit(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
         self.records(tenant, &AuditQuery { part: Part::After(after), limit, object: None }).await

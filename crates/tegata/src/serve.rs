@@ -8,11 +8,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tegata_server::serve::{self, Config};
+use tegata_tlog::policy::Policy;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::serve::mail::MailOptions;
+use crate::witness::policy;
 use crate::{output, session};
 
 /// Run the server: one process, one folder
@@ -42,6 +44,10 @@ pub struct Serve {
     /// The keys with which backups are carried to S3 targets: a file as Amazon's own tools keep them, ~/.aws/credentials
     #[arg(long, value_name = "FILE")]
     backup_credentials: Option<PathBuf>,
+    /// The witnesses of the audit logs, and how many it takes: a policy as C2SP tlog-policy writes it. Its lines `log` say which logs, without
+    /// one it is all of them; witnesses are asked at the URLs behind their keys
+    #[arg(long, value_name = "FILE", value_parser = policy)]
+    witnesses: Option<Policy>,
     #[command(flatten)]
     mail: MailOptions,
 }
@@ -63,6 +69,7 @@ impl Serve {
             mail,
             backup_key: self.backup_key,
             backup_credentials: self.backup_credentials,
+            witnesses: self.witnesses,
         };
         let server = serve::start(config).await.map_err(Failure::Serve)?;
         output::print(&format!(
@@ -110,7 +117,7 @@ async fn terminated() {
 }
 
 /// Logs to standard error.
-fn log() {
+pub fn log() {
     let filter = EnvFilter::try_from_env("TEGATA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     // An error would only say that somebody logs already.
     let _ = tracing_subscriber::fmt()

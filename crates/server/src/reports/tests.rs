@@ -125,6 +125,33 @@ async fn a_certificate_that_is_not_where_it_belongs_is_replaced_once() {
 }
 
 #[tokio::test]
+async fn a5_a_certificate_of_our_authority_that_nothing_here_knows_is_told_once() {
+    let (world, mut pc) = quiet().await;
+    let row = world.prove(&mut pc, "sakura/pc-1/karte").await;
+    let found = |fingerprint: String, issuer: &str| FoundCertificate {
+        fingerprint,
+        store: "nss".into(),
+        subject: "CN=somebody".into(),
+        issuer: issuer.into(),
+        serial: "4F".into(),
+        not_before: 0,
+        not_after: world.now.unix() + 9,
+        has_key: true,
+    };
+    let own = "CN=Aozora CA";
+    let known = found(row.fingerprint.to_string(), own);
+    let strangers = [found("a".repeat(64), own), found("b".repeat(64), "CN=Vendor CA"), known];
+    let said = Report { found: strangers.into(), ..saying(&world, 0, &[]) };
+    for _ in 0..2 {
+        report(&world.ledger, &world.bells, &world.row(&pc).await, said.clone(), world.now).await.unwrap();
+    }
+    assert_eq!(world.logged("seen certificate.unrecorded").await, 1);
+    let records = world.ledger.store().audit(&crate::pretend::tenant(), 0, 1_000).await.unwrap();
+    let told = records.iter().find(|record| record.action == "certificate.unrecorded").unwrap();
+    assert_eq!((&*told.object, told.details["fingerprint"].as_str()), ("sakura/pc-1", Some(&*"a".repeat(64))));
+}
+
+#[tokio::test]
 async fn f4_nobody_has_the_certificate_of_another_replaced() {
     let world = World::with(&[&sakura(&["pc-1", "pc-2"])]).await;
     let (mut one, other) = (world.enrol("sakura/pc-1").await, world.enrol("sakura/pc-2").await);

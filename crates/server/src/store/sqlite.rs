@@ -36,8 +36,6 @@ use tegata_api::v1::device::FileHash;
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
-use tegata_tlog::merkle::Hash;
-use tegata_tlog::tile::Tile;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::lookup::Question;
@@ -46,7 +44,6 @@ use self::writer::{Failure, Request, Writer};
 use crate::store::audit::filter::Filter;
 use crate::store::audit::{Entry, Search};
 use crate::store::installers::Tombstone;
-use crate::store::log::HeadRow;
 use crate::store::notices::{DeliveryRow, ExpiringQuery, LetterRow, Told, WebhookKeyRow};
 use crate::store::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 use crate::store::{
@@ -366,22 +363,6 @@ impl Store for Sqlite {
 
     async fn indexes_behind(&self) -> Result<Vec<(TenantName, u64)>, StoreError> {
         index::behind(&self.readers).await
-    }
-
-    async fn logs_behind(&self) -> Result<Vec<TenantName>, StoreError> {
-        log::behind(&self.readers).await
-    }
-
-    async fn log_head(&self, tenant: &TenantName) -> Result<Option<HeadRow>, StoreError> {
-        log::head(&self.readers, tenant).await
-    }
-
-    async fn log_tile(&self, tenant: &TenantName, tile: Tile) -> Result<Vec<Hash>, StoreError> {
-        log::tile(&self.readers, tenant, tile).await
-    }
-
-    async fn log_entries(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<String>, StoreError> {
-        log::entries(&self.readers, tenant, after, limit).await
     }
 }
 

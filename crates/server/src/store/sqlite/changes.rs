@@ -113,6 +113,7 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::Portal(change) => super::portal::apply(db, change).await,
         Change::Backup(change) => super::backups::apply(db, change).await,
         Change::GrowLog(grown) => super::log::grow(db, grown).await,
+        Change::Witness(asked) => super::log::witness(db, asked).await,
         Change::Index(indexed) => super::index::grow(db, indexed).await,
         Change::Recovery(change) => super::recovery::apply(db, change).await,
     }
