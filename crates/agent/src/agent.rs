@@ -30,6 +30,7 @@ use crate::limit::Limit;
 use crate::link::{Heard, Link, Refusal};
 use crate::priority;
 use crate::probe;
+use crate::quarantine;
 use crate::receipts::{ReceiptError, Receipts, SendError};
 use crate::server::{Online, Server, retry_after};
 use crate::settings::Settings;
@@ -273,6 +274,11 @@ impl Agent {
                         self.look_at = Instant::now();
                         return;
                     }
+                    // Somebody has put a file back.
+                    Heard::Nothing if quarantine::has_news(&self.device.state) => {
+                        self.look_at = Instant::now();
+                        return;
+                    }
                     Heard::Nothing => {}
                     heard => break heard,
                 },
@@ -324,7 +330,7 @@ impl Agent {
             limit: &mut self.installer_limit,
             generation: manifest.generation,
         };
-        let swept = sweeper.clean(looked?, &manifest.remove_installers)?;
+        let swept = sweeper.clean(looked?, &manifest.remove_installers, &manifest.quarantine)?;
         self.seen.installers = swept.left;
         self.seen.installers_limited = swept.limited;
         self.seen.suspects = swept.suspects.into_iter().take(UNREAD_MAX).collect();

@@ -86,6 +86,11 @@ fn is_missing(problem: &io::Error) -> bool {
     matches!(problem.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+/// True for the folder of a program that signs in with what lies there: those files are at work, and not left over.
+pub(super) fn is_in_use(folder: &Path) -> bool {
+    folder.iter().any(|part| part.eq_ignore_ascii_case(crate::keystore::monsiaj::FOLDER))
+}
+
 /// The user's own folder of this name, under the usual name and wherever else the user has it (`ダウンロード`).
 pub(crate) fn own(home: &Path, usual: &str) -> BTreeSet<PathBuf> {
     [usual.into()].into_iter().chain(os::own_folder(home, usual)).collect()

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use tegata_api::v1::device::FileHash;
 
-use super::places::Place;
+use super::inside::{Bundle, Glances, OPENED_MAX};
+use super::places::{self, Place};
 use super::suspects::is_note;
 use super::{Found, Unread, is_installer_name, is_worth_reading, os};
 
@@ -101,6 +102,7 @@ pub struct Memory {
     places: BTreeSet<Place>,
     /// Of each folder that was listed, those in it are here too.
     folders: BTreeMap<PathBuf, Known>,
+    glances: Glances,
     /// What is left of this round through all places.
     left: VecDeque<Visit>,
     since: Instant,
@@ -108,8 +110,9 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        let (wanted, places, folders, left) = Default::default();
-        Self { room: Room { folders: 50_000, found: 250, believed: FORGET_AFTER }, wanted, places, folders, left, since: Instant::now() }
+        let (wanted, places, folders, glances, left) = Default::default();
+        let room = Room { folders: 50_000, found: 250, believed: FORGET_AFTER };
+        Self { room, wanted, places, folders, glances, left, since: Instant::now() }
     }
 }
 
@@ -297,7 +300,7 @@ impl Memory {
             return true;
         }
         match folder.candidate(&entry.name, &self.wanted, &mut budget.read) {
-            Ok(Some(file)) => {
+            Ok(Some(Bundle { file, .. })) => {
                 let most = if self.wanted.contains(&file) { 2 * self.room.found } else { self.room.found };
                 let is_kept = budget.held < most || known.names.contains_key(&entry.name);
                 if is_kept {
@@ -362,7 +365,7 @@ impl Memory {
 
     /// What was found, as it is now. What cannot be read just now is told, and not forgotten; when enough was read, it is told as it was.
     fn found(&mut self, home: &Path, budget: &mut Budget, unread: &mut Vec<Unread>) -> Vec<Found> {
-        let mut found = Vec::new();
+        let (mut found, mut left) = (Vec::new(), OPENED_MAX);
         for (path, known) in self.folders.iter_mut().filter(|(_, known)| !known.names.is_empty()) {
             let folder = match os::Folder::open(home, path) {
                 Ok(folder) => folder,
@@ -377,14 +380,21 @@ impl Memory {
             };
             known.names.retain(|name, file| {
                 let now = if budget.has_read_enough() {
-                    folder.has(name).map(|is_there| is_there.then(|| file.clone()))
+                    folder.has(name).map(|is_there| is_there.then(|| (file.clone(), self.glances.known(file))))
                 } else {
-                    folder.candidate(name, &self.wanted, &mut budget.read)
+                    folder.candidate(name, &self.wanted, &mut budget.read).map(|bundle| {
+                        bundle.map(|bundle| {
+                            // What is on record by its hash needs no other sign, and what a program works with is no left-over.
+                            let is_told = !self.wanted.contains(&bundle.file) && !places::is_in_use(path);
+                            let inside = is_told.then(|| self.glances.of(&bundle, &mut left)).flatten();
+                            (bundle.file, inside)
+                        })
+                    })
                 };
                 match now {
-                    Ok(Some(now)) => {
+                    Ok(Some((now, inside))) => {
                         *file = now.clone();
-                        found.push(Found { folder: path.clone(), name: name.clone(), file: now });
+                        found.push(Found { folder: path.clone(), name: name.clone(), file: now, inside });
                         true
                     }
                     Ok(None) => false,
@@ -396,6 +406,7 @@ impl Memory {
                 }
             });
         }
+        self.glances.keep(&found.iter().map(|found| &found.file).collect());
         found.sort();
         found
     }

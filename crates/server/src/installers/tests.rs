@@ -8,6 +8,8 @@ use crate::pretend::{Pc, World, clinic, tenant};
 use crate::store::{Batch, Change};
 use crate::{asks, fleet, reports};
 
+mod quarantine;
+
 const SLOT: &str = "sakura/pc-1/karte";
 
 fn rule(more: &str) -> String {
@@ -30,7 +32,7 @@ async fn settled(more: &str) -> (World, Pc) {
 }
 
 async fn sees(world: &World, pc: &Pc, files: &[FileHash], unread: &[&str]) {
-    let seen = |file: &FileHash| InstallerSeen { path: "~/Downloads/a.p12".into(), file: file.clone() };
+    let seen = |file: &FileHash| InstallerSeen { path: "~/Downloads/a.p12".into(), file: file.clone(), inside: None, quarantined: false };
     let unread = unread.iter().map(|place| (*place).to_owned()).collect();
     let report = Report { clock: world.now.unix(), installers: files.iter().map(seen).collect(), unread, ..Report::default() };
     reports::report(&world.ledger, &world.bells, &world.row(pc).await, report, world.now).await.unwrap();

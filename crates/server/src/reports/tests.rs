@@ -23,7 +23,8 @@ async fn is_nudged_by(world: &World, pc: &Pc, said: Report) -> bool {
 
 fn saying(world: &World, offset: i64, files: &[&str]) -> Report {
     let file = |sha256: &&str| FileHash { sha256: sha256.repeat(32), size: 1 };
-    let installers = files.iter().map(|sha256| InstallerSeen { path: "~/a.p12".into(), file: file(sha256) }).collect();
+    let installers =
+        files.iter().map(|sha256| InstallerSeen { path: "~/a.p12".into(), file: file(sha256), inside: None, quarantined: false }).collect();
     Report { clock: world.now.unix() + offset, installers, ..Report::default() }
 }
 

@@ -277,10 +277,17 @@ impl Store for Sqlite {
     }
 
     async fn installers_to_remove(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<FileHash>, StoreError> {
-        let find = "SELECT installers.sha256, installers.size FROM installers_seen AS seen
-            JOIN installers ON installers.tenant = seen.tenant AND installers.sha256 = seen.sha256
-            WHERE seen.tenant = ? AND seen.home = ? AND seen.device = ? AND seen.removing = 1 ORDER BY seen.sha256";
-        self.all("installers_seen", on_device(find, tenant, device), Columns::file).await
+        self.all("installers_seen", on_device(installers::TO_REMOVE, tenant, device), Columns::file).await
+    }
+
+    async fn installers_to_quarantine(&self, tenant: &TenantName, device: &DeviceId) -> Result<BTreeSet<Sha256>, StoreError> {
+        let find = on_device(installers::TO_QUARANTINE, tenant, device);
+        Ok(self.all("installers_seen", find, |row| row.sha256("sha256")).await?.into_iter().collect())
+    }
+
+    async fn files_on_record(&self, tenant: &TenantName, device: &DeviceId, files: &[Sha256]) -> Result<BTreeSet<Sha256>, StoreError> {
+        let found = self.all("installers", installers::on_record(tenant, device, files), |row| row.sha256("sha256")).await?;
+        Ok(found.into_iter().collect())
     }
 
     async fn tombstones(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<Tombstone>, StoreError> {

@@ -42,7 +42,7 @@ fn race() {
     pc.put("../elsewhere/bundle.p12", &bundle("the listed bundle"));
     let precious = LEADS_TO.map(|folder| home.join(folder));
     let before = precious.each_ref().map(|folder| identity(folder));
-    let found = Found { folder: "Downloads".into(), name: "bundle.p12".into(), file: listed };
+    let found = Found { folder: "Downloads".into(), name: "bundle.p12".into(), file: listed, inside: None };
     let (enough, swaps) = (AtomicBool::new(false), AtomicU32::new(0));
     let (mut tries, mut removed, mut refused) = (0_u32, 0_u32, 0_u32);
     std::thread::scope(|scope| {

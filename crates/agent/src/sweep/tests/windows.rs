@@ -66,10 +66,10 @@ fn f8_a_name_is_no_path_and_no_stream_of_a_file() {
     let file = pc.put("Downloads/a.p12", &bundle("the listed bundle"));
     pc.put("Downloads/deeper/a.p12", &bundle("the listed bundle"));
     for name in ["a.p12::$DATA", "deeper\\a.p12", "..\\Downloads\\a.p12", ".."] {
-        let found = Found { folder: "Downloads".into(), name: name.into(), file: file.clone() };
+        let found = Found { folder: "Downloads".into(), name: name.into(), file: file.clone(), inside: None };
         assert!(os::set_aside(&pc.world.home(), &found).is_err(), "{name}");
     }
-    let found = Found { folder: "Downloads\\..\\Downloads".into(), name: "a.p12".into(), file };
+    let found = Found { folder: "Downloads\\..\\Downloads".into(), name: "a.p12".into(), file, inside: None };
     assert!(os::set_aside(&pc.world.home(), &found).is_err() && pc.has("Downloads/a.p12"));
 }
 
@@ -105,7 +105,7 @@ fn f8_a_file_that_another_program_has_open_stays_and_is_told_until_that_has_clos
 fn f8_nothing_can_take_the_place_of_a_file_between_look_and_removal() {
     let pc = Pc::new();
     let file = pc.put("Downloads/a.p12", &bundle("the listed bundle"));
-    let (home, found) = (pc.world.home(), Found { folder: "Downloads".into(), name: "a.p12".into(), file });
+    let (home, found) = (pc.world.home(), Found { folder: "Downloads".into(), name: "a.p12".into(), file, inside: None });
     pc.put("Downloads/other.p12", &bundle("THE LISTED BUNDLE"));
     let aside = os::set_aside(&home, &found).unwrap();
     let place = home.join("Downloads").join(&aside.name);
@@ -128,7 +128,7 @@ fn f8_nothing_different_is_removed_under_racing_swaps() {
     let home = pc.world.home();
     let (target, kept) = (home.join("Downloads/bundle.p12"), home.join("kept"));
     let file = pc.put("Downloads/bundle.p12", &bundle("the listed bundle"));
-    let found = Found { folder: "Downloads".into(), name: "bundle.p12".into(), file };
+    let found = Found { folder: "Downloads".into(), name: "bundle.p12".into(), file, inside: None };
     let (stop, swaps) = (AtomicBool::new(false), AtomicU32::new(0));
     let mut removed = 0_u32;
     std::thread::scope(|scope| {

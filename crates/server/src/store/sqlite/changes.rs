@@ -142,7 +142,7 @@ fn bind_template(statement: Statement, template: &Template) -> Statement {
     statement.bind(words::key(template.key)).bind(number(template.validity.as_secs()))
 }
 
-fn json(value: &impl serde::Serialize) -> String {
+pub(super) fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("wire types are plain data with text keys")
 }
 
