@@ -14,6 +14,7 @@ pub mod portal;
 pub mod recovery;
 pub mod revocation;
 pub mod sqlite;
+pub mod telemetry;
 pub mod vendor;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -460,6 +461,7 @@ pub trait Store:
     + approvals::ApprovalQueries
     + portal::PortalQueries
     + recovery::RecoveryQueries
+    + telemetry::TelemetryQueries
     + Send
     + Sync
     + 'static
