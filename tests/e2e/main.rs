@@ -10,6 +10,7 @@ mod doctor;
 mod journey;
 mod kill;
 mod left_behind;
+mod monitoring;
 mod notices;
 mod offline;
 mod plan;

@@ -7,6 +7,7 @@ pub mod line;
 pub mod linux;
 pub mod policy;
 pub mod process;
+pub mod prometheus;
 pub mod s3;
 pub mod smtp;
 pub mod sshd;

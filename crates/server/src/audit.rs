@@ -15,6 +15,7 @@ use crate::recovery::{self, History};
 use crate::store::backup::CopyRow;
 use crate::store::notices::DeliveryRow;
 use crate::store::{Batch, Store, StoreError};
+use crate::telemetry::instruments::{Instruments, Tally};
 
 /// The actor of everything that no person and no device has asked for.
 pub const TEGATA: &str = "tegata";
@@ -49,6 +50,7 @@ pub struct Ledger {
     appended: Arc<Notify>,
     unindexed: Arc<Notify>,
     history: watch::Sender<History>,
+    instruments: Instruments,
 }
 
 impl Ledger {
@@ -64,7 +66,14 @@ impl Ledger {
             appended: Arc::default(),
             unindexed: Arc::default(),
             history: watch::Sender::new(history),
+            instruments: Instruments::default(),
         })
+    }
+
+    /// The same ledger, counting what becomes durable through it.
+    #[must_use]
+    pub fn counting(self, instruments: Instruments) -> Self {
+        Self { instruments, ..self }
     }
 
     /// What is known of the database's past.
@@ -127,8 +136,9 @@ impl Ledger {
     /// Commits changes that need no proof: what was heard, seen or asked.
     pub async fn note(&self, batch: Batch) -> Result<(), StoreError> {
         self.admit(&batch)?;
-        let has_records = !batch.records.is_empty();
+        let (has_records, tally) = (!batch.records.is_empty(), Tally::of(&batch.records));
         self.store.commit(batch).await?;
+        self.instruments.count(tally);
         if has_records {
             self.appended.notify_one();
             self.unindexed.notify_one();

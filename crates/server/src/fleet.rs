@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use tegata_api::v1::diagnosis::Diagnosis;
@@ -12,7 +13,7 @@ use tegata_api::v1::trust::{DeviceRoot, TrustRoot};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TenantName};
 use tegata_core::plan::{Plan, Reason, plan};
 use tegata_core::policy::Tenant;
-use tegata_core::time::Timestamp;
+use tegata_core::time::{HOUR, Timestamp};
 
 use crate::audit::Ledger;
 use crate::store::{CertificateFilter, CertificateRow, DeviceRow, DocumentRow, StoreError};
@@ -20,6 +21,8 @@ use crate::turn::TurnError;
 use crate::turn::observe::{self, Scene};
 use crate::words;
 
+/// How long an agent may have been silent and still count as answering. That it was heard is written down every ten minutes at most.
+pub(crate) const ANSWERS_WITHIN: Duration = HOUR;
 /// How many clinics are read at the same time.
 const READS_AT_ONCE: usize = 4;
 
@@ -137,7 +140,7 @@ pub(crate) async fn names(ledger: &Ledger, tenant: &TenantName, clinic: Option<&
 
 impl View {
     /// True for a clinic that left policy and that nothing is left of.
-    fn is_past(&self) -> bool {
+    pub fn is_past(&self) -> bool {
         !self.scene.policy.clinics.contains_key(&self.name) && self.plan.verdicts.is_empty()
     }
 

@@ -1,6 +1,6 @@
 //! The audit log as auditors ask for it: page by page, and as of a moment.
 
-mod events;
+pub(crate) mod events;
 
 use std::collections::BTreeSet;
 

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod audit;
 pub mod backup;
 pub mod log;
+pub mod metrics;
 pub mod notices;
 pub mod offline;
 pub mod people;
@@ -23,7 +24,7 @@ pub mod vendor;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, Request};
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, MatchedPath, Request, State};
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -53,6 +54,7 @@ use crate::mail::Mailer;
 use crate::notify::keys::WebhookKeys;
 use crate::portal::Desk;
 use crate::serve::certificate::ServerCertificate;
+use crate::telemetry::instruments::Instruments;
 use crate::tls::Peer;
 
 /// How long an ordinary request may take, its body included.
@@ -99,6 +101,8 @@ pub struct App {
     pub backup_access: Access,
     /// What is on record already of who read and who was refused.
     pub told: Told,
+    /// Times requests.
+    pub instruments: Instruments,
 }
 
 /// Who may use a route.
@@ -213,7 +217,7 @@ fn assemble(app: App, routes: Vec<Route>) -> Router {
         .fallback(|| async { Refusal::not_found() })
         .method_not_allowed_fallback(|| async { Refusal::wrong_method() })
         .layer(CatchPanicLayer::custom(refuse::panicked))
-        .layer(from_fn(log_request))
+        .layer(from_fn_with_state(app.instruments.clone(), observe))
         .with_state(app)
 }
 
@@ -236,15 +240,32 @@ fn route(audience: Audience, (method, path): (Method, &'static str), handler: Me
 #[from_request(via(Json), rejection(Refusal))]
 struct Body<T>(T);
 
-/// One line for each request. Paths hold names and numbers only; headers, queries and bodies are never logged.
+/// A method as it is measured: whoever asks makes up no series.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
+    }
+}
+
+/// One line and one measurement for each request. Paths hold names and numbers only; headers, queries and bodies are never logged.
 ///
 /// Devices ask all the time and what they do is in the audit log: their requests are told at `debug`, unless they are refused.
-async fn log_request(request: Request, next: Next) -> Response {
+async fn observe(State(instruments): State<Instruments>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let device = request.extensions().get::<Peer>().and_then(Peer::key);
     let start = Instant::now();
     let response = next.run(request).await;
-    let (status, ms) = (response.status(), start.elapsed().as_millis());
+    let (status, took) = (response.status(), start.elapsed());
+    instruments.answered(known(&method), route.as_ref().map(MatchedPath::as_str), status.as_u16(), took);
+    let ms = took.as_millis();
     match device {
         Some(key) if status.is_success() => tracing::debug!(%method, path, status = status.as_u16(), ms, device = %key, "answered"),
         Some(key) => tracing::info!(%method, path, status = status.as_u16(), ms, device = %key, "answered"),

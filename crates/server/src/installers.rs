@@ -23,7 +23,8 @@ pub async fn list(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicNa
     Ok(views.iter().flat_map(|view| of_clinic(view, now)).collect())
 }
 
-fn of_clinic(view: &View, now: Timestamp) -> Vec<Installer> {
+/// As [`list`], of a clinic that was read.
+pub(crate) fn of_clinic(view: &View, now: Timestamp) -> Vec<Installer> {
     let rule = view.scene.policy.clinics.get(&view.name).map(|clinic| &clinic.installers);
     let own = view.scene.snapshot.devices.values().filter(|row| row.device.clinic == view.name && row.revoked_at.is_none());
     let own: Vec<&DeviceRow> = own.collect();

@@ -33,6 +33,7 @@ pub mod revocations;
 pub mod serve;
 pub mod state;
 pub mod store;
+pub mod telemetry;
 pub mod tls;
 pub mod tokens;
 pub mod turn;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tegata_api::v1::fleet::Access;
 use tegata_core::name::{TenantName, TokenName};
 use tegata_core::time::Timestamp;
@@ -47,6 +48,8 @@ use crate::serve::certificate::{CertificateError, ServerCertificate};
 use crate::serve::folder::{Folder, FolderError};
 use crate::store::StoreError;
 use crate::store::sqlite::Sqlite;
+use crate::telemetry::instruments::Instruments;
+use crate::telemetry::{Meters, Telemetry, TelemetryError};
 use crate::tls::{self, Door};
 use crate::tokens::{TokenError, Wanted};
 use crate::{tokens, turn, watch};
@@ -71,6 +74,8 @@ pub struct Config {
     /// Where revocation data is served without TLS too, if anywhere: certificates name this address then, because most programs that
     /// check them can ask no other.
     pub plain: Option<SocketAddr>,
+    /// Where figures are served for Prometheus, without TLS and to whoever asks, if anywhere: they name the clinics of all tenants.
+    pub metrics: Option<SocketAddr>,
     /// A folder of policy files that is applied whenever it changes, and the tenant that it is for.
     pub policies: Option<(TenantName, PathBuf)>,
     /// Where mail is handed in. `None`: what would be mailed is said on the console only.
@@ -113,6 +118,9 @@ pub enum ServeError {
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
+    /// Nothing can be measured.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     /// The address is taken, or not this machine's.
     #[error("cannot listen on {address}; choose another address or port with --listen")]
     Listen {
@@ -139,6 +147,7 @@ pub enum ServeError {
 /// A running server. Dropping it ends it at once; [`Server::stop`] lets requests finish.
 pub struct Server {
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     access: Access,
     ledger: Ledger,
     running: Running,
@@ -178,15 +187,13 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let mailer = config.mail.as_ref().map(Mailer::new).transpose()?;
     let folder = Folder::take(&config.state)?;
     let (listener, address) = listen(config.listen).await?;
-    let plain = match config.plain {
-        Some(address) => Some(listen(address).await?),
-        None => None,
-    };
+    let (plain, figures) = (listen_if(config.plain).await?, listen_if(config.metrics).await?);
     let seal = folder.seal()?;
     let (code_key, portal_key) = (CodeKey::of(&seal), PortalKey::of(&seal));
     let (webhook_keys, log_keys) = (Arc::new(WebhookKeys::of(&seal)), Arc::new(LogKeys::of(&seal)));
     folder.keep_database_private()?;
-    let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.database()).await?)).await?;
+    let meters = Meters::new()?;
+    let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.database()).await?)).await?.counting(meters.instruments().clone());
     let authorities = Arc::new(Authorities::new(ledger.clone(), clock.clone(), seal));
     let (server, devices) = (Arc::new(authorities.own(Own::Server).await?), Arc::new(authorities.own(Own::Devices).await?));
     let access = administrator(&folder, &ledger, &clock, &server, reached_at(&config, address)).await?;
@@ -204,6 +211,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
         ledger: ledger.clone(),
         bells: Bells::default(),
         clock,
+        instruments: meters.instruments().clone(),
         running: running.clone(),
         mailer,
         webhook_keys,
@@ -228,15 +236,24 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
         base.open_plain_door(listener, app.clone());
     }
     base.open_door(listener, tls, &devices, app);
+    let measured = figures.as_ref().map(|(_, address)| *address);
+    if let Some((listener, address)) = figures {
+        base.open_figures((listener, address), meters)?;
+    }
     unless_started.disarm();
     tracing::info!(server = %access.server, "listening");
-    Ok(Server { address, access, ledger, running, _folder: folder })
+    Ok(Server { address, metrics: measured, access, ledger, running, _folder: folder })
 }
 
 impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it serves figures.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// How people reach it, as in `admin.json`.
@@ -275,6 +292,7 @@ struct Base {
     ledger: Ledger,
     bells: Bells,
     clock: Clock,
+    instruments: Instruments,
     running: Running,
     mailer: Option<Mailer>,
     webhook_keys: Arc<WebhookKeys>,
@@ -350,6 +368,7 @@ impl Base {
             desk,
             backup_access: self.backup_access.clone(),
             told: Told::default(),
+            instruments: self.instruments.clone(),
         }
     }
 
@@ -430,8 +449,21 @@ impl Base {
 
 impl Base {
     fn open_plain_door(&self, listener: TcpListener, app: App) {
+        self.open_without_tls(listener, http::plain_router(app));
+    }
+
+    fn open_figures(&self, (listener, address): (TcpListener, SocketAddr), meters: Meters) -> Result<(), ServeError> {
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "whoever reaches this address reads the names of all clinics in the figures");
+        }
+        let telemetry = Telemetry::new(meters, self.ledger.clone(), self.clock.clone())?;
+        self.open_without_tls(listener, http::metrics::router(telemetry.into()));
+        Ok(())
+    }
+
+    fn open_without_tls(&self, listener: TcpListener, app: Router) {
         let Running { stopping, ending, tasks } = self.running.clone();
-        let door = Door { tls: None, device_authority: String::new(), app: http::plain_router(app), stopping, ending, tasks };
+        let door = Door { tls: None, device_authority: String::new(), app, stopping, ending, tasks };
         self.running.tasks.spawn(door.open(listener));
     }
 }
@@ -441,6 +473,13 @@ impl Running {
     fn until_stopping(&self, work: impl Future<Output = ()> + Send + 'static) {
         let stopping = self.stopping.clone();
         self.tasks.spawn(async move { stopping.run_until_cancelled(work).await });
+    }
+}
+
+async fn listen_if(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, ServeError> {
+    match address {
+        Some(address) => listen(address).await.map(Some),
+        None => Ok(None),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod recovery;
 pub mod revocation;
 mod snapshot;
 pub mod sqlite;
+pub mod telemetry;
 pub mod vendor;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -433,6 +434,7 @@ pub trait Store:
     + approvals::ApprovalQueries
     + portal::PortalQueries
     + recovery::RecoveryQueries
+    + telemetry::TelemetryQueries
     + Send
     + Sync
     + 'static

@@ -35,6 +35,9 @@ pub struct Serve {
     /// Address and port where revocation lists and OCSP are served without TLS too: certificates name it, under the first --name
     #[arg(long, value_name = "ADDR")]
     revocation_listen: Option<SocketAddr>,
+    /// Address and port where figures are served for Prometheus, under /metrics: without TLS, to whoever asks, with the names of all clinics
+    #[arg(long, value_name = "ADDR")]
+    metrics_listen: Option<SocketAddr>,
     /// A folder of policy files that is applied to the tenant whenever it changes
     #[arg(long, value_name = "DIR")]
     watch: Option<PathBuf>,
@@ -65,6 +68,7 @@ impl Serve {
             listen: self.listen,
             names: self.names,
             plain: self.revocation_listen,
+            metrics: self.metrics_listen,
             policies,
             mail,
             backup_key: self.backup_key,

@@ -40,6 +40,8 @@ const TOOLS: &[Tool] = &[
     Tool { program: "x86_64-w64-mingw32-gcc", packages: &["gcc-mingw-w64-x86-64"], purpose: "links the agent for Windows" },
     Tool { program: "go", packages: &["golang-go"], purpose: "verifies and witnesses the log by other hands: Go's own checksum database" },
     Tool { program: "python3", packages: &["python3", "python3-venv"], purpose: "brings zig from PyPI, which links the agent for macOS" },
+    Tool { program: "prometheus", packages: &["prometheus"], purpose: "scrapes figures and evaluates rules" },
+    Tool { program: "promtool", packages: &["prometheus"], purpose: "tests those rules" },
     Tool { program: "wine", packages: &["wine", "wine64"], purpose: "runs the agent for Windows" },
 ];
 
@@ -139,7 +141,7 @@ mod tests {
         assert!(advice.contains("certutil") && advice.contains("chromium"), "{advice}");
         assert!(!advice.contains("openssl"), "{advice}");
         let packages = "age chromium curl fonts-vlgothic gcc-mingw-w64-x86-64 gnutls-bin golang-go libnss3-tools make nginx-light openssh-client openssh-server \
-             perl procps python3 python3-aiosmtpd python3-venv sudo systemd wine wine64";
+             perl procps prometheus python3 python3-aiosmtpd python3-venv sudo systemd wine wine64";
         assert!(advice.ends_with(&format!("sudo apt-get install {packages}")), "each package once: {advice}");
     }
 

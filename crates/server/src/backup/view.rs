@@ -16,13 +16,17 @@ use crate::words;
 /// Every backup in every target that policy names for it, by slot and target. What a newer one stands for is left out.
 pub async fn backups(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicName>, now: Timestamp) -> Result<Vec<Backup>, TurnError> {
     let policy = ledger.policy(tenant).await?;
-    let all = ledger.store().backups(tenant, clinic).await?;
+    Ok(shown(&policy, &ledger.store().backups(tenant, clinic).await?, now))
+}
+
+/// As [`backups`], of those that were read: oldest first.
+pub(crate) fn shown(policy: &Tenant, all: &[Backed], now: Timestamp) -> Vec<Backup> {
     let stands_for = |later: &Backed, older: &Backed| is_same(&later.backup, &older.backup) && later.backup.useless.is_none();
     let is_newest = |index: usize| !all[index + 1..].iter().any(|later| stands_for(later, &all[index]));
     let newest = all.iter().enumerate().filter(|(index, _)| is_newest(*index)).map(|(_, backed)| backed);
-    let mut shown: Vec<Backup> = newest.flat_map(|backed| of(&policy, backed, now)).collect();
+    let mut shown: Vec<Backup> = newest.flat_map(|backed| of(policy, backed, now)).collect();
     shown.sort_by(|one, other| (&one.slot, &one.target).cmp(&(&other.slot, &other.target)));
-    Ok(shown)
+    shown
 }
 
 fn of(policy: &Tenant, backed: &Backed, now: Timestamp) -> Vec<Backup> {

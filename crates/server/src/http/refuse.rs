@@ -29,6 +29,7 @@ use crate::portal::words;
 use crate::receipts::ReceiptError;
 use crate::recovery::RecoverError;
 use crate::store::StoreError;
+use crate::telemetry::TelemetryError;
 use crate::tokens::TokenError;
 use crate::turn::TurnError;
 use crate::vendor::VendorError;
@@ -258,6 +259,15 @@ impl From<TurnError> for Refusal {
         match error {
             TurnError::Store(error) => error.into(),
             TurnError::Policy(error) => error.into(),
+        }
+    }
+}
+
+impl From<TelemetryError> for Refusal {
+    fn from(error: TelemetryError) -> Self {
+        match error {
+            TelemetryError::Store(error) => error.into(),
+            error => Self::internal(error),
         }
     }
 }

@@ -6,13 +6,14 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::{Value, json};
-use tegata_core::time::{DAY, HOUR, Timestamp};
+use tegata_core::time::{DAY, Timestamp};
 
 use super::account::{Holdings, RoomLeft};
 use super::issue::Handed;
 use super::sign_in::Session;
 use super::words::{self, Lang};
 use super::{Place, PortalError};
+use crate::fleet::ANSWERS_WITHIN;
 use crate::store::CertificateRow;
 use crate::store::portal::PortalCertificateRow;
 
@@ -23,8 +24,6 @@ pub const SCRIPT: &str = include_str!("pages/portal.js");
 
 /// Where a clinic's hours name no time zone.
 const ZONE: &str = "Asia/Tokyo";
-/// How long an agent may have been silent and still count as answering.
-const HEARD_WITHIN: std::time::Duration = HOUR;
 
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut templates = Environment::new();
@@ -191,7 +190,7 @@ pub fn root(place: &Place) -> String {
 /// How many of a clinic's devices were heard within the last hour, of how many.
 pub fn heard(devices: &[crate::store::DeviceRow], place: &Place, now: Timestamp) -> (usize, usize) {
     let own: Vec<_> = devices.iter().filter(|row| row.device.clinic == place.clinic().name && row.revoked_at.is_none()).collect();
-    (own.iter().filter(|row| now.since(row.last_seen) < HEARD_WITHIN).count(), own.len())
+    (own.iter().filter(|row| now.since(row.last_seen) < ANSWERS_WITHIN).count(), own.len())
 }
 
 /// Memos that come to mind: where the clinic's devices stand.

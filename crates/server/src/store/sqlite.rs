@@ -18,6 +18,7 @@ mod revocation;
 mod rows;
 mod settings;
 mod snapshot;
+mod telemetry;
 #[cfg(test)]
 pub(crate) mod tests;
 mod writer;

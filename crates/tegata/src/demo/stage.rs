@@ -40,6 +40,7 @@ impl Stage {
             listen: ANY_PORT,
             names: Vec::new(),
             plain: None,
+            metrics: None,
             policies: None,
             mail: None,
             backup_key: None,

@@ -2,6 +2,7 @@
 //!
 //! Figures are of one machine on one day; the ratios are what to compare. Servers and agents are the release binaries.
 
+mod figures;
 mod fleet;
 mod footprint;
 mod hold;
@@ -61,9 +62,10 @@ impl Row {
 /// A named group of measurements.
 type Group = (&'static str, fn() -> Result<Vec<Row>>);
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     ("plan", plan::measure),
     ("turn", turn::measure),
+    ("figures", figures::measure),
     ("footprint", footprint::measure),
     ("issue", issue::measure),
     ("hold", hold::measure),

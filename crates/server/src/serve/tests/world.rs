@@ -189,6 +189,7 @@ pub fn config(place: &TempDir) -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         names: vec![],
         plain: None,
+        metrics: None,
         policies: None,
         mail: None,
         backup_key: None,

@@ -1,0 +1,56 @@
+//! Measuring.
+
+use async_trait::async_trait;
+use sqlx::query;
+
+use super::Sqlite;
+use super::rows::Columns;
+use crate::store::StoreError;
+use crate::store::telemetry::{ClinicMark, LogRow, TelemetryQueries, Unfinished, UnfinishedRow};
+
+/// Goes from one tenant to the next by the index of the records: work for each tenant, not for each record.
+const LOGS: &str = "WITH RECURSIVE known (tenant) AS (
+        SELECT min(tenant) FROM audit
+        UNION ALL SELECT (SELECT min(tenant) FROM audit WHERE tenant > known.tenant) FROM known WHERE known.tenant IS NOT NULL)
+    SELECT known.tenant, (SELECT max(sequence) FROM audit WHERE audit.tenant = known.tenant) AS records,
+        coalesce(size, 0) AS covered, at FROM known LEFT JOIN log_heads USING (tenant) WHERE known.tenant IS NOT NULL";
+
+/// Each part reads what a partial index holds, and nothing else.
+const UNFINISHED: &str =
+    "SELECT 'issuance' AS what, tenant, count(*) AS count, min(opened_at) AS oldest FROM orders WHERE state = 0 GROUP BY tenant
+    UNION ALL
+    SELECT 'signature', tenant, count(*), min(at) FROM (
+        SELECT tenant, opened_at AS at FROM orders WHERE state = 0 AND draft_serial IS NOT NULL
+        UNION ALL SELECT tenant, applied_at FROM portal_certificates WHERE der IS NULL) GROUP BY tenant
+    UNION ALL
+    SELECT 'letter', tenant, count(*), min(letters.at) FROM deliveries JOIN letters ON letters.id = letter WHERE state = 0 GROUP BY tenant";
+
+#[async_trait]
+impl TelemetryQueries for Sqlite {
+    async fn clinic_marks(&self) -> Result<Vec<ClinicMark>, StoreError> {
+        let read = |row: &Columns| {
+            Ok(ClinicMark { clinic: row.clinic()?, nudges: row.count("nudges")?, wake_at: row.optional_moment("wake_at")? })
+        };
+        self.all("clinics", query("SELECT tenant, clinic, nudges, wake_at FROM clinics ORDER BY tenant, clinic"), read).await
+    }
+
+    async fn logs(&self) -> Result<Vec<LogRow>, StoreError> {
+        let read = |row: &Columns| {
+            let (records, covered) = (row.count("records")?, row.count("covered")?);
+            Ok(LogRow { tenant: row.tenant()?, records, covered, signed_at: row.optional_moment("at")? })
+        };
+        self.all("audit", query(LOGS), read).await
+    }
+
+    async fn unfinished(&self) -> Result<Vec<UnfinishedRow>, StoreError> {
+        let read = |row: &Columns| {
+            let (what, count) = (row.word("what", read_unfinished)?, row.count("count")?);
+            Ok(UnfinishedRow { tenant: row.tenant()?, what, count, oldest: row.moment("oldest")? })
+        };
+        self.all("orders", query(UNFINISHED), read).await
+    }
+}
+
+fn read_unfinished(word: &str) -> Option<Unfinished> {
+    [Unfinished::Issuance, Unfinished::Signature, Unfinished::Letter].into_iter().find(|what| what.word() == word)
+}
