@@ -38,7 +38,7 @@ const fn promise(intended: &'static str, by: By, ended_by: &'static [&'static st
 }
 
 /// Every intent that has an outcome of its own. What a device or a person has to do may take its time; what the server does itself may not.
-const PROMISES: [Promise; 15] = [
+const PROMISES: [Promise; 16] = [
     promise("certificate.sign", By::Details(&["serial"]), &["certificate.issue", "certificate.abandon"], MINUTE),
     promise("portal.sign", By::Details(&["serial"]), &["portal.issue", "portal.abandon"], MINUTE),
     promise("order.open", By::Details(&["order"]), &FULFILLED, DAY),
@@ -48,6 +48,7 @@ const PROMISES: [Promise; 15] = [
     promise("certificates.revoke", By::Object, &["certificates.revoke"], MINUTE),
     promise("certificate.retire", By::Certificate, &["certificate.retired"], DAY),
     promise("installer.remove", By::File, &["installer.removed"], DAY),
+    promise("installer.quarantine", By::File, &["installer.quarantined", "installer.removed"], DAY),
     promise("device.revoke", By::Object, &["device.revoke"], MINUTE),
     promise("backup.store", By::Details(&["backup", "target"]), &["backup.store", "backup.forget", "backup.remove"], DAY),
     promise("backup.remove", By::Details(&["backup", "target"]), &["backup.remove", "backup.forget"], DAY),
