@@ -100,9 +100,10 @@ fn s5_an_old_backup_gives_nothing_out_until_a_person_knows_and_every_pc_comes_ba
     wait_for(PATIENCE, "the first certificate to be replaced", is_replaced)?;
     let lost: BTreeSet<String> =
         wait_for(PATIENCE, "two certificates on the PC", || Ok(Some(scene.held()?).filter(|held| held.len() == 2)))?;
-    let (generation, serials) = (scene.generation()?, serials(&scene)?);
-
+    let serials = serials(&scene)?;
     scene.world.server().stop(PATIENCE)?;
+    // Nobody tells the PC anything any more.
+    let generation = scene.generation()?;
     fs::rename(scene.world.path("server"), scene.world.path("lost"))?;
     let refused = scene.state("restore", &[&out, "--state", &scene.text("lost"), "--identity", &scene.identity])?;
     ensure!(!refused.status.success() && said(&refused).contains("there already"), "{refused:?}");

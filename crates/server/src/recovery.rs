@@ -22,7 +22,7 @@ use crate::store::{Batch, Change, DeviceRow, NewRecord, OrderRow, StoreError};
 use crate::turn::{TurnError, observe};
 
 /// What may be put on record while nothing is given out. Nothing of it gives a certificate to anybody, or takes a revocation back.
-const SAFE_ACTIONS: [&str; 16] = [
+const SAFE_ACTIONS: [&str; 17] = [
     "server.sign",
     "token.create",
     "token.revoke",
@@ -31,6 +31,7 @@ const SAFE_ACTIONS: [&str; 16] = [
     "device.ahead",
     "device.revoke",
     "installer.recognize",
+    "certificate.unrecorded",
     "installer.returned",
     "certificate.misplaced",
     "certificate.revoke",

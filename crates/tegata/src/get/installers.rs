@@ -81,12 +81,14 @@ mod tests {
         let unread = Installer { sha256: None, ..row("sakura/pc-3", InstallerState::NotLookedAt, "E:\\") };
         let absent = Installer { sha256: None, ..row("sakura/*", InstallerState::NotThere, "~/Wrok/**") };
         expect![[r#"
-            DEVICE       STATE          FILE          PATH                              REMOVED                     RETURNS  EXEMPT UNTIL
-            sakura/pc-1  present        ab12ab12ab12  ~/Downloads/a.p12                 –                           –        –
-            sakura/pc-2  asked          ab12ab12ab12  ~/Desktop/\u{202e}a.p12, ~/b.p12  –                           –        –
-            sakura/pc-2  exempt         ab12ab12ab12  ~/Downloads/a.p12                 –                           –        2026-11-27 20:06 (in 9 d)
-            sakura/pc-3  removing       ab12ab12ab12  ~/Downloads/a.p12                 2026-11-16 20:06 (2 d ago)  3        –
-            sakura/pc-3  not-looked-at  –             E:\                               –                           –        –
-            sakura/*     not-there      –             ~/Wrok/**                         –                           –        –"#]].assert_eq(&table(&[present, recognized, elsewhere, two, exempt, returned, unread, absent], &look));
+            DEVICE       STATE          FILE          PATH                              KEY OF             REMOVED                     RETURNS  EXEMPT UNTIL
+            sakura/pc-1  present        ab12ab12ab12  ~/Downloads/a.p12                 –                  –                           –        –
+            sakura/pc-1  recognized     ab12ab12ab12  ~/c.p12                           sakura/pc-1/karte  –                           –        –
+            sakura/pc-1  other-clinic   ab12ab12ab12  ~/d.p12                           cd34cd34cd34       –                           –        –
+            sakura/pc-2  asked          ab12ab12ab12  ~/Desktop/\u{202e}a.p12, ~/b.p12  –                  –                           –        –
+            sakura/pc-2  exempt         ab12ab12ab12  ~/Downloads/a.p12                 –                  –                           –        2026-11-27 20:06 (in 9 d)
+            sakura/pc-3  removing       ab12ab12ab12  ~/Downloads/a.p12                 –                  2026-11-16 20:06 (2 d ago)  3        –
+            sakura/pc-3  not-looked-at  –             E:\                               –                  –                           –        –
+            sakura/*     not-there      –             ~/Wrok/**                         –                  –                           –        –"#]].assert_eq(&table(&[present, recognized, elsewhere, two, exempt, returned, unread, absent], &look));
     }
 }
