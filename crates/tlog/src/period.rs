@@ -126,7 +126,9 @@ impl FromStr for Period {
         let mut number = |name: &str| lines.next().and_then(|line| line.strip_prefix(name)).ok_or(NoteError::Form);
         number(HEADER)?;
         let (first, count) = (number("first ")?, number("count ")?);
-        let (first, count) = (first.parse().map_err(|_| NoteError::Form)?, count.parse().map_err(|_| NoteError::Form)?);
+        let (first, count): (u64, u64) = (first.parse().map_err(|_| NoteError::Form)?, count.parse().map_err(|_| NoteError::Form)?);
+        // No log has so many entries that they could not be counted from 1 (C2SP tlog-checkpoint: at most 2^63 - 1).
+        first.checked_add(count).filter(|end| i64::try_from(*end).is_ok()).ok_or(NoteError::Form)?;
         let (mut before, mut after) = (Vec::new(), Vec::new());
         for line in lines {
             let (name, hash) = line.split_once(' ').ok_or(NoteError::Form)?;
@@ -211,6 +213,8 @@ mod tests {
             let renamed = Period { count: entries.len() as u64, ..whole.clone() };
             assert!(check(renamed, entries, &now, &[]).is_err(), "{what}, and counted anew");
         }
+        assert_eq!(check(whole.clone(), &own[..10], &now, &[]), Err(Fault::Size { have: 16, size: 17 }), "it is said what is missing");
+        assert_eq!(check(whole.clone(), &twice, &now, &[]), Err(Fault::Size { have: 18, size: 17 }));
         assert!(check(Period { first: 5, count: 12, ..whole.clone() }, own, &now, &[]).is_err(), "moved forward");
         let fork = Checkpoint { root: leaves(1)[0], ..now.clone() };
         assert!(check(whole.clone(), own, &fork, &[]).is_err(), "a checkpoint of another history");
@@ -224,6 +228,14 @@ mod tests {
         let log = entries(9);
         let bound = |size: usize| period(3, 6, &log).is_bound_by(&tree(&log[..size]), &tree(&log));
         assert_eq!((0..=9).filter(|size| bound(*size)).collect::<Vec<_>>(), [3, 4, 5, 6, 9]);
+    }
+
+    #[test]
+    fn a_stretch_of_more_entries_than_there_can_be_is_none() {
+        let far = Period { first: u64::MAX - 1, count: 1, before: leaves(63), after: vec![] };
+        assert_eq!(far.to_string().parse::<Period>(), Err(NoteError::Form));
+        assert_eq!(Period { first: u64::MAX, ..far }.to_string().parse::<Period>(), Err(NoteError::Form));
+        assert!(Period::whole(i64::MAX as u64).to_string().parse::<Period>().is_ok());
     }
 
     proptest! {

@@ -102,11 +102,11 @@ impl Export {
 /// Which records it is, in one piece: from the first that was written since then, until before the first that was written later.
 async fn bounds(session: &Session, about: &About, size: u64) -> Result<(u64, u64), Failure> {
     let end = match about.until {
-        Some(until) => first_since(session, until).await?.map_or(size, |sequence| size.min(sequence - 1)),
+        Some(until) => first_since(session, until).await?.map_or(size, |sequence| size.min(sequence.saturating_sub(1))),
         None => size,
     };
     let first = match about.since {
-        Some(since) => first_since(session, since).await?.map_or(end, |sequence| end.min(sequence - 1)),
+        Some(since) => first_since(session, since).await?.map_or(end, |sequence| end.min(sequence.saturating_sub(1))),
         None => 0,
     };
     Ok((first, end))

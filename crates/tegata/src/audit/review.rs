@@ -207,7 +207,7 @@ impl Review {
         let last = self.times.map_or(0, |(_, last)| last);
         let open = self.open.keys().filter(|(intended, _)| is_signing(intended)).count() as u64;
         let within = |intended: &str| known(intended).map_or(DAY, |promise| promise.within);
-        let late = self.open.iter().filter(|((intended, _), open)| last - open.at > within(intended)).map(|(_, open)| open);
+        let late = self.open.iter().filter(|((intended, _), open)| last.saturating_sub(open.at) > within(intended)).map(|(_, open)| open);
         let mut exceptions: Vec<_> = self.told.iter().chain(late).cloned().collect();
         exceptions.sort_by_key(|exception| exception.sequence);
         (exceptions, Completeness { open, ..self.completeness.clone() })

@@ -94,3 +94,11 @@ fn what_the_log_does_not_know_and_what_was_refused_is_told() {
     assert_eq!(told("device.ahead"), Some(Matter::Ahead));
     assert_eq!(told("certificate.issue"), None);
 }
+
+/// An export is read before anybody knows whether it holds.
+#[test]
+fn no_time_is_too_far_away() {
+    let (first, last) =
+        (record(1, i64::MIN, Stage::Intended, "order.open", details(1)), record(2, i64::MAX, Stage::Done, "log.heartbeat", json!({})));
+    assert_eq!(review(&[first, last]).0.len(), 1);
+}
