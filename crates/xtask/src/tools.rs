@@ -47,10 +47,15 @@ const TOOLS: &[Tool] = &[
 /// The S3 server that backups are carried to: PyPI packages. Its extra `server` would bring everything of Amazon's, twice as much.
 const S3: [&str; 3] = ["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
 
+/// The collector of OpenTelemetry that telemetry is sent to, and what decodes what it passes on: PyPI packages.
+const COLLECTOR: [&str; 2] = ["rotel==0.0.1a15", "opentelemetry-proto==1.45.2"];
+
 /// Makes sure that every program is there. As root on Debian it installs what is missing; elsewhere it says what to do.
 pub fn provide() -> Result<()> {
     provide_system()?;
-    venv::provide(&workspace::target_folder()?.join("peers/moto"), &S3).map(drop)
+    let peers = workspace::target_folder()?.join("peers");
+    venv::provide(&peers.join("moto"), &S3)?;
+    venv::provide(&peers.join("rotel"), &COLLECTOR).map(drop)
 }
 
 fn provide_system() -> Result<()> {
