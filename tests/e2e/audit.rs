@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
+use tegata_api::v1::audit::Record;
 use tegata_tests::World;
 use tegata_tests::policy::{Clinic, names};
 use tegata_tests::process::{binary, run_well, wait_for};
@@ -36,10 +37,11 @@ fn a_log_is_believed_without_the_server_and_an_older_state_of_it_is_not() -> Res
     run_well(Path::new("/bin/cp"), ["-a", &text(&state), &text(&older)])?;
     world.start_server()?;
     world.apply(&clinic(2))?;
-    wait_for(PATIENCE, "more to be seen than before", || {
+    let newest = world.audit()?.last().map_or(0, |record| record.sequence);
+    wait_for(PATIENCE, "what was never copied to be seen", || {
         let seen = verify(&world, &memory)?;
         ensure!(seen.status.success(), "{seen:?}");
-        Ok((records(&seen)? > records(&whole)?).then_some(()))
+        Ok((records(&seen)? >= newest).then_some(()))
     })?;
     world.server().stop(PATIENCE)?;
     std::fs::remove_dir_all(&state)?;
@@ -52,6 +54,59 @@ fn a_log_is_believed_without_the_server_and_an_older_state_of_it_is_not() -> Res
     std::fs::write(folder.join("key.txt"), "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW\n")?;
     let lied = world.cli(["audit", "verify", &text(&folder), "--key", key.trim(), "--memory", &text(&memory)])?;
     ensure!(lied.status.code() == Some(12), "{lied:?}");
+    Ok(())
+}
+
+/// A part of the log is evidence by itself: for whoever has the log's key, without network, and against whatever is done to it.
+#[test]
+fn a_period_is_believed_alone_and_nothing_can_be_done_to_it() -> Result<()> {
+    let world = World::start()?;
+    world.apply(&clinic(1))?;
+    let mut agent = world.enroll("sakura/pc-1", &["--keystore", "file"])?;
+    agent.start()?;
+    world.wait_until_ready()?;
+    let memory = world.path("memory");
+    wait_for(PATIENCE, "records of more than one second to be covered", || {
+        // The question is a record too.
+        world.cli_well(["audit", "query", "--limit", "1"])?;
+        let (all, covered) = (world.audit()?, records(&verify(&world, &memory)?)?);
+        let is_later = |record: &&Record| record.at > all[0].at && record.sequence <= covered;
+        Ok((all.iter().any(|record| record.action == "certificate.proven") && all.iter().any(|record| is_later(&record))).then_some(()))
+    })?;
+    let told = world.cli_well(["audit", "exceptions", "-o", "json"])?;
+    ensure!(told.trim() == "[]", "nothing was left undone, and nobody refused: {told}");
+
+    let all = world.audit()?;
+    let middle = all.iter().map(|record| record.at).find(|at| *at > all[0].at).context("it has taken more than a second")?;
+    let moment = run_well(Path::new("/bin/date"), ["-u", "-d", &format!("@{middle}"), "+%Y-%m-%dT%H:%M:%SZ"])?;
+    let (folder, rest) = (world.path("period"), world.path("rest"));
+    world.cli_well(["audit", "export", "--since", moment.trim(), "--out", &text(&folder)])?;
+    world.cli_well(["audit", "export", "--until", moment.trim(), "--out", &text(&rest)])?;
+    let first = all.iter().position(|record| record.at >= middle).context("there is one")?;
+    let lines = |folder: &Path| -> Result<Vec<String>> {
+        Ok(std::fs::read_to_string(folder.join("records.jsonl"))?.lines().map(str::to_owned).collect())
+    };
+    let (before, own) = (lines(&rest)?, lines(&folder)?);
+    let begins = format!("\"sequence\":{},", first + 1);
+    ensure!(first > 0 && before.len() == first && own[0].contains(&begins), "{} before {}", before.len(), own[0]);
+    let key = world.cli_well(["audit", "key"])?;
+    let alone = || -> Result<Output> {
+        Ok(Command::new(binary("tegata-verify")).arg(key.trim()).arg(".").env_clear().current_dir(&folder).output()?)
+    };
+    let whole = alone()?;
+    ensure!(whole.status.success() && said(&whole).contains(&format!("{} records ({} to", own.len(), first + 1)), "{whole:?}");
+    world.cli_well(["audit", "verify", &text(&folder), "--key", key.trim(), "--memory", &text(&memory)])?;
+    ensure!(before.iter().chain(&own).any(|record| record.contains("certificate.proven")), "{before:?} {own:?}");
+
+    let mut swapped = own.clone();
+    swapped.swap(0, 1);
+    for (what, records) in [("deleted", own[1..].to_vec()), ("truncated", own[..own.len() - 1].to_vec()), ("reordered", swapped)] {
+        std::fs::write(folder.join("records.jsonl"), records.join("\n") + "\n")?;
+        let found = alone()?;
+        ensure!(found.status.code() == Some(1), "{what}: {found:?}");
+        let found = world.cli(["audit", "verify", &text(&folder), "--key", key.trim(), "--memory", &text(&memory)])?;
+        ensure!(found.status.code() == Some(12), "{what}: {found:?}");
+    }
     Ok(())
 }
 

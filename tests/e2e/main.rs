@@ -22,3 +22,4 @@ mod state;
 mod trust;
 mod vendor;
 mod windows;
+mod witness;

@@ -125,6 +125,15 @@ impl Vendor {
         Ok(file)
     }
 
+    /// The key and the certificate of the last file once more, in one that leaves the certificate open.
+    pub fn open_copy(&self, name: &str, password: &str) -> Result<PathBuf> {
+        let file = self.folder.join(name);
+        let (out, pass) = (file.display().to_string(), format!("pass:{password}"));
+        let open = ["-certpbe", "NONE", "-passout", &pass];
+        self.openssl("pkcs12 -export -inkey client.key -in client.pem -certfile ca.pem -out", &[&[&*out], &open[..]].concat())?;
+        Ok(file)
+    }
+
     fn openssl(&self, command: &str, more: &[&str]) -> Result<String> {
         let place = |word: &str| {
             let is_file = ["ca.", "client."].iter().any(|start| word.starts_with(start));

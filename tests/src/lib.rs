@@ -13,6 +13,7 @@ pub mod s3;
 pub mod smtp;
 pub mod sshd;
 pub mod wine;
+pub mod witness;
 pub mod world;
 
 pub use world::{Agent, World};

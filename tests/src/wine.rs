@@ -1,6 +1,6 @@
 //! PCs with Windows, on which the real `tegata-agent.exe` runs: Wine prefixes, each for one test.
 //!
-//! Wine 8 knows no junctions and no `FileDispositionInfoEx`; of an access list it keeps what permission bits can say.
+//! Wine 8 knows no junctions and no `FileDispositionInfoEx`; of an access list it keeps what permission bits can say. Each PC has a stick, E.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -37,6 +37,8 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE bytes, SIZE_T count) { retur
 
 /// What every PC has to have for itself.
 const REGISTRY: [&str; 3] = ["system.reg", "user.reg", "userdef.reg"];
+/// The folder that the drive E is.
+const STICK: &str = "stick";
 const LIBRARIES: &str = "drive_c/windows/system32";
 /// Wine keeps no named keys.
 const KEY_STORAGE: &str = include_str!("../../crates/agent/tests/keystores/stand-in/ncrypt.c");
@@ -77,6 +79,11 @@ impl Pc {
     /// Its drive C.
     pub fn drive(&self) -> PathBuf {
         self.prefix.path().join("drive_c")
+    }
+
+    /// Its stick, drive E, which Windows calls removable.
+    pub fn stick(&self) -> PathBuf {
+        self.prefix.path().join(STICK)
     }
 
     /// The folder of its only user, `%USERPROFILE%`.
@@ -175,7 +182,8 @@ fn template() -> Result<PathBuf> {
     let (template, unfinished) = (built.join("wine"), built.join("wine.unfinished"));
     let lock = File::create(built.join("wine.lock"))?;
     lock.lock()?;
-    if !fs::read_to_string(template.join("ncrypt.c")).is_ok_and(|made| made == KEY_STORAGE) {
+    let is_current = template.join(STICK).is_dir() && fs::read_to_string(template.join("ncrypt.c")).is_ok_and(|made| made == KEY_STORAGE);
+    if !is_current {
         let _ = fs::remove_dir_all(&template);
         let _ = fs::remove_dir_all(&unfinished);
         fs::create_dir_all(&unfinished)?;
@@ -188,7 +196,13 @@ fn template() -> Result<PathBuf> {
 fn set_up(prefix: &Path) -> Result<()> {
     let booted = output(command(prefix, Path::new("wineboot")).arg("--init"), SETUP_MAX)?;
     ensure!(booted.status.success(), "wineboot: {booted:?}");
+    // As winecfg does it: what the drive is called, what kind of drive, and where it lies.
+    let kind = ["add", r"HKLM\Software\Wine\Drives", "/v", "e:", "/d", "floppy", "/f"];
+    let told = output(command(prefix, Path::new("reg")).args(kind), SETUP_MAX)?;
+    ensure!(told.status.success(), "reg: {told:?}");
     run_well_in(prefix, "wineserver", &["--wait"])?;
+    fs::create_dir(prefix.join(STICK))?;
+    symlink(Path::new("..").join(STICK), prefix.join("dosdevices/e:"))?;
     let home = prefix.join("drive_c/users").join(user());
     for folder in FOLDERS.map(|name| home.join(name)).iter().filter(|folder| folder.is_symlink()) {
         fs::remove_file(folder)?;

@@ -30,6 +30,7 @@ use crate::limit::Limit;
 use crate::link::{Heard, Link, Refusal};
 use crate::priority;
 use crate::probe;
+use crate::quarantine;
 use crate::receipts::{ReceiptError, Receipts, SendError};
 use crate::server::{Online, Server, retry_after};
 use crate::settings::Settings;
@@ -40,6 +41,8 @@ use crate::vendor;
 
 /// How often everything is looked at and reported although nothing has happened, give or take a quarter.
 const LOOK_EVERY: Duration = Duration::from_secs(3_600);
+/// When a look for installer files goes on that was cut off: a million files are then looked at in some four hours, in three percent of the time.
+const GO_ON_AFTER: Duration = Duration::from_secs(300);
 
 /// Why the agent does not start.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +101,9 @@ pub struct Agent {
     memory: Memory,
     telling: Telling,
     look_at: Instant,
+    /// When a look for installer files goes on that was cut off.
+    go_on_at: Option<Instant>,
+    pace: Pace,
 }
 
 /// What the last pass has seen.
@@ -109,6 +115,8 @@ struct Seen {
     installers_limited: bool,
     /// Places that were not looked at.
     unread: Vec<String>,
+    /// Folders that policy names and that are not there.
+    absent: Vec<String>,
     suspects: Vec<Suspect>,
     certificates_limited: bool,
     holds_old: bool,
@@ -172,6 +180,8 @@ impl Agent {
             checkup: Checkup::open(&device.state),
             memory: Memory::default(),
             look_at: now,
+            go_on_at: None,
+            pace: Pace::default(),
             settings,
             identity,
             device,
@@ -190,6 +200,9 @@ impl Agent {
     pub async fn work(&mut self) {
         let looks = Instant::now() >= self.look_at;
         self.pass(looks).await;
+        if self.go_on_at.is_some_and(|at| at <= Instant::now()) {
+            complain("installer files cannot be swept", self.sweep().await);
+        }
         self.check_up().await;
         self.tell(looks).await;
     }
@@ -261,6 +274,11 @@ impl Agent {
                         self.look_at = Instant::now();
                         return;
                     }
+                    // Somebody has put a file back.
+                    Heard::Nothing if quarantine::has_news(&self.device.state) => {
+                        self.look_at = Instant::now();
+                        return;
+                    }
                     Heard::Nothing => {}
                     heard => break heard,
                 },
@@ -277,7 +295,7 @@ impl Agent {
 
     fn wake_at(&self) -> Instant {
         let telling = self.is_telling_due().then_some(self.telling.at);
-        [Some(self.look_at), self.retries.next(), telling].into_iter().flatten().min().unwrap_or(self.look_at)
+        [Some(self.look_at), self.go_on_at, self.retries.next(), telling].into_iter().flatten().min().unwrap_or(self.look_at)
     }
 
     /// A browser has ended, or people switched clinics while one ran.
@@ -297,10 +315,12 @@ impl Agent {
     }
 
     async fn sweep(&mut self) -> Result<(), SweepError> {
+        self.go_on_at = None;
         let Some(manifest) = self.link.manifest().cloned() else { return Ok(()) };
         let wanted = manifest.remove_installers.union(&manifest.tombstones).cloned().collect();
         let (home, words, mut memory) = (self.settings.home.clone(), manifest.folders.clone(), std::mem::take(&mut self.memory));
-        let look = move || (sweep::look(&home, &words, &wanted, &mut memory, Pace::default()), memory);
+        let pace = self.pace;
+        let look = move || (sweep::look(&home, &words, &wanted, &mut memory, pace), memory);
         let Some((looked, memory)) = priority::in_peace(look).await else { return Ok(()) };
         self.memory = memory;
         let mut sweeper = Sweeper {
@@ -310,11 +330,13 @@ impl Agent {
             limit: &mut self.installer_limit,
             generation: manifest.generation,
         };
-        let swept = sweeper.clean(looked?, &manifest.remove_installers)?;
+        let swept = sweeper.clean(looked?, &manifest.remove_installers, &manifest.quarantine)?;
         self.seen.installers = swept.left;
         self.seen.installers_limited = swept.limited;
         self.seen.suspects = swept.suspects.into_iter().take(UNREAD_MAX).collect();
         self.seen.unread = swept.unread.iter().take(UNREAD_MAX).map(|place| place.display().to_string()).collect();
+        self.seen.absent = swept.absent;
+        self.go_on_at = swept.goes_on.then(|| Instant::now() + GO_ON_AFTER);
         Ok(())
     }
 
@@ -377,6 +399,7 @@ impl Agent {
             slots: self.device.journal.entries().map(crate::journal::Entry::report).collect(),
             installers: self.seen.installers.clone(),
             unread: self.seen.unread.clone(),
+            absent: self.seen.absent.clone(),
             suspects: self.seen.suspects.clone(),
             found: self.seen.found.clone(),
             notes: notes.into_iter().filter(|(is_so, _)| *is_so).map(|(_, note)| note).collect(),

@@ -27,6 +27,7 @@ use crate::words::{self, BundlePhrase, ClinicPhrase, Language, Phrase, say};
 
 mod doctor;
 mod log;
+mod quarantine;
 mod setup;
 mod trust;
 #[cfg(unix)]
@@ -77,6 +78,9 @@ enum Command {
     /// Works with files that somebody carries, on a PC that cannot reach its server.
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// Certificate files that nobody has put on record, and that were moved out of the way: lists them, and puts them back.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
     /// Tries on this PC what the agent relies on and cannot be shown elsewhere, with throw-away keys and certificates. Exit code 1 if
     /// anything does not hold. Leaves nothing behind.
     #[command(hide = true)]
@@ -264,6 +268,7 @@ pub fn main() -> ExitCode {
         Command::Switch(arguments) => run_switch(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bundle(BundleCommand::Apply(arguments)) => run_apply(&arguments),
+        Command::Quarantine(command) => quarantine::run(&command),
         Command::Selftest { home } => run_selftest(&home),
         Command::Install(arguments) => setup::install(&arguments),
         Command::Uninstall(arguments) => setup::uninstall(&arguments),

@@ -33,6 +33,7 @@ pub mod offline;
 pub(crate) mod pretend;
 mod priority;
 pub mod probe;
+pub mod quarantine;
 pub mod receipts;
 pub mod selection;
 pub mod selftest;

@@ -27,6 +27,8 @@ pub struct Manifest {
     pub retire: BTreeSet<Sha256>,
     /// Installer files to remove.
     pub remove_installers: BTreeSet<FileHash>,
+    /// Files to move out of the way.
+    pub quarantine: BTreeSet<FileHash>,
     /// Installer files that were removed: to be told of if they come back.
     pub tombstones: BTreeSet<FileHash>,
     /// The places of the user to look into.
@@ -132,6 +134,7 @@ impl TryFrom<&wire::Manifest> for Manifest {
             slots,
             retire: said.retire.iter().map(|text| read("fingerprint", text)).collect::<Result<_, _>>()?,
             remove_installers: said.remove_installers.iter().map(hash).collect::<Result<_, _>>()?,
+            quarantine: said.quarantine.iter().map(hash).collect::<Result<_, _>>()?,
             tombstones: said.tombstones.iter().map(hash).collect::<Result<_, _>>()?,
             folders: said.folders.iter().cloned().collect(),
             trust: said.trust.iter().map(root).collect::<Result<_, _>>()?,

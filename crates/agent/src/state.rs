@@ -69,8 +69,8 @@ impl State {
         Self { root: root.to_owned() }
     }
 
-    fn folders(&self) -> [PathBuf; 5] {
-        [self.root.clone(), self.journal(), self.receipts(), self.store(), self.temporary()]
+    fn folders(&self) -> [PathBuf; 6] {
+        [self.root.clone(), self.journal(), self.receipts(), self.store(), self.temporary(), self.quarantine()]
     }
 
     /// The folder itself.
@@ -141,6 +141,21 @@ impl State {
     /// Installer files whose removal has begun.
     pub fn sweeping(&self) -> PathBuf {
         self.root.join("sweeping.json")
+    }
+
+    /// Files that were moved out of the way.
+    pub fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
+    }
+
+    /// Where each of them lay.
+    pub fn quarantine_index(&self) -> PathBuf {
+        self.root.join("quarantine.json")
+    }
+
+    /// Held by whoever moves one.
+    pub fn quarantine_lock(&self) -> PathBuf {
+        self.root.join("quarantine.lock")
     }
 
     /// Which clinic people work for, if they chose one.

@@ -8,14 +8,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tegata_api::v1::device::{Deed, FileHash, InstallerSeen, Suspect, SuspectKind};
+use tegata_api::v1::device::{Deed, FileHash, Inside, InstallerSeen, Suspect, SuspectKind};
 
 use crate::disk::{self, DiskError};
 use crate::limit::Limit;
+use crate::quarantine::{Kept, Quarantine};
 use crate::receipts::{ReceiptError, Receipts};
 use crate::state::State;
 
+mod inside;
 pub(crate) mod places;
+mod quarantine;
 mod suspects;
 #[cfg(unix)]
 mod unix;
@@ -27,6 +30,7 @@ mod windows;
 #[cfg(windows)]
 use windows as os;
 
+use places::Meant;
 pub use walk::{Looked, Memory, Pace};
 
 /// How many files of the manifest are looked for. More than lie on any PC; what is behind them comes when these are gone.
@@ -45,11 +49,18 @@ pub struct Found {
     pub name: OsString,
     /// What it contains.
     pub file: FileHash,
+    /// What of that lies open, if it is to be told.
+    pub inside: Option<Inside>,
 }
 
 impl Found {
     fn seen(&self) -> InstallerSeen {
-        InstallerSeen { path: named(&self.folder.join(&self.name)), file: self.file.clone() }
+        InstallerSeen {
+            path: named(&self.folder.join(&self.name)),
+            file: self.file.clone(),
+            inside: self.inside.clone(),
+            quarantined: false,
+        }
     }
 
     fn is_half_removed(&self) -> bool {
@@ -78,6 +89,19 @@ struct Intent {
     /// The generation of the manifest that ordered it.
     #[serde(default)]
     generation: u64,
+    /// Where it goes, if it is moved out of the way and not removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<Shelf>,
+}
+
+/// A place in the quarantine.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shelf {
+    /// What the file is called there.
+    id: String,
+    /// What it was called before.
+    name: String,
 }
 
 /// A folder that could not be looked into, and why.
@@ -114,6 +138,10 @@ pub struct Swept {
     pub limited: bool,
     /// What was not, or not wholly, looked at. Nothing is known of what lies there.
     pub unread: Vec<PathBuf>,
+    /// Folders that policy names by themselves, and of which there is none: `~/Work/**`.
+    pub absent: Vec<String>,
+    /// True if the next look goes on where this one stopped.
+    pub goes_on: bool,
 }
 
 /// One user's folders.
@@ -138,26 +166,34 @@ pub fn look(
     memory: &mut Memory,
     pace: Pace,
 ) -> Result<Looked, SweepError> {
-    let (places, unknown) = places::of(home, words);
+    let Meant { places, unknown, absent } = places::of(home, words);
     let wanted = wanted.iter().take(LISTED_MAX).cloned().collect();
     let looked = memory.look(home, places, wanted, pace);
     let mut looked = looked.map_err(|source| SweepError::Home { home: home.to_owned(), source })?;
     looked.left.extend(unknown.into_iter().map(PathBuf::from));
+    looked.absent = absent;
     Ok(looked)
 }
 
 impl Sweeper<'_> {
-    /// Removes what is `listed` of what a look has brought.
-    pub fn clean(&mut self, looked: Looked, listed: &BTreeSet<FileHash>) -> Result<Swept, SweepError> {
+    /// Removes what is `listed` of what a look has brought, and moves out of the way what is `unwelcome`.
+    pub fn clean(&mut self, looked: Looked, listed: &BTreeSet<FileHash>, unwelcome: &BTreeSet<FileHash>) -> Result<Swept, SweepError> {
         let listed: BTreeSet<&FileHash> = listed.iter().take(LISTED_MAX).collect();
-        self.settle_interrupted(&looked.found)?;
+        let unwelcome: BTreeSet<&FileHash> = unwelcome.iter().take(LISTED_MAX).collect();
+        let mut quarantine = Quarantine::open(self.state)?;
+        self.settle_interrupted(&looked.found, &mut quarantine)?;
         let mut swept = Swept::default();
         for file in looked.found {
-            if listed.contains(&file.file) && self.remove(&file, &mut swept.limited)? {
-                continue;
+            let is_gone = if listed.contains(&file.file) {
+                self.remove(&file, &mut swept.limited)?
+            } else {
+                unwelcome.contains(&file.file) && self.set_apart(&file, &mut quarantine, &mut swept.limited)?
+            };
+            if !is_gone {
+                swept.left.push(file.seen());
             }
-            swept.left.push(file.seen());
         }
+        swept.left.extend(self.look_after(&mut quarantine, &listed, &mut swept.limited)?);
         swept.left.sort();
         let suspect = |path: &PathBuf, kind| Suspect { path: named(path), kind };
         swept.suspects = looked.notes.iter().map(|path| suspect(path, SuspectKind::PasswordNote)).collect();
@@ -166,6 +202,7 @@ impl Sweeper<'_> {
         for (folder, problem) in &looked.unread {
             tracing::warn!(folder = %folder.display(), %problem, "installer files cannot be looked for");
         }
+        (swept.absent, swept.goes_on) = (looked.absent, looked.goes_on);
         swept.unread = looked.unread.into_iter().map(|(folder, _)| folder).chain(looked.left).collect();
         Ok(swept)
     }
@@ -178,7 +215,7 @@ impl Sweeper<'_> {
             *limited = true;
             return Ok(false);
         }
-        let mut intent = Intent { seen, folder: file.folder.clone(), aside: None, generation: self.generation };
+        let mut intent = Intent { seen, folder: file.folder.clone(), aside: None, generation: self.generation, to: None };
         disk::write_json(&self.state.sweeping(), &intent)?;
         let removed = match os::set_aside(self.home, file) {
             Ok(aside) => {
@@ -199,7 +236,7 @@ impl Sweeper<'_> {
 
     /// A removal that was cut short is done and not on record if the file was moved aside and is not there now. Otherwise the agent has not
     /// removed it: it is removed now as any other, or the user was faster.
-    fn settle_interrupted(&mut self, found: &[Found]) -> Result<(), SweepError> {
+    fn settle_interrupted(&mut self, found: &[Found], quarantine: &mut Quarantine) -> Result<(), SweepError> {
         let Some(intent) = self.intent()? else { return Ok(()) };
         let is_left = match &intent.aside {
             Some(aside) => match os::is_there(self.home, &intent.folder, aside).map_err(|source| self.unreadable(source))? {
@@ -212,9 +249,10 @@ impl Sweeper<'_> {
         if is_left {
             return Ok(());
         }
-        match intent.aside {
-            Some(_) => self.receive(intent),
-            None => Ok(disk::remove(&self.state.sweeping()).map(drop)?),
+        match (&intent.to, &intent.aside) {
+            (Some(shelf), _) if quarantine.holds(&shelf.id) => self.shelve(intent, quarantine),
+            (None, Some(_)) => self.receive(intent),
+            _ => Ok(disk::remove(&self.state.sweeping()).map(drop)?),
         }
     }
 
@@ -223,7 +261,7 @@ impl Sweeper<'_> {
     }
 
     fn receive(&mut self, intent: Intent) -> Result<(), SweepError> {
-        let Intent { seen: InstallerSeen { path, file }, generation, .. } = intent;
+        let Intent { seen: InstallerSeen { path, file, .. }, generation, .. } = intent;
         self.receipts.record(Deed::InstallerRemoved { path, file, generation }, crate::wall_clock())?;
         disk::remove(&self.state.sweeping())?;
         Ok(())
@@ -232,6 +270,11 @@ impl Sweeper<'_> {
     fn unreadable(&self, source: io::Error) -> SweepError {
         SweepError::Home { home: self.home.to_owned(), source }
     }
+}
+
+/// Puts a file back that was moved out of the way. Never over another one, and through no link.
+pub(crate) fn put_back(home: &Path, folder: &Path, kept: &Kept) -> io::Result<()> {
+    os::put_back(home, folder, kept)
 }
 
 /// True if a file is worth reading: it is called like an installer, or is exactly as long as one that is looked for.

@@ -5,12 +5,14 @@ use tegata_core::install::Stage;
 
 mod clinics;
 mod doctor;
+mod quarantine;
 mod setup;
 mod trust;
 
 use crate::journal::Trouble;
 pub use clinics::ClinicPhrase;
 pub use doctor::DoctorPhrase;
+pub use quarantine::QuarantinePhrase;
 pub use setup::SetupPhrase;
 pub use trust::TrustPhrase;
 
@@ -68,6 +70,8 @@ pub enum Phrase {
     Doctor(DoctorPhrase),
     /// Something about installing and removing.
     Setup(SetupPhrase),
+    /// Something about files that were moved out of the way.
+    Quarantine(QuarantinePhrase),
     /// Something about a root.
     Trust(TrustPhrase),
     /// Restart the browser.
@@ -186,6 +190,7 @@ fn both(phrase: &Phrase) -> (String, String) {
         Phrase::Clinic(phrase) => clinics::both(phrase),
         Phrase::Doctor(phrase) => doctor::both(phrase),
         Phrase::Setup(phrase) => setup::both(phrase),
+        Phrase::Quarantine(phrase) => quarantine::both(phrase),
         Phrase::Trust(phrase) => trust::both(phrase),
         Phrase::RestartBrowser => (
             "ブラウザーをすべて閉じて、もう一度開いてください。新しい証明書に切り替わります。".into(),

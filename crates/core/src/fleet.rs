@@ -112,6 +112,28 @@ pub struct ObservedDevice {
     pub installers: BTreeSet<Sha256>,
     /// Installer files that were already ordered away.
     pub removing: BTreeSet<Sha256>,
+    /// Files that lie there, whose hash nobody has put on record, and that hold keys of certificates on record: for each of those, where it
+    /// is known from.
+    pub recognized: BTreeMap<Sha256, Vec<Vec<KnownFrom>>>,
+    /// Files with a private key that lie there, that are neither on record nor recognised, and that nobody has put back.
+    pub unknown: BTreeSet<Sha256>,
+    /// Those of them that were already ordered out of the way.
+    pub quarantining: BTreeSet<Sha256>,
+}
+
+/// A slot that a certificate is, or was, in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownFrom {
+    /// The slot, of whichever clinic.
+    pub slot: SlotId,
+    /// SHA-256 of the certificate's DER.
+    pub fingerprint: Sha256,
+    /// First moment of validity.
+    pub not_before: Timestamp,
+    /// Last moment of validity.
+    pub not_after: Timestamp,
+    /// True if it has answered over a real handshake there.
+    pub proven: bool,
 }
 
 /// What is known about one slot.

@@ -145,6 +145,13 @@ pub enum Action {
         /// SHA-256 of the file.
         sha256: Sha256,
     },
+    /// Have the device move a file with a private key, that nobody has put on record, out of the way. It is not deleted.
+    QuarantineInstaller {
+        /// The device.
+        device: DeviceId,
+        /// SHA-256 of the file.
+        sha256: Sha256,
+    },
     /// An installer file that is knowingly left where it lies for now.
     KeepInstaller {
         /// The device.
@@ -183,6 +190,12 @@ pub enum Keeping {
     Exempt,
     /// Not every certificate of the clinic on this device is proven, and kept where policy wants backups.
     NotSafe,
+    /// It is known by a certificate in it, and may be the only copy of that key: the slot does not prove that nobody needs it.
+    Needed,
+    /// It is known by a certificate of another clinic. It is told, and stays.
+    OtherClinic,
+    /// It is not on record, and a person is to bring a vendor's file for this device: it may be that one.
+    Awaited,
 }
 
 /// What a held action waits for.
@@ -246,6 +259,8 @@ impl Backups {
 /// - What a device with a revoked identity holds is revoked as well: that device is lost or stolen.
 /// - While somebody has yet to say that what depends on a certificate was changed too, the one before stays beside it.
 /// - While a backup that policy asks for is nowhere to be read back, the installer files of its device stay where they are.
+/// - A file that is known only by a certificate in it goes no sooner than that certificate is proven in its slot of this clinic, or has been
+///   and lives no longer than what is proven there now.
 /// - What was issued under an account that is over is revoked as soon as its successor is proven, and what is gone at once.
 /// - What is ordered or signed but says something else than policy today is not waited for: a wrong template may be the very
 ///   reason why it cannot be proven.

@@ -265,8 +265,8 @@ pub struct InstallerRule {
     pub also: BTreeSet<FolderPattern>,
     /// What happens when one comes back that was removed.
     pub on_return: OnReturn,
-    /// True if a person is asked about files that look like installers and are not on record.
-    pub asks: bool,
+    /// What happens to files that look like installers and are not on record.
+    pub on_unknown: OnUnknown,
     /// What is spared for a while.
     pub exempt: Vec<Exemption>,
 }
@@ -289,6 +289,18 @@ pub enum OnReturn {
     Report,
     /// The certificate that came in it is replaced too: the file may be in other hands.
     Rotate,
+}
+
+/// What happens to files that look like installers and are not on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnUnknown {
+    /// They are told, and left alone.
+    #[default]
+    Ignore,
+    /// A person is asked.
+    Ask,
+    /// Those that hold a private key are moved out of the way as well.
+    Quarantine,
 }
 
 /// Installer files that stay for a while: one file, all on one device, or one on one.

@@ -2,6 +2,7 @@
 
 mod ber;
 mod envelope;
+mod glance;
 mod inside;
 mod write;
 
@@ -15,6 +16,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
 use self::envelope::Envelope;
+pub use self::glance::{Depth, Glance, glance};
 use crate::certificate;
 use crate::key::{KeyError, PrivateKey, random, sha256};
 

@@ -17,7 +17,7 @@ use tegata_core::time::{DAY, Timestamp};
 use tegata_pki::authority::{Authority, Purpose, Tbs};
 use tegata_pki::csr::{self, CsrError, RequestedKey};
 use tegata_pki::key::{self, PrivateKey, Seal};
-use tegata_pki::pkcs12::{self, Flavor};
+use tegata_pki::pkcs12::{self, Depth, Flavor};
 use tegata_pki::{certificate, crl};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -171,8 +171,10 @@ proptest! {
     }
 
     #[test]
-    fn f6_damaged_bundles_make_no_parser_panic(modern in damaged(&MODERN), legacy in damaged(&LEGACY)) {
+    fn f6_damaged_bundles_make_no_parser_panic(modern in damaged(&MODERN), legacy in damaged(&LEGACY), bytes in vec(any::<u8>(), 0..600)) {
+        let _ = pkcs12::glance(&bytes, Depth::EmptyPassword);
         for bundle in [modern, legacy] {
+            let _ = pkcs12::glance(&bundle, Depth::EmptyPassword);
             if let Ok(opened) = pkcs12::read(&bundle, "pw") {
                 prop_assert_eq!(opened.key.as_slice(), PKCS8.as_slice());
             }

@@ -21,6 +21,8 @@ use tegata_pki::pkcs12::{self, BundleError, Flavor};
 use tegata_pki::{certificate, pkcs12::Bundle};
 use tempfile::TempDir;
 
+#[path = "peers/glances.rs"]
+mod glances;
 #[path = "peers/readers.rs"]
 mod readers;
 #[path = "peers/vendors.rs"]

@@ -34,6 +34,7 @@ use axum::{Json, Router};
 use opentelemetry::trace::FutureExt;
 use tegata_api::v1::device::HOLD_SECONDS;
 use tegata_core::access::Right;
+use tegata_tlog::policy::Policy;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -93,6 +94,8 @@ pub struct App {
     pub webhook_keys: Arc<WebhookKeys>,
     /// Sign checkpoints.
     pub log_keys: Arc<LogKeys>,
+    /// Who witnesses logs, if anybody does.
+    pub witnesses: Option<Arc<Policy>>,
     /// Serves staff whose PC has no agent.
     pub desk: Desk,
     /// How the server gets into backup targets.

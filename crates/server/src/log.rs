@@ -8,9 +8,14 @@ pub mod keys;
 pub mod sequencer;
 #[cfg(test)]
 mod tests;
+pub mod witnesses;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use tegata_core::name::TenantName;
 use tegata_tlog::entry;
+use tegata_tlog::gather::{self, Part};
 use tegata_tlog::merkle::{Hash, Place, fold, peaks};
 use tegata_tlog::tile::{Resource, Tile, WIDTH, subtree};
 
@@ -34,6 +39,21 @@ pub async fn read(ledger: &Ledger, tenant: &TenantName, asked: Resource) -> Resu
     let limit = u32::try_from(width).unwrap_or(u32::MAX);
     let records = ledger.store().log_entries(tenant, asked.tile.index * WIDTH, limit).await?;
     Ok((records.len() == width).then(|| entry::bundle(records.iter().map(|record| entry::of(record)))))
+}
+
+/// The hashes of a proof, from what is kept; none if a tile lacks something.
+async fn path(ledger: &Ledger, tenant: &TenantName, parts: Vec<Part>) -> Result<Option<Vec<Hash>>, StoreError> {
+    let mut tiles: HashMap<Tile, Vec<Hash>> = HashMap::new();
+    for (tile, _) in parts.iter().flatten().map(|place| Tile::of(*place)) {
+        if let Entry::Vacant(place) = tiles.entry(tile) {
+            place.insert(ledger.store().log_tile(tenant, tile).await?);
+        }
+    }
+    let hash = |place: Place| {
+        let (tile, range) = Tile::of(place);
+        subtree(&tiles[&tile], range).ok_or(())
+    };
+    Ok(gather::collect(parts, hash).ok())
 }
 
 /// The root of a tree of `size` entries, from tiles alone; none if one of them lacks something.

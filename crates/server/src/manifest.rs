@@ -81,6 +81,8 @@ pub(crate) fn manifest(wishes: &mut Wishes<'_>, device: &DeviceId, hosts: &BTree
         slots,
         retire: sorted(retire),
         remove_installers: holdings.removing.clone(),
+        // Known only to whoever has read what the device reports.
+        quarantine: vec![],
         tombstones: holdings.tombstones.iter().take(TOMBSTONES_MAX).cloned().collect(),
         folders: rule.into_iter().flat_map(words::folders).collect(),
         trust: pins.iter().map(|pin| root(*pin, wishes)).collect(),

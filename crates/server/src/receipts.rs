@@ -149,6 +149,15 @@ async fn witness(
             let gone = Change::Installer(gone);
             ("installer.removed", device.device.to_string(), device.device.clinic.clone(), Some(gone))
         }
+        Deed::InstallerQuarantined { file, .. } => {
+            let _: Sha256 = file.sha256.parse().map_err(|_| ReceiptError::NotYours { number })?;
+            ("installer.quarantined", device.device.to_string(), device.device.clinic.clone(), None)
+        }
+        Deed::InstallerRestored { file, .. } => {
+            let sha256: Sha256 = file.sha256.parse().map_err(|_| ReceiptError::NotYours { number })?;
+            let back = InstallerChange::Restored { tenant: tenant.clone(), device: device.device.clone(), sha256, at: now };
+            ("installer.restored", device.device.to_string(), device.device.clinic.clone(), Some(Change::Installer(back)))
+        }
         Deed::RootTrusted { fingerprint } => root(device, number, "root.trusted", fingerprint)?,
         Deed::RootDistrusted { fingerprint } => root(device, number, "root.distrusted", fingerprint)?,
     };

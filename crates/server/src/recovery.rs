@@ -22,7 +22,7 @@ use crate::store::{Batch, Change, DeviceRow, NewRecord, OrderRow, StoreError};
 use crate::turn::{TurnError, observe};
 
 /// What may be put on record while nothing is given out. Nothing of it gives a certificate to anybody, or takes a revocation back.
-const SAFE_ACTIONS: [&str; 15] = [
+const SAFE_ACTIONS: [&str; 16] = [
     "server.sign",
     "token.create",
     "token.revoke",
@@ -30,6 +30,7 @@ const SAFE_ACTIONS: [&str; 15] = [
     crate::access::REFUSE,
     "device.ahead",
     "device.revoke",
+    "installer.recognize",
     "installer.returned",
     "certificate.misplaced",
     "certificate.revoke",
@@ -89,7 +90,7 @@ pub(crate) fn is_safe(batch: &Batch) -> bool {
                 | Change::RevokeDevice { .. }
                 | Change::Revoke { .. }
                 | Change::RevokeAll { .. }
-                | Change::Installer(InstallerChange::Returned { .. })
+                | Change::Installer(InstallerChange::Returned { .. } | InstallerChange::Recognized { .. })
                 | Change::Portal(crate::store::portal::PortalChange::Revoke { .. })
                 | Change::Recovery(_)
         )

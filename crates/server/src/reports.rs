@@ -1,12 +1,14 @@
 //! What agents report: facts, kept, and looked at only where planning depends on them.
 
+mod strangers;
+
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
-use tegata_api::v1::device::{FOUND_MAX, FoundCertificate, Report, UNREAD_MAX};
+use tegata_api::v1::device::{FOUND_MAX, FoundCertificate, InstallerSeen, Report, UNREAD_MAX};
 use tegata_api::v1::diagnosis::Diagnosis;
 use tegata_core::diagnosis::Cause;
 use tegata_core::name::{ClinicId, Sha256, is_deceptive};
@@ -15,6 +17,7 @@ use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
 use crate::bells::Bells;
+use crate::installers::recognize;
 use crate::store::installers::{InstallerChange, Tombstone};
 use crate::store::{Batch, CertificateRow, Change, DeviceRow, NewRecord, StoreError};
 use crate::turn::{TurnError, observe};
@@ -33,20 +36,25 @@ pub async fn report(ledger: &Ledger, bells: &Bells, device: &DeviceRow, mut repo
     keep_few(&mut report.found);
     keep_each_once(report.diagnosis.as_mut());
     report.unread.truncate(UNREAD_MAX);
+    report.absent.truncate(UNREAD_MAX);
     report.suspects.truncate(UNREAD_MAX);
-    let places = report.unread.iter_mut().chain(report.suspects.iter_mut().map(|suspect| &mut suspect.path));
+    let places = report.unread.iter_mut().chain(&mut report.absent).chain(report.suspects.iter_mut().map(|suspect| &mut suspect.path));
     places.for_each(|place| *place = place.chars().take(PLACE_MAX).collect());
     let clock_offset = report.clock.saturating_sub(now.unix());
     let lost = misplaced(ledger, device, &report).await?;
     let back = returned(ledger, device, &report).await?;
+    let recognized = recognize::recognized(ledger, device, &report).await?;
+    let strangers = strangers::told(ledger, device, &report, now).await?;
     let matters = was_silent(device, now)
         || is_wrong(device.clock_offset) != is_wrong(clock_offset)
-        || installers(&device.report) != installers(&report)
+        || told_of_installers(&device.report) != told_of_installers(&report)
         || found(&device.report) != found(&report)
-        || !lost.is_empty();
+        || !lost.is_empty()
+        || !recognized.is_empty();
     let put = Change::PutReport { tenant: device.tenant.clone(), device: device.device.clone(), report, clock_offset, at: now };
-    let mut batch = Batch { records: vec![], changes: vec![put] };
+    let mut batch = Batch { records: strangers, changes: vec![put] };
     lost.iter().for_each(|row| ask_anew(device, row, now, &mut batch));
+    recognized.iter().for_each(|file| recognize::note(device, file, now, &mut batch));
     back.iter().for_each(|tombstone| note_return(device, tombstone, now, &mut batch));
     keep(ledger, bells, device, batch, matters, now).await
 }
@@ -162,6 +170,12 @@ fn keep_each_once(diagnosis: Option<&mut Diagnosis>) {
 /// What is told of them.
 fn found(report: &Report) -> BTreeSet<(&str, i64)> {
     report.found.iter().map(|one| (&one.fingerprint[..], one.not_after)).collect()
+}
+
+/// What planning depends on: which files there are, which of them were moved, and which hold a private key.
+fn told_of_installers(report: &Report) -> BTreeSet<(&str, bool, bool)> {
+    let has_key = |seen: &InstallerSeen| seen.inside.as_ref().is_some_and(|inside| inside.keys > 0);
+    report.installers.iter().map(|seen| (&seen.file.sha256[..], seen.quarantined, has_key(seen))).collect()
 }
 
 fn installers(report: &Report) -> BTreeSet<&str> {

@@ -16,6 +16,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tegata_api::v1::fleet::Access;
 use tegata_core::name::{TenantName, TokenName};
 use tegata_core::time::Timestamp;
+use tegata_tlog::policy::Policy;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,7 @@ use crate::issuers::revocation::Lists;
 use crate::issuers::signer::Signer;
 use crate::log::keys::LogKeys;
 use crate::log::sequencer::Sequencer;
+use crate::log::witnesses::{self, Witnesses};
 use crate::mail::{MailError, MailSettings, Mailer};
 use crate::notify::keys::WebhookKeys;
 use crate::notify::post::Post;
@@ -86,6 +88,8 @@ pub struct Config {
     pub backup_key: Option<PathBuf>,
     /// The keys with which backups are carried to S3, as Amazon's tools keep them. `None`: such targets fail.
     pub backup_credentials: Option<PathBuf>,
+    /// Who witnesses the logs, and how many of them it takes. `None`: nobody is asked.
+    pub witnesses: Option<Policy>,
 }
 
 /// Why a server did not start.
@@ -109,6 +113,12 @@ pub enum ServeError {
     /// The mail settings make no sense.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// A witness's address is none.
+    #[error("witness '{0}' has an address that is none; write http://… or https://… behind its key")]
+    Witness(String),
+    /// Witnesses cannot be asked.
+    #[error("a client for witnesses cannot be made")]
+    Witnesses(#[source] reqwest::Error),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
@@ -177,6 +187,9 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     if let Some((_, path)) = &config.policies {
         std::fs::read_dir(path).map_err(|source| ServeError::Policies { path: path.clone(), source })?;
     }
+    if let Some(witness) = config.witnesses.as_ref().and_then(witnesses::misplaced) {
+        return Err(ServeError::Witness(witness.name.clone()));
+    }
     let mailer = config.mail.as_ref().map(Mailer::new).transpose()?;
     let folder = Folder::take(&config.state)?;
     let (listener, address) = listen(config.listen).await?;
@@ -209,6 +222,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
         mailer,
         webhook_keys,
         log_keys,
+        witnesses: config.witnesses.clone().map(Arc::new),
         backup_access,
     };
     let certificate = base.certificate(server.clone(), certificate_names(&config, address)).await?;
@@ -221,6 +235,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     base.send_post();
     base.carry_backups();
     base.grow_logs();
+    base.ask_witnesses()?;
     base.once_settled(indexer::run(base.ledger.clone(), base.running.stopping.clone()));
     base.watch_policies(config.policies);
     if let Some((listener, _)) = plain {
@@ -290,6 +305,7 @@ struct Base {
     mailer: Option<Mailer>,
     webhook_keys: Arc<WebhookKeys>,
     log_keys: Arc<LogKeys>,
+    witnesses: Option<Arc<Policy>>,
     backup_access: TargetAccess,
 }
 
@@ -356,6 +372,7 @@ impl Base {
             mailer: self.mailer.clone(),
             webhook_keys: self.webhook_keys.clone(),
             log_keys: self.log_keys.clone(),
+            witnesses: self.witnesses.clone(),
             desk,
             backup_access: self.backup_access.clone(),
             told: Told::default(),
@@ -410,6 +427,14 @@ impl Base {
         let (ledger, clock, keys) = (self.ledger.clone(), self.clock.clone(), self.log_keys.clone());
         let sequencer = Sequencer { ledger, clock, keys };
         self.running.tasks.spawn(sequencer.run(self.running.stopping.clone()));
+    }
+
+    fn ask_witnesses(&self) -> Result<(), ServeError> {
+        let Some(policy) = self.witnesses.clone() else { return Ok(()) };
+        let asking =
+            Witnesses::new(self.ledger.clone(), self.clock.clone(), self.log_keys.clone(), policy).map_err(ServeError::Witnesses)?;
+        self.once_settled(asking.run(self.running.stopping.clone()));
+        Ok(())
     }
 
     fn watch_policies(&self, policies: Option<(TenantName, PathBuf)>) {

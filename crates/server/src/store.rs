@@ -13,6 +13,7 @@ pub mod notices;
 pub mod portal;
 pub mod recovery;
 pub mod revocation;
+mod snapshot;
 pub mod sqlite;
 pub mod telemetry;
 pub mod vendor;
@@ -28,12 +29,11 @@ use tegata_core::name::{AccountName, ClinicId, ClinicName, DeviceId, IssuerName,
 use tegata_core::plan::Reason;
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
-use tegata_tlog::merkle::Hash;
-use tegata_tlog::tile::Tile;
 
 pub use self::audit::{AuditQuery, NewRecord, Part};
-use self::backup::{Backed, BackupChange};
+use self::backup::BackupChange;
 use self::notices::{DeliveryRow, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow};
+pub use self::snapshot::Snapshot;
 pub use self::vendor::{ApplicationRow, Bundle, Closed, TakenIn};
 
 use self::recovery::RecoveryChange;
@@ -199,6 +199,8 @@ pub enum Change {
     Backup(BackupChange),
     /// Keeps a tree that has grown. Guard: it covered as many records before.
     GrowLog(log::Grown),
+    /// Keeps what witnesses have said about a log.
+    Witness(log::Asked),
     /// Lets the index of the audit log go on. Guard: it went as far as this before.
     Index(audit::Indexed),
     /// Notes that records were taken by whoever they are exported to. Guard: it had as many before as this says.
@@ -414,36 +416,6 @@ pub struct AuthorityRow {
     pub sealed_key: Vec<u8>,
 }
 
-/// What a turn starts from: everything on record about one clinic's slots, and the devices that hold them.
-#[derive(Debug, Clone, Default)]
-pub struct Snapshot {
-    /// Counts up with every nudge; goes back into [`Change::Rest`].
-    pub nudges: u64,
-    /// Orders of the clinic's slots that are open, and the newest one of each slot that was not cancelled.
-    pub orders: Vec<OrderRow>,
-    /// Certificates of the clinic's slots that are not retired, those that were issued within `history` of now, and those under an account
-    /// that are retired but neither revoked nor expired then: their issuer still counts them.
-    pub certificates: Vec<CertificateRow>,
-    /// What people said was changed, for certificates that are not retired.
-    pub confirmations: BTreeMap<Serial, BTreeSet<String>>,
-    /// Slots for which somebody asked for a replacement.
-    pub renewals_asked: Vec<SlotId>,
-    /// Devices that stand in the clinic or hold one of its slots.
-    pub devices: BTreeMap<DeviceId, DeviceRow>,
-    /// Installer files on record that lie on these devices, and whether they were ordered away.
-    pub installers: Vec<(DeviceId, FileHash, bool)>,
-    /// Installer files that were removed from the clinic's own devices.
-    pub tombstones: Vec<installers::Tombstone>,
-    /// Orders of these slots whose certificate came in a file that was removed from some device and has come back.
-    pub exposed: BTreeSet<OrderId>,
-    /// What the clinic's accounts hold from the portal.
-    pub portal: Vec<portal::PortalSeat>,
-    /// Applications for the clinic's slots that are open.
-    pub applications: Vec<ApplicationRow>,
-    /// The clinic's backups, and what is known of each in each target.
-    pub backups: Vec<Backed>,
-}
-
 /// Which certificates are meant.
 #[derive(Debug, Clone, Default)]
 pub struct CertificateFilter {
@@ -460,6 +432,7 @@ pub struct CertificateFilter {
 pub trait Store:
     access::TokenQueries
     + backup::BackupQueries
+    + log::LogQueries
     + approvals::ApprovalQueries
     + portal::PortalQueries
     + recovery::RecoveryQueries
@@ -549,6 +522,10 @@ pub trait Store:
     /// Installer files ordered off one device and not seen gone.
     async fn installers_to_remove(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<FileHash>, StoreError>;
 
+    /// Files that were ordered out of the way on one device, and are not gone.
+    async fn installers_to_quarantine(&self, tenant: &TenantName, device: &DeviceId) -> Result<BTreeSet<Sha256>, StoreError>;
+    /// Which of these files are on record, and what the device was recognised to have before.
+    async fn files_on_record(&self, tenant: &TenantName, device: &DeviceId, files: &[Sha256]) -> Result<BTreeSet<Sha256>, StoreError>;
     /// Installer files that were removed from one device.
     async fn tombstones(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<installers::Tombstone>, StoreError>;
     /// Devices on which a file with these contents was seen last.
@@ -586,14 +563,6 @@ pub trait Store:
     async fn newest(&self, tenant: &TenantName) -> Result<u64, StoreError>;
     /// Tenants that have records which the index does not cover, each with how far it goes.
     async fn indexes_behind(&self) -> Result<Vec<(TenantName, u64)>, StoreError>;
-    /// Tenants that have records which their log does not cover yet.
-    async fn logs_behind(&self) -> Result<Vec<TenantName>, StoreError>;
-    /// The newest checkpoint of a tenant's log, if there is one.
-    async fn log_head(&self, tenant: &TenantName) -> Result<Option<log::HeadRow>, StoreError>;
-    /// The hashes of a tile, as many as there are.
-    async fn log_tile(&self, tenant: &TenantName, tile: Tile) -> Result<Vec<Hash>, StoreError>;
-    /// The exact bytes of the records after `after`, oldest first, at most `limit`.
-    async fn log_entries(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<String>, StoreError>;
     /// Records after `after`, oldest first, at most `limit`.
     async fn audit(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
         self.records(tenant, &AuditQuery { part: Part::After(after), limit, object: None }).await

@@ -179,6 +179,9 @@ pub fn keeping(because: Keeping) -> &'static str {
     match because {
         Keeping::Exempt => "exempt",
         Keeping::NotSafe => "not-safe",
+        Keeping::Needed => "needed",
+        Keeping::OtherClinic => "other-clinic",
+        Keeping::Awaited => "awaited",
     }
 }
 
@@ -317,6 +320,7 @@ pub fn action(clinic: &ClinicName, action: &Action) -> fleet::Action {
         Action::Revoke { slot, serial, because } => with(serial, say("revoke", slot.to_string(), reason(*because))),
         Action::Retire { slot, serial, because } => with(serial, say("retire", slot.to_string(), reason(*because))),
         Action::RemoveInstaller { device, sha256 } => of(sha256, say("remove-installer", device.to_string(), "installer")),
+        Action::QuarantineInstaller { device, sha256 } => of(sha256, say("quarantine-installer", device.to_string(), "unknown")),
         Action::KeepInstaller { device, sha256, because, until } => fleet::Action {
             until: until.map(|moment| moment.unix()),
             ..of(sha256, say("keep-installer", device.to_string(), keeping(*because)))

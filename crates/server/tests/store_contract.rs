@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows which database it talks to; only `reopen` and the backends themselves do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use tegata_core::policy::{KeyAlgorithm, KeyOrigin};
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 use tegata_server::store::access::{TokenChange, TokenRow};
-use tegata_server::store::installers::InstallerChange;
+use tegata_server::store::installers::{InstallerChange, Recognized};
 use tegata_server::store::notices::{
     Channel, DeliveryRow, DeliveryState, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow,
 };
@@ -100,6 +100,7 @@ contract! {
     r5_a_revoked_device_has_no_code_left,
     installers_are_seen_ordered_away_and_gone,
     what_was_removed_leaves_a_tombstone_and_a_file_that_comes_back_exposes_its_certificate,
+    a_file_that_is_known_by_a_certificate_is_known_on_its_device_alone,
     a_snapshot_is_one_clinic_and_its_guests,
     a_snapshot_forgets_what_was_retired_long_ago,
     a_snapshot_keeps_what_is_gone_and_was_never_revoked_until_it_expires,
@@ -681,6 +682,43 @@ async fn installers_are_seen_ordered_away_and_gone(backend: &dyn Backend) {
 fn removed(of: &str, number: u8, when: Timestamp) -> Change {
     let path = "~/Downloads/a.p12".to_owned();
     Change::Installer(InstallerChange::Removed { tenant: aozora(), device: device(of), sha256: sha(number), path, at: when })
+}
+
+async fn a_file_that_is_known_by_a_certificate_is_known_on_its_device_alone(backend: &dyn Backend) {
+    let store = with_device(backend).await;
+    store.commit(changes([Change::PutDevice(device_row("sakura/pc-2", 2).into())])).await.unwrap();
+    issue(&*store, 1, "sakura/pc-1/karte").await;
+    let (pc, fingerprint) = (device("sakura/pc-1"), issued(1).fingerprint);
+    let recognized = |number| {
+        let (tenant, device, certificates) = (aozora(), device("sakura/pc-1"), [fingerprint, sha(99)].into());
+        Change::Installer(InstallerChange::Recognized { tenant, device, file: file(number), certificates, at: at(3) })
+    };
+    store.commit(changes([report("sakura/pc-1", &[1, 2]), report("sakura/pc-2", &[1]), recognized(1)])).await.unwrap();
+    store.commit(changes([recognized(1)])).await.unwrap();
+    let seen = async || store.snapshot(&clinic("sakura"), at(0)).await.unwrap().recognized;
+    let [only] = <[Recognized; 1]>::try_from(seen().await).unwrap();
+    assert_eq!((&only.device, &only.file, only.removing), (&pc, &file(1), false));
+    let known: BTreeMap<_, _> = only.certificates.iter().map(|(fingerprint, known)| (*fingerprint, known.clone())).collect();
+    assert_eq!(known.len(), 2);
+    assert!(known[&sha(99)].is_empty(), "a certificate that nobody knows is not passed over");
+    let [place] = &known[&fingerprint][..] else { panic!("{known:?}") };
+    assert_eq!((place.slot.to_string().as_str(), place.proven, place.not_after), ("sakura/pc-1/karte", false, issued(1).not_after));
+    store.commit(changes([Change::Proven { serial: issued(1).serial, at: at(4) }])).await.unwrap();
+    assert!(seen().await[0].certificates.iter().flat_map(|(_, known)| known).all(|known| known.proven));
+
+    let files = [sha(1), sha(2)];
+    let on_record = async |device: &DeviceId| store.files_on_record(&aozora(), device, &files).await.unwrap();
+    assert_eq!((on_record(&pc).await, on_record(&device("sakura/pc-2")).await), ([sha(1)].into(), [].into()));
+    assert!(store.files_on_record(&"midori".parse().unwrap(), &pc, &files).await.unwrap().is_empty());
+
+    store.commit(changes([Change::RemovingInstaller { tenant: aozora(), device: pc.clone(), sha256: sha(1) }])).await.unwrap();
+    assert_eq!(store.installers_to_remove(&aozora(), &pc).await.unwrap(), [file(1)]);
+    assert!(seen().await[0].removing);
+    let put = |number| Change::PutInstaller { tenant: aozora(), file: file(number), name: "a.p12".into(), order: None, at: at(5) };
+    store.commit(changes([put(1), put(2)])).await.unwrap();
+    assert!(seen().await.is_empty(), "its hash is on record now, and says more");
+    assert_eq!(store.installers_to_remove(&aozora(), &pc).await.unwrap(), [file(1)], "once");
+    assert_eq!(on_record(&device("sakura/pc-2")).await, files.into());
 }
 
 async fn what_was_removed_leaves_a_tombstone_and_a_file_that_comes_back_exposes_its_certificate(backend: &dyn Backend) {
@@ -1287,7 +1325,10 @@ fn count(name: &str, number: u64) -> Change {
 }
 
 fn report(name: &str, files: &[u8]) -> Change {
-    let installers = files.iter().map(|n| InstallerSeen { path: format!("~/Downloads/{n}.p12"), file: file(*n) }).collect();
+    let installers = files
+        .iter()
+        .map(|n| InstallerSeen { path: format!("~/Downloads/{n}.p12"), file: file(*n), inside: None, quarantined: false })
+        .collect();
     let facts = Facts { hostname: "uketsuke".into(), ..Facts::default() };
     let report = Report { clock: 87, facts, installers, ..Report::default() };
     Change::PutReport { tenant: aozora(), device: device(name), report, clock_offset: -3, at: at(90) }

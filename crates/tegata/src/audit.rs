@@ -1,14 +1,19 @@
 //! `tegata audit`: what was intended, what was done, and what a device has seen.
 
 mod as_of;
+mod exceptions;
 mod export;
 mod key;
 mod memory;
 mod prove;
 mod query;
+mod report;
+mod review;
+mod sheet;
 mod source;
 mod verify;
 mod when;
+mod witnesses;
 
 use clap::{Args, Subcommand};
 use tegata_api::hint::visible;
@@ -49,10 +54,13 @@ enum What {
     },
     Query(query::Query),
     AsOf(as_of::AsOfDay),
+    Exceptions(exceptions::Exceptions),
     Verify(verify::Verify),
     Export(export::Export),
+    Report(report::Report),
     Prove(prove::Prove),
     Key(key::Key),
+    Witnesses(witnesses::Witnesses),
 }
 
 impl Audit {
@@ -62,10 +70,13 @@ impl Audit {
             What::List { after, limit, last, object } => (after, limit, last, object),
             What::Query(query) => return query.run(global).await,
             What::AsOf(as_of) => return as_of.run(global).await,
+            What::Exceptions(exceptions) => return exceptions.run(global).await,
+            What::Report(report) => return report.run(global),
             What::Verify(verify) => return verify.run(global).await,
             What::Export(export) => return export.run(global).await,
             What::Prove(prove) => return prove.run(global).await,
             What::Key(key) => return key.run(global).await,
+            What::Witnesses(witnesses) => return witnesses.run(global).await,
         };
         let session = Session::open(global)?;
         let records: Vec<Record> = session.get(&format!("audit?{}", asked(after, limit, last, object.as_deref()))).await?;

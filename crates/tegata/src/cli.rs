@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Format};
 use crate::{
     adopt, application, apply, approve, audit, backup, bundle, certificate, completion, confirm, demo, describe, enroll, get, installers,
-    plan, playbook, profile, reference, renew, revoke, schema, serve, state, token, webhook,
+    plan, playbook, profile, reference, renew, revoke, schema, serve, state, token, webhook, witness,
 };
 
 /// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.
@@ -36,7 +36,8 @@ Exit codes, the same for every command:
    9  a playbook was not carried out on every host
   10  there are changes (only `plan --exit-code` and `playbook check`)
   11  nothing was done yet: it was only shown what would be (say it again with --yes)
-  12  an audit log is not what was signed, or not what was seen before";
+  12  an audit log is not what was signed, or not what was seen before
+  13  an audit log is not vouched for by as many witnesses as were asked for";
 
 /// What every command understands.
 #[derive(Args, Clone)]
@@ -92,6 +93,7 @@ enum Verb {
     Approve(approve::Approve),
     State(state::State),
     Audit(audit::Audit),
+    Witness(witness::Witness),
     Schema(schema::Schema),
     Completion(completion::Completion),
     Demo(demo::Demo),
@@ -128,6 +130,7 @@ impl Cli {
             Verb::Approve(verb) => verb.run(global).await,
             Verb::State(verb) => verb.run(global).await,
             Verb::Audit(verb) => verb.run(global).await,
+            Verb::Witness(verb) => verb.run().await,
             Verb::Schema(verb) => verb.run(),
             Verb::Completion(verb) => verb.run(),
             Verb::Demo(verb) => verb.run(global).await,

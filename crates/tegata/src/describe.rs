@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use tegata_api::hint::visible;
 use tegata_api::v1::access::Binding;
 use tegata_api::v1::account::{AccountDetail, SlotDetail};
-use tegata_api::v1::device::{BrowserSeen, Facts, Note, TimeSync};
+use tegata_api::v1::device::{BrowserSeen, Facts, InstallerSeen, Note, TimeSync};
 use tegata_api::v1::diagnosis::{Cause, Certainty, Diagnosis, Finding};
 use tegata_api::v1::fleet::{DeviceDetail, Generation};
 use tegata_api::v1::trust::{DeviceRoot, RootState};
@@ -104,10 +104,7 @@ fn told(detail: &DeviceDetail, look: &Look) -> String {
         section("What its agent works on", reports(detail, look));
     }
     if !detail.installers_seen.is_empty() {
-        section(
-            "Installer files that lie there",
-            detail.installers_seen.iter().map(|seen| format!("{}  ({} bytes)\n", visible(&seen.path), seen.file.size)).collect(),
-        );
+        section("Installer files that lie there", detail.installers_seen.iter().map(installer).collect());
     }
     if !detail.roots.is_empty() {
         section("Roots that programs there are to trust", roots(detail));
@@ -119,6 +116,11 @@ fn told(detail: &DeviceDetail, look: &Look) -> String {
         section("To know", detail.notes.iter().map(|note| format!("{}\n", sentence(*note))).collect());
     }
     text
+}
+
+fn installer(seen: &InstallerSeen) -> String {
+    let moved = if seen.quarantined { ", moved out of the way" } else { "" };
+    format!("{}  ({} bytes{moved})\n", visible(&seen.path), seen.file.size)
 }
 
 fn facts(detail: &DeviceDetail, look: &Look) -> String {
@@ -258,7 +260,7 @@ fn sentence(note: Note) -> &'static str {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use tegata_api::v1::device::{FileHash, InstallerSeen, SlotReport};
+    use tegata_api::v1::device::{FileHash, SlotReport};
     use tegata_api::v1::fleet::Device;
     use tegata_api::v1::trust::TrustRoot;
 
@@ -302,6 +304,8 @@ mod tests {
             installers_seen: vec![InstallerSeen {
                 path: "~/Downloads/client_cert.pfx".into(),
                 file: FileHash { sha256: "00".into(), size: 2048 },
+                inside: None,
+                quarantined: false,
             }],
             notes: vec![Note::BrowserHoldsOld],
             roots: vec![],
@@ -322,7 +326,8 @@ mod tests {
         let slot = "sakura/uketsuke-1/karte".into();
         let report =
             SlotReport { slot, order: "00".into(), misplaced: false, stage: said.into(), trouble: Some(said.into()), trouble_ja: None };
-        let seen = InstallerSeen { path: said.into(), file: FileHash { sha256: "00".into(), size: 2048 } };
+        let seen =
+            InstallerSeen { path: said.into(), file: FileHash { sha256: "00".into(), size: 2048 }, inside: None, quarantined: false };
         DeviceDetail { facts: Some(facts), reports: vec![report], installers_seen: vec![seen], ..uketsuke() }
     }
 

@@ -50,6 +50,8 @@ pub enum Exit {
     Unconfirmed = 11,
     /// An audit log is not what was signed, or not what was seen before.
     Unbelievable = 12,
+    /// An audit log is not vouched for by as many witnesses as were asked for.
+    Unwitnessed = 13,
 }
 
 impl From<Exit> for ExitCode {
@@ -211,9 +213,24 @@ pub enum Failure {
     /// An audit log is not what was signed, or not what was seen before.
     #[error("the log cannot be believed")]
     Log(#[from] Fault),
+    /// A log is not vouched for by as many witnesses as were asked for, or not lately.
+    #[error("{0}")]
+    Unwitnessed(String),
+    /// A witness cannot work.
+    #[error(transparent)]
+    Witness(#[from] tegata_witness::WitnessError),
     /// What should be the key of a log is none.
     #[error("the key of the log cannot be read")]
     LogKey(#[source] NoteError),
+    /// What should say which part of a log an export has says nothing.
+    #[error("period.txt does not say which part of the log this is")]
+    LogPeriod(#[source] NoteError),
+    /// A file that was made of the records is not what they come to.
+    #[error("{name} is not what these records come to: it was changed, or made by another version; `tegata audit report` makes it anew")]
+    NotDerived {
+        /// Which file.
+        name: &'static str,
+    },
     /// A record is not there, or not in the tree yet.
     #[error("record {sequence} is not among the {size} that the log's checkpoint covers")]
     NotCovered {
@@ -314,7 +331,8 @@ impl Failure {
             Self::UnknownKind { .. } | Self::Nameless(_) | Self::Clinicless(_) | Self::Timeless | Self::NoSuchMoment => Exit::Usage,
             Self::NoSuch { .. } | Self::NotCovered { .. } | Self::Restore(RestoreError::NotThere { .. }) => Exit::Denied,
             Self::Bundle { .. } => Exit::Bundle,
-            Self::Log(_) => Exit::Unbelievable,
+            Self::Log(Fault::Unwitnessed(_)) | Self::Unwitnessed(_) => Exit::Unwitnessed,
+            Self::Log(_) | Self::LogPeriod(_) | Self::NotDerived { .. } => Exit::Unbelievable,
             Self::NotPin { .. } | Self::NoPassword | Self::Variable { .. } | Self::NoSecret { .. } => Exit::Usage,
             Self::NoHosts | Self::LimitFitsNothing { .. } => Exit::Denied,
             _ => Exit::Error,
@@ -382,6 +400,9 @@ impl Failure {
             Self::Restore(error) => Some(error.hint().into()),
             Self::NotCovered { .. } => {
                 Some("a new record is covered after a second or two; `tegata audit list --last 1` says which is the newest".into())
+            }
+            Self::Log(Fault::Unwitnessed(_)) | Self::Unwitnessed(_) => {
+                Some("see what each witness says with `tegata audit witnesses`; one that has seen another history says nothing to the log".into())
             }
             Self::Log(_) => Some(
                 "keep what you have, and ask the operator whether the state was restored from a backup: a record `state.recover` says so then, \

@@ -66,7 +66,7 @@ enum What {
     Applications,
     /// Every backup in every target: stored, read back and whole since when, and what is wrong
     Backups,
-    /// Every installer file that lies, or lay, on a PC: present, exempt, asked about, removed, and how often it came back
+    /// Every installer file that lies, or lay, on a PC: present, recognised by a key in it, exempt, asked about, removed, and how often it came back
     Installers,
     /// What is planned next, and what knowingly waits
     Actions,

@@ -42,6 +42,7 @@ mod state;
 mod table;
 mod token;
 mod webhook;
+mod witness;
 
 fn main() -> ExitCode {
     if std::env::args_os().len() < 2 {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tegata_server::serve::{self, Config};
 use tegata_server::telemetry::export::Export;
+use tegata_tlog::policy::Policy;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -16,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::serve::mail::MailOptions;
+use crate::witness::policy;
 use crate::{output, session};
 
 /// Run the server: one process, one folder
@@ -48,6 +50,10 @@ pub struct Serve {
     /// The keys with which backups are carried to S3 targets: a file as Amazon's own tools keep them, ~/.aws/credentials
     #[arg(long, value_name = "FILE")]
     backup_credentials: Option<PathBuf>,
+    /// The witnesses of the audit logs, and how many it takes: a policy as C2SP tlog-policy writes it. Its lines `log` say which logs, without
+    /// one it is all of them; witnesses are asked at the URLs behind their keys
+    #[arg(long, value_name = "FILE", value_parser = policy)]
+    witnesses: Option<Policy>,
     #[command(flatten)]
     mail: MailOptions,
 }
@@ -72,6 +78,7 @@ impl Serve {
             mail,
             backup_key: self.backup_key,
             backup_credentials: self.backup_credentials,
+            witnesses: self.witnesses,
         };
         let server = serve::start(config).await.map_err(Failure::Serve)?;
         output::print(&format!(
@@ -122,7 +129,7 @@ async fn terminated() {
 }
 
 /// Logs to standard error, and to a collector where the environment names one.
-fn log(export: Option<&Export>) {
+pub fn log(export: Option<&Export>) {
     let filter = EnvFilter::try_from_env("TEGATA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let console = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     // An error would only say that somebody logs already.

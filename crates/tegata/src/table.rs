@@ -98,7 +98,7 @@ fn color(state: &str) -> Option<Color> {
         }
         "ordered" | "not-installed" | "not-proven" | "renewal-asked" | "outdated" | "expires-soon" | "dependants-open" | "leftover"
         | "issued" | "installed" | "tight" | "full" | "closing" | "waiting" | "due" | "not-backed-up" | "removing" | "exempt" | "asked"
-        | "unknown" => Some(Color::Yellow),
+        | "unknown" | "not-there" => Some(Color::Yellow),
         "missing" | "expired" | "revoked" | "not-enrolled" | "device-revoked" | "unwanted" | "abandoned" | "short" | "lapsed"
         | "failed" | "failing" | "stale" | "exposed" | "present" | "not-looked-at" | "password-note" | "open-password" => Some(Color::Red),
         _ => None,

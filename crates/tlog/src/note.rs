@@ -11,7 +11,7 @@ use thiserror::Error;
 /// The longest note that is read, in bytes.
 const NOTE_MAX: usize = 64 << 10;
 /// The most signatures that are read.
-const SIGNATURES_MAX: usize = 16;
+const SIGNATURES_MAX: usize = 64;
 
 /// What a signature says beyond "I have seen this text".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,14 +75,23 @@ impl VerifierKey {
         digest(&SHA256, &text).as_ref()[..4].try_into().expect("four of 32 bytes")
     }
 
+    /// What its signatures say.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// True if both are the same 32 bytes, whatever they are called.
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
     /// Checks what this key has signed of a note. Gives the time that a witness tells, in seconds since the Unix epoch, otherwise 0.
     pub fn verify(&self, note: &Note) -> Result<u64, NoteError> {
-        let mine = note.signatures.iter().filter(|line| line.name == self.name && line.bytes.starts_with(&self.id()));
         let mut error = NoteError::Unsigned(match self.kind {
             Kind::Log => "the log's key",
             Kind::Witness => "the witness's key",
         });
-        for line in mine {
+        for line in note.signatures.iter().filter(|line| self.is_named_by(line)) {
             match self.check(&note.text, &line.bytes[4..]) {
                 Some(time) => return Ok(time),
                 None => error = NoteError::Forged,
@@ -91,12 +100,17 @@ impl VerifierKey {
         Err(error)
     }
 
+    fn is_named_by(&self, line: &Signature) -> bool {
+        line.name == self.name && line.bytes.starts_with(&self.id())
+    }
+
     fn check(&self, text: &str, signature: &[u8]) -> Option<u64> {
         let (time, signature) = match self.kind {
             Kind::Log => (0, signature),
             Kind::Witness => {
                 let (time, rest) = signature.split_first_chunk::<8>()?;
-                (u64::from_be_bytes(*time), rest)
+                // The specification ends time there.
+                (u64::from_be_bytes(*time).min(i64::MAX as u64), rest)
             }
         };
         let key = UnparsedPublicKey::new(&ED25519, &self.key);
@@ -188,15 +202,36 @@ impl Note {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// The lines of its signatures alone.
+    pub fn lines(&self) -> String {
+        self.signatures.iter().map(Signature::to_string).collect()
+    }
+
+    /// Takes over what `key` has signed of this text, out of signature lines that somebody sent; an earlier signature of that key goes.
+    /// Gives the time that it tells.
+    ///
+    /// # Errors
+    /// They are no such lines, or none of them is this key's over this text.
+    pub fn add(&mut self, lines: &str, key: &VerifierKey) -> Result<u64, NoteError> {
+        let sent: Self = format!("{}\n{lines}", self.text).parse()?;
+        let time = key.verify(&sent)?;
+        self.signatures.retain(|line| !key.is_named_by(line));
+        let is_valid = |line: &Signature| key.is_named_by(line) && key.check(&self.text, &line.bytes[4..]).is_some();
+        self.signatures.extend(sent.signatures.into_iter().find(is_valid));
+        Ok(time)
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\u{2014} {} {}", self.name, BASE64.encode(&self.bytes))
+    }
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.text)?;
-        for signature in &self.signatures {
-            writeln!(f, "\u{2014} {} {}", signature.name, BASE64.encode(&signature.bytes))?;
-        }
-        Ok(())
+        write!(f, "{}\n{}", self.text, self.lines())
     }
 }
 
@@ -282,6 +317,25 @@ mod tests {
         let note = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n\
             \u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
         assert_eq!(key.verify(&note.parse().unwrap()), Ok(0));
+    }
+
+    #[test]
+    fn of_lines_that_were_sent_only_the_wanted_key_s_are_taken() {
+        let (log, witness, other) = (key(Kind::Log, 1), key(Kind::Witness, 2), key(Kind::Witness, 3));
+        let mut note = signed(&[&log]);
+        let mut later = Note::new(note.text.clone()).unwrap();
+        [&other, &witness].iter().for_each(|key| key.sign(&mut later, 1_795_000_060));
+        note.add(&signed(&[&witness]).lines(), witness.verifier()).unwrap();
+        assert_eq!(note.add(&later.lines(), witness.verifier()), Ok(1_795_000_060));
+        assert_eq!(note.signatures.len(), 2, "the newer one instead of the older, and no stranger's");
+        assert_eq!((log.verifier().verify(&note), witness.verifier().verify(&note)), (Ok(0), Ok(1_795_000_060)));
+
+        let text = note.text.replace('3', "4");
+        let mut elsewhere = Note::new(text).unwrap();
+        witness.sign(&mut elsewhere, 1_795_000_060);
+        assert_eq!(note.add(&elsewhere.lines(), witness.verifier()), Err(NoteError::Forged));
+        assert_eq!(note.add("sorry\n", witness.verifier()), Err(NoteError::Form));
+        assert_eq!(note.add("", witness.verifier()), Err(NoteError::Form));
     }
 
     proptest! {

@@ -1,71 +1,10 @@
 //! Proofs of RFC 6962, sections 2.1.1 and 2.1.2: that an entry is in a tree, and that a tree begins with a smaller one.
 //!
-//! [`inclusion`] and [`consistency`] say which hashes a proof consists of, [`Inclusion::root`] and [`Consistency::holds`] check it (RFC 9162, section 2.1.3.2
-//! and 2.1.4.2). Each hash of a proof stands for a range of entries that is a complete subtree, or, at the right edge, for
+//! [`Inclusion::root`] and [`Consistency::holds`] check it (RFC 9162, section 2.1.3.2 and 2.1.4.2); which hashes it consists of is said by
+//! [`gather`](crate::gather). Each hash of a proof stands for a range of entries that is a complete subtree, or, at the right edge, for
 //! several that come together.
 
-use crate::merkle::{Hash, Place, cover, fold, node};
-
-/// A hash of a proof: that of these subtrees together, largest first.
-pub type Part = Vec<Place>;
-
-/// What a proof needs that the entry `index` is in a tree of `size`; nothing if it is not in it.
-pub fn inclusion(index: u64, size: u64) -> Option<Vec<Part>> {
-    if index >= size {
-        return None;
-    }
-    let (mut begin, mut end, mut parts) = (0, size, Vec::new());
-    while end - begin > 1 {
-        let middle = begin + split(end - begin);
-        if index < middle {
-            parts.push(cover(middle, end));
-            end = middle;
-        } else {
-            parts.push(cover(begin, middle));
-            begin = middle;
-        }
-    }
-    parts.reverse();
-    Some(parts)
-}
-
-/// What a proof needs that a tree of `new` entries begins with one of `old`; nothing if that one is empty or larger.
-pub fn consistency(old: u64, new: u64) -> Option<Vec<Part>> {
-    if old == 0 || old > new {
-        return None;
-    }
-    let (mut begin, mut end, mut parts) = (0, new, Vec::new());
-    while end != old {
-        let middle = begin + split(end - begin);
-        if old <= middle {
-            parts.push(cover(middle, end));
-            end = middle;
-        } else {
-            parts.push(cover(begin, middle));
-            begin = middle;
-        }
-    }
-    // The old tree itself is known to whoever checks, unless it goes on to the left.
-    if begin != 0 {
-        parts.push(cover(begin, end));
-    }
-    parts.reverse();
-    Some(parts)
-}
-
-/// The largest power of two that is smaller than `size`, which is 2 or more.
-fn split(size: u64) -> u64 {
-    1 << (size - 1).ilog2()
-}
-
-/// The hashes of a proof's parts; nothing if one is not known.
-pub fn collect<E>(parts: Vec<Part>, mut hash: impl FnMut(Place) -> Result<Hash, E>) -> Result<Vec<Hash>, E> {
-    let together = |part: Part| {
-        let hashes = part.into_iter().map(&mut hash).collect::<Result<Vec<_>, E>>()?;
-        Ok(fold(hashes.into_iter()).expect("a part is never empty"))
-    };
-    parts.into_iter().map(together).collect()
-}
+use crate::merkle::{Hash, node};
 
 /// A claim that an entry is in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,6 +97,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::gather::{Part, collect, consistency, inclusion};
+    use crate::merkle::Place;
     use crate::merkle::tests::{leaves, root_by_definition};
 
     const MOST: u64 = 40;

@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use data_encoding::BASE64;
 
+use crate::checkpoint::Checkpoint;
 use crate::merkle::{Hash, leaf};
 use crate::note::{NoteError, VerifierKey};
+use crate::policy::Policy;
 use crate::proof::Inclusion;
 use crate::verify::{self, Fault};
 
@@ -29,7 +31,19 @@ impl Ticket {
     /// # Errors
     /// The checkpoint is not the log's, or the entry is not in it: [`Fault::Changed`].
     pub fn check(&self, entry: &[u8], key: &VerifierKey) -> Result<u64, Fault> {
-        let checkpoint = verify::checkpoint(&self.note, key)?;
+        self.leads_to(verify::checkpoint(&self.note, key)?, entry)
+    }
+
+    /// The same, and a quorum of witnesses has cosigned the checkpoint. Gives since when they vouch for it too, as [`verify::witnessed`].
+    ///
+    /// # Errors
+    /// As there, and as [`check`](Self::check).
+    pub fn check_witnessed(&self, entry: &[u8], key: &VerifierKey, policy: &Policy) -> Result<(u64, Option<u64>), Fault> {
+        let (checkpoint, seen) = verify::witnessed(&self.note, key, policy)?;
+        Ok((self.leads_to(checkpoint, entry)?, seen))
+    }
+
+    fn leads_to(&self, checkpoint: Checkpoint, entry: &[u8]) -> Result<u64, Fault> {
         let inclusion = Inclusion { index: self.index, size: checkpoint.size, path: self.path.clone() };
         if inclusion.root(leaf(entry)) == Some(checkpoint.root) {
             Ok(checkpoint.size)
@@ -68,7 +82,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::checkpoint::Checkpoint;
     use crate::merkle::Frontier;
     use crate::note::{Kind, Note, SignerKey};
 

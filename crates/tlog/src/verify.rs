@@ -3,8 +3,8 @@
 use thiserror::Error;
 
 use crate::checkpoint::Checkpoint;
-use crate::merkle::{Frontier, leaf};
 use crate::note::{Note, NoteError, VerifierKey};
+use crate::policy::{Policy, Unwitnessed};
 
 /// What is wrong with a log.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -48,6 +48,12 @@ pub enum Fault {
         /// How many.
         size: u64,
     },
+    /// Not as many witnesses as it takes vouch for it.
+    #[error(transparent)]
+    Unwitnessed(#[from] Unwitnessed),
+    /// The policy is about other logs.
+    #[error("the policy of witnesses names logs, and not this one")]
+    OtherPolicy,
 }
 
 /// Reads a checkpoint, believing this key and no other.
@@ -64,6 +70,20 @@ pub fn checkpoint(note: &str, key: &VerifierKey) -> Result<Checkpoint, Fault> {
     Ok(checkpoint)
 }
 
+/// Reads a checkpoint as [`checkpoint`] does, and asks for a quorum of witnesses too. Gives since when they vouch that it is the log's largest,
+/// in seconds since the Unix epoch; `None` if the policy asks for no witness.
+///
+/// # Errors
+/// Those of [`checkpoint`], [`Fault::Unwitnessed`], [`Fault::OtherPolicy`].
+pub fn witnessed(note: &str, key: &VerifierKey, policy: &Policy) -> Result<(Checkpoint, Option<u64>), Fault> {
+    let found = checkpoint(note, key)?;
+    if !policy.is_about(key) {
+        return Err(Fault::OtherPolicy);
+    }
+    let seen = policy.seen(&note.parse()?)?;
+    Ok((found, seen))
+}
+
 /// Checks what a log says now against what it said before, as far as both checkpoints tell.
 ///
 /// # Errors
@@ -78,66 +98,12 @@ pub fn goes_on(before: &Checkpoint, now: &Checkpoint) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks all entries of a log, one after the other, against checkpoints that were signed at different times.
-#[derive(Debug)]
-pub struct Entries {
-    /// What is not reached yet, longest first.
-    checkpoints: Vec<Checkpoint>,
-    newest: u64,
-    tree: Frontier,
-}
-
-impl Entries {
-    /// Against all of these: what the log says now, and whatever anybody kept of it before.
-    pub fn against(mut checkpoints: Vec<Checkpoint>) -> Self {
-        checkpoints.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
-        let newest = checkpoints.first().map_or(0, |checkpoint| checkpoint.size);
-        Self { checkpoints, newest, tree: Frontier::default() }
-    }
-
-    /// How many were checked.
-    pub fn count(&self) -> u64 {
-        self.tree.size()
-    }
-
-    /// Takes the next one.
-    ///
-    /// # Errors
-    /// [`Fault::Changed`], [`Fault::Size`]: something is wrong with this one or one before.
-    pub fn push(&mut self, entry: &[u8]) -> Result<(), Fault> {
-        self.reached()?;
-        if self.count() == self.newest {
-            return Err(Fault::Size { have: self.count() + 1, size: self.newest });
-        }
-        self.tree.push(leaf(entry));
-        Ok(())
-    }
-
-    /// Says that there are no more.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
-    pub fn finish(mut self) -> Result<(), Fault> {
-        self.reached()?;
-        let missing = self.checkpoints.first().map(|checkpoint| checkpoint.size);
-        missing.map_or(Ok(()), |size| Err(Fault::Size { have: self.count(), size }))
-    }
-
-    fn reached(&mut self) -> Result<(), Fault> {
-        let size = self.count();
-        while let Some(checkpoint) = self.checkpoints.pop_if(|checkpoint| checkpoint.size == size) {
-            if checkpoint.root != self.tree.root() {
-                return Err(Fault::Changed { size });
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::merkle::Frontier;
     use crate::note::{Kind, SignerKey};
+    use crate::period::Period;
 
     const ORIGIN: &str = "tegata/0011223344556677/aozora";
 
@@ -157,7 +123,8 @@ mod tests {
     }
 
     fn check(entries: &[&str], against: &[Checkpoint]) -> Result<(), Fault> {
-        let mut checked = Entries::against(against.to_vec());
+        let (now, kept) = against.split_first().unwrap();
+        let mut checked = Period::whole(now.size).against(now.clone(), kept.to_vec())?;
         entries.iter().try_for_each(|entry| checked.push(entry.as_bytes()))?;
         checked.finish()
     }

@@ -1,14 +1,15 @@
-//! What Go's checksum database is verified with believes our logs, and none that was changed.
+//! What Go's checksum database is verified with believes our logs, and none that was changed; so does what witnesses are believed with.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 use tegata_tlog::checkpoint::Checkpoint;
+use tegata_tlog::gather;
 use tegata_tlog::merkle::{Frontier, Hash, Place, leaf, node};
 use tegata_tlog::note::{Kind, Note, SignerKey};
-use tegata_tlog::proof;
 
 const ENTRIES: u64 = 21;
 
@@ -24,8 +25,8 @@ fn hash(place: Place) -> Result<Hash, std::convert::Infallible> {
     Ok(node(half(2 * place.index)?, half(2 * place.index + 1)?))
 }
 
-fn proven(index: u64, size: u64, parts: Option<Vec<proof::Part>>) -> Value {
-    let Ok(path) = proof::collect(parts.expect("it is in the tree"), hash);
+fn proven(index: u64, size: u64, parts: Option<Vec<gather::Part>>) -> Value {
+    let Ok(path) = gather::collect(parts.expect("it is in the tree"), hash);
     json!({ "Index": index, "Size": size, "Path": path.iter().map(Hash::to_string).collect::<Vec<_>>() })
 }
 
@@ -37,14 +38,17 @@ fn claim() -> Value {
     let checkpoint = Checkpoint { origin: key.verifier().name().into(), size: ENTRIES, root };
     let mut note = Note::new(checkpoint.to_string()).unwrap();
     key.sign(&mut note, 0);
+    let witness = SignerKey::new("witness.example.jp/audit", Kind::Witness, &[8; 32]).unwrap();
+    witness.sign(&mut note, 1_795_000_000);
     let pairs = || (1..=ENTRIES).flat_map(|size| (0..size).map(move |index| (index, size)));
     json!({
         "Key": key.verifier().to_string(),
+        "Witness": witness.verifier().to_string(),
         "Note": note.to_string(),
         "Entries": entries,
-        "Inclusion": pairs().map(|(index, size)| proven(index, size, proof::inclusion(index, size))).collect::<Vec<_>>(),
+        "Inclusion": pairs().map(|(index, size)| proven(index, size, gather::inclusion(index, size))).collect::<Vec<_>>(),
         "Consistency": pairs().filter(|(old, _)| *old > 0)
-            .map(|(old, new)| proven(old, new, proof::consistency(old, new))).collect::<Vec<_>>(),
+            .map(|(old, new)| proven(old, new, gather::consistency(old, new))).collect::<Vec<_>>(),
     })
 }
 
@@ -57,6 +61,14 @@ fn believed(claim: &Value) -> String {
     String::from_utf8(running.wait_with_output().unwrap().stdout).unwrap()
 }
 
+/// The witness's line, as if it had vouched a second later.
+fn of_another_time(note: &str) -> String {
+    let (rest, line) = note.trim_end().rsplit_once(' ').unwrap();
+    let mut bytes = BASE64.decode(line.as_bytes()).unwrap();
+    bytes[11] += 1;
+    format!("{rest} {}\n", BASE64.encode(&bytes))
+}
+
 #[test]
 fn others_believe_a_log_and_all_its_proofs_and_none_that_was_changed() {
     let claim = claim();
@@ -64,6 +76,7 @@ fn others_believe_a_log_and_all_its_proofs_and_none_that_was_changed() {
     for (path, value) in [
         ("/Entries/3", json!("x")),
         ("/Note", json!(claim["Note"].as_str().unwrap().replace("21", "20"))),
+        ("/Note", json!(of_another_time(claim["Note"].as_str().unwrap()))),
         ("/Inclusion/30/Index", json!(5)),
         ("/Consistency/30/Path", json!([])),
     ] {

@@ -1,5 +1,6 @@
 //! The outside programs that the tests meet: real peers, not doubles.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -37,7 +38,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "curl", packages: &["curl"], purpose: "renews at the portal as any client could" },
     Tool { program: "chromium", packages: &["chromium", "fonts-vlgothic"], purpose: "a real browser that must not ask for a certificate" },
     Tool { program: "x86_64-w64-mingw32-gcc", packages: &["gcc-mingw-w64-x86-64"], purpose: "links the agent for Windows" },
-    Tool { program: "go", packages: &["golang-go"], purpose: "verifies the log by other hands: Go's own checksum database" },
+    Tool { program: "go", packages: &["golang-go"], purpose: "verifies and witnesses the log by other hands: Go's own checksum database" },
     Tool { program: "python3", packages: &["python3", "python3-venv"], purpose: "brings zig from PyPI, which links the agent for macOS" },
     Tool { program: "prometheus", packages: &["prometheus"], purpose: "scrapes figures and evaluates rules" },
     Tool { program: "promtool", packages: &["prometheus"], purpose: "tests those rules" },
@@ -50,12 +51,28 @@ const S3: [&str; 3] = ["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
 /// The collector of OpenTelemetry that telemetry is sent to, and what decodes what it passes on: PyPI packages.
 const COLLECTOR: [&str; 2] = ["rotel==0.0.1a15", "opentelemetry-proto==1.45.2"];
 
+/// A witness of audit logs by other hands, as public ones run it: a Go module. It needs Go 1.24, which Debian has since version 13.
+const WITNESS: &str = "filippo.io/torchwood/cmd/litewitness@v0.9.0";
+
 /// Makes sure that every program is there. As root on Debian it installs what is missing; elsewhere it says what to do.
 pub fn provide() -> Result<()> {
     provide_system()?;
     let peers = workspace::target_folder()?.join("peers");
     venv::provide(&peers.join("moto"), &S3)?;
-    venv::provide(&peers.join("rotel"), &COLLECTOR).map(drop)
+    venv::provide(&peers.join("rotel"), &COLLECTOR)?;
+    go_program(&peers.join("witness"), WITNESS)
+}
+
+/// Builds a Go program into a folder of its own, once for each version.
+fn go_program(folder: &Path, module: &str) -> Result<()> {
+    let done = folder.join("module.txt");
+    if fs::read_to_string(&done).is_ok_and(|there| there == module) {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    println!("building {module}");
+    run::check(Command::new("go").args(["install", module]).env("GOBIN", folder))?;
+    Ok(fs::write(done, module)?)
 }
 
 fn provide_system() -> Result<()> {

@@ -156,6 +156,26 @@ async fn a_browser_that_comes_to_hold_an_old_decision_is_reported_within_minutes
     assert_eq!(world.server.reports.borrow().last().unwrap().notes, [Note::BrowserHoldsOld]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_cut_off_goes_on_within_minutes_until_all_was_seen() {
+    let world = World::new();
+    let downloads = world.home().join("Downloads");
+    std::fs::create_dir_all(&downloads).unwrap();
+    (0..30).for_each(|number| std::fs::write(downloads.join(format!("{number:02}.txt")), "a letter").unwrap());
+    world.server.manifest.replace_with(|manifest| wire::Manifest {
+        generation: manifest.generation + 1,
+        folders: vec!["downloads".into(), "~/Wrok".into()],
+        ..manifest.clone()
+    });
+    let mut agent = agent(&world);
+    agent.pace = Pace { names_max: 11, rest: Duration::ZERO, ..Pace::default() };
+    run_for(agent, Duration::from_secs(1_800)).await;
+    let unread: Vec<usize> = world.server.reports.borrow().iter().map(|report| report.unread.len()).collect();
+    let told: Vec<&usize> = unread.iter().skip_while(|unread| **unread == 0).collect();
+    assert_eq!(told, [&2, &0], "told once that two places are not done, and once that they are");
+    assert_eq!(world.server.reports.borrow().last().unwrap().absent, ["~/Wrok"]);
+}
+
 /// Each question that is dropped costs a handshake.
 #[tokio::test(start_paused = true)]
 async fn a_browser_that_stays_open_costs_no_further_questions() {

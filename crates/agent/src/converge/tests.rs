@@ -92,7 +92,7 @@ fn kinds(deeds: &[Deed]) -> Vec<&'static str> {
             Deed::Installed { .. } => "installed",
             Deed::Proven { .. } => "proven",
             Deed::Retired { .. } => "retired",
-            Deed::InstallerRemoved { .. } => "installer",
+            Deed::InstallerRemoved { .. } | Deed::InstallerQuarantined { .. } | Deed::InstallerRestored { .. } => "installer",
             Deed::RootTrusted { .. } | Deed::RootDistrusted { .. } => "root",
         })
         .collect()

@@ -24,6 +24,8 @@ use crate::disk::{self, DiskError, Readers};
 
 /// What this store is called.
 pub const NAME: &str = "monsiaj";
+/// Where it lies, below the user's home.
+pub const FOLDER: &str = ".monsiaj";
 
 /// The store of one user.
 pub struct Monsiaj {
@@ -33,7 +35,7 @@ pub struct Monsiaj {
 impl Monsiaj {
     /// Works below the user's home.
     pub fn of(home: &Path) -> Self {
-        Self { folder: home.join(".monsiaj") }
+        Self { folder: home.join(FOLDER) }
     }
 
     fn certificates(&self) -> PathBuf {

@@ -129,6 +129,7 @@ fn deeds(answer: &OfflineAnswer) -> Vec<(u64, &'static str)> {
             Deed::Installed { .. } => (receipt.number, "installed"),
             Deed::Proven { .. } => (receipt.number, "proven"),
             Deed::Retired { .. } => (receipt.number, "retired"),
+            Deed::InstallerQuarantined { .. } | Deed::InstallerRestored { .. } => (receipt.number, "moved"),
             Deed::InstallerRemoved { .. } => (receipt.number, "installer"),
             Deed::RootTrusted { .. } | Deed::RootDistrusted { .. } => (receipt.number, "root"),
         })

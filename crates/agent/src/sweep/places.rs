@@ -15,6 +15,21 @@ const NAMED_DEPTH: u32 = 8;
 /// How many folders one pattern may mean.
 const MEANT_MAX: usize = 200;
 
+/// What one of the manifest's words means.
+type Meaning = fn(&Path) -> Vec<Place>;
+
+/// The words for places. Whatever else begins with `~/` is a folder that policy names by itself.
+pub(super) const WORDS: [(&str, Meaning); 8] = [
+    ("downloads", |home| flat(own(home, "Downloads"))),
+    ("desktop", |home| flat(own(home, "Desktop"))),
+    ("documents", |home| flat(own(home, "Documents"))),
+    ("temp", |home| below(2, os::temporary(home))),
+    ("mail", |home| all(home, os::MAIL)),
+    ("cloud", |home| all(home, os::CLOUD).into_iter().chain(below(DEPTH, os::clouds(home))).collect()),
+    ("trash", |home| below(2, os::trash(home))),
+    ("removable", |_| below(3, os::removable())),
+];
+
 /// A folder that is looked into.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
@@ -32,16 +47,48 @@ impl Place {
     }
 }
 
-/// The folders that the manifest's words mean for this user, and the words that this agent does not know.
-pub(crate) fn of(home: &Path, words: &BTreeSet<String>) -> (BTreeSet<Place>, Vec<String>) {
-    let (mut places, mut unknown) = (BTreeSet::new(), Vec::new());
+/// What the manifest's words mean for this user.
+#[derive(Debug, Default)]
+pub(crate) struct Meant {
+    /// The folders.
+    pub(crate) places: BTreeSet<Place>,
+    /// Words that this agent does not know.
+    pub(crate) unknown: Vec<String>,
+    /// Folders that policy names by themselves, and of which there is none. The others come and go with programs, and are not missed.
+    pub(crate) absent: Vec<String>,
+}
+
+/// What the words mean now.
+pub(crate) fn of(home: &Path, words: &BTreeSet<String>) -> Meant {
+    let mut all = Meant::default();
     for word in words {
-        match meaning(home, word) {
-            Some(meant) => places.extend(meant),
-            None => unknown.push(word.clone()),
+        let Some(meant) = meaning(home, word) else {
+            all.unknown.push(word.clone());
+            continue;
+        };
+        if word.starts_with("~/") && !meant.iter().any(|place| is_there(&home.join(&place.path))) {
+            all.absent.push(word.clone());
         }
+        all.places.extend(meant);
     }
-    (places, unknown)
+    all
+}
+
+/// False if there is no such folder, or something else in its place, such as a link, into which nobody looks.
+fn is_there(folder: &Path) -> bool {
+    match fs::symlink_metadata(folder) {
+        Ok(there) => there.is_dir(),
+        Err(problem) => !is_missing(&problem),
+    }
+}
+
+fn is_missing(problem: &io::Error) -> bool {
+    matches!(problem.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// True for the folder of a program that signs in with what lies there: those files are at work, and not left over.
+pub(super) fn is_in_use(folder: &Path) -> bool {
+    folder.iter().any(|part| part.eq_ignore_ascii_case(crate::keystore::monsiaj::FOLDER))
 }
 
 /// The user's own folder of this name, under the usual name and wherever else the user has it (`ダウンロード`).
@@ -50,25 +97,26 @@ pub(crate) fn own(home: &Path, usual: &str) -> BTreeSet<PathBuf> {
 }
 
 fn meaning(home: &Path, word: &str) -> Option<Vec<Place>> {
-    let all = |depth, patterns: &[&str]| patterns.iter().flat_map(|pattern| matching(home, pattern, depth)).collect();
-    Some(match word {
-        "downloads" => flat(own(home, "Downloads")),
-        "desktop" => flat(own(home, "Desktop")),
-        "documents" => flat(own(home, "Documents")),
-        "temp" => os::temporary(home).into_iter().map(|path| Place { path, depth: 2 }).collect(),
-        "mail" => all(DEPTH, os::MAIL),
-        "cloud" => all(DEPTH, os::CLOUD),
-        "trash" => os::trash(home).into_iter().map(|path| Place { path, depth: 2 }).collect(),
-        "removable" => os::removable().into_iter().map(|path| Place { path, depth: 3 }).collect(),
-        named => match named.strip_prefix("~/")?.strip_suffix("/**") {
-            Some(pattern) => matching(home, pattern, NAMED_DEPTH),
-            None => matching(home, named.strip_prefix("~/")?, 0),
-        },
+    if let Some((_, meaning)) = WORDS.iter().find(|(known, _)| *known == word) {
+        return Some(meaning(home));
+    }
+    let named = word.strip_prefix("~/")?;
+    Some(match named.strip_suffix("/**") {
+        Some(pattern) => matching(home, pattern, NAMED_DEPTH),
+        None => matching(home, named, 0),
     })
 }
 
 fn flat(paths: BTreeSet<PathBuf>) -> Vec<Place> {
-    paths.into_iter().map(|path| Place { path, depth: 0 }).collect()
+    below(0, paths)
+}
+
+fn below(depth: u32, paths: impl IntoIterator<Item = PathBuf>) -> Vec<Place> {
+    paths.into_iter().map(|path| Place { path, depth }).collect()
+}
+
+fn all(home: &Path, patterns: &[&str]) -> Vec<Place> {
+    patterns.iter().flat_map(|pattern| matching(home, pattern, DEPTH)).collect()
 }
 
 /// The folders below the home that a pattern means now. Whether they may be looked into is decided when they are opened, step by step.
@@ -89,7 +137,7 @@ fn matching(home: &Path, pattern: &str, depth: u32) -> Vec<Place> {
 fn children(home: &Path, path: &Path, start: &str, end: &str) -> Vec<PathBuf> {
     let entries = match fs::read_dir(home.join(path)) {
         Ok(entries) => entries,
-        Err(problem) if matches!(problem.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return vec![],
+        Err(problem) if is_missing(&problem) => return vec![],
         // Whoever opens it is told why it cannot be looked into.
         Err(_) => return vec![path.to_owned()],
     };
@@ -125,7 +173,7 @@ mod tests {
         fs::write(home.path().join("share/a file"), "").unwrap();
         let meant = |words: &[&str]| -> Vec<(String, u32)> {
             let words = words.iter().map(|word| (*word).to_owned()).collect();
-            let (places, unknown) = of(home.path(), &words);
+            let Meant { places, unknown, .. } = of(home.path(), &words);
             let told = places.into_iter().map(|place| (place.path.to_string_lossy().replace('\\', "/"), place.depth));
             told.chain(unknown.into_iter().map(|word| (word, 99))).collect()
         };
@@ -135,6 +183,8 @@ mod tests {
         assert_eq!(meant(&["~/missing"]), [("missing".into(), 0)], "it may come to be");
         assert!(meant(&["~/../etc", "~/", "~//etc", "~/share/../.."]).is_empty());
         assert_eq!(meant(&["moon"]), [("moon".into(), 99)]);
+        let words = ["~/share/*/keys", "~/Wrok/**", "~/share/*/kyes", "~/share/a file", "mail"].map(str::to_owned).into();
+        assert_eq!(of(home.path(), &words).absent, ["~/Wrok/**", "~/share/*/kyes", "~/share/a file"]);
         assert!(fits(OsStr::new("abc"), "a", "c") && !fits(OsStr::new("ab"), "ab", "b"));
     }
 }

@@ -6,6 +6,12 @@ use std::time::Duration;
 use super::*;
 use crate::pretend::World;
 
+mod inside;
+mod million;
+mod planted;
+mod quarantine;
+#[cfg(target_os = "linux")]
+mod swaps;
 #[cfg(target_os = "linux")]
 mod traps;
 #[cfg(unix)]
@@ -19,6 +25,8 @@ struct Pc {
     limit: Limit,
     receipts: Receipts,
     memory: Memory,
+    /// What the server wants out of the way.
+    unwelcome: BTreeSet<FileHash>,
 }
 
 impl Pc {
@@ -27,7 +35,7 @@ impl Pc {
         fs::create_dir_all(world.home().join("Downloads")).unwrap();
         let limit = Limit::open(&world.state.installer_removals()).unwrap();
         let receipts = world.receipts();
-        Self { world, limit, receipts, memory: Memory::default() }
+        Self { world, limit, receipts, memory: Memory::default(), unwelcome: BTreeSet::new() }
     }
 
     fn put(&self, path: &str, contents: &[u8]) -> FileHash {
@@ -46,12 +54,27 @@ impl Pc {
     }
 
     fn sweep_in(&mut self, words: &[&str], listed: &[&FileHash], pace: Pace) -> Swept {
+        let home = self.world.home();
+        self.sweep_at(&home, words, listed, pace)
+    }
+
+    fn sweep_at(&mut self, home: &Path, words: &[&str], listed: &[&FileHash], pace: Pace) -> Swept {
         let words = words.iter().map(|word| (*word).to_owned()).collect();
         let listed = listed.iter().map(|&file| file.clone()).collect();
-        let home = self.world.home();
-        let looked = look(&home, &words, &listed, &mut self.memory, pace).unwrap();
+        let looked = look(home, &words, &listed, &mut self.memory, pace).unwrap();
+        self.clean(home, looked, &listed)
+    }
+
+    fn clean(&mut self, home: &Path, looked: Looked, listed: &BTreeSet<FileHash>) -> Swept {
         let (state, receipts, limit) = (&self.world.state, &mut self.receipts, &mut self.limit);
-        Sweeper { state, home: &home, receipts, limit, generation: 7 }.clean(looked, &listed).unwrap()
+        Sweeper { state, home, receipts, limit, generation: 7 }.clean(looked, listed, &self.unwelcome).unwrap()
+    }
+
+    /// An hour has passed.
+    fn may_remove_again(&mut self) {
+        let path = self.world.state.installer_removals();
+        fs::remove_file(&path).unwrap_or_default();
+        self.limit = Limit::open(&path).unwrap();
     }
 
     /// The different deeds that wait to be told.
@@ -143,7 +166,7 @@ fn f8_what_is_no_bundle_is_neither_told_nor_removed_whatever_the_server_lists() 
     assert!(papers.iter().all(|(path, _)| pc.has(path)) && !pc.receipts.is_waiting());
     for ((path, _), file) in papers.iter().zip(listed) {
         let (folder, name) = path.split_once('/').unwrap();
-        let found = Found { folder: folder.into(), name: name.into(), file };
+        let found = Found { folder: folder.into(), name: name.into(), file, inside: None };
         assert!(os::set_aside(&pc.world.home(), &found).is_err(), "{path}");
     }
 }
@@ -158,7 +181,7 @@ fn f8_a_bundle_of_another_name_is_told_only_if_it_is_listed() {
 
 /// Leaves behind what an agent leaves that was cut off after writing this intent.
 fn cut_short(pc: &Pc, seen: &InstallerSeen, aside: Option<&str>) {
-    let intent = Intent { seen: seen.clone(), folder: "Downloads".into(), aside: aside.map(str::to_owned), generation: 7 };
+    let intent = Intent { seen: seen.clone(), folder: "Downloads".into(), aside: aside.map(str::to_owned), generation: 7, to: None };
     disk::write_json(&pc.world.state.sweeping(), &intent).unwrap();
 }
 
@@ -166,7 +189,7 @@ fn cut_short(pc: &Pc, seen: &InstallerSeen, aside: Option<&str>) {
 fn a_removal_that_was_cut_short_is_finished_and_receipted_once() {
     let mut pc = Pc::new();
     let listed = pc.put("Downloads/cut.p12", &bundle("the listed bundle"));
-    let seen = InstallerSeen { path: "~/Downloads/cut.p12".into(), file: listed.clone() };
+    let seen = InstallerSeen { path: "~/Downloads/cut.p12".into(), file: listed.clone(), inside: None, quarantined: false };
     let aside = ".tegata-removing-0.p12";
     // Cut after the intent, after the move aside, and before and after the removal itself.
     for (number, (reached, moved)) in [(None, false), (None, true), (Some(aside), true)].into_iter().enumerate() {
@@ -176,7 +199,12 @@ fn a_removal_that_was_cut_short_is_finished_and_receipted_once() {
         assert!(pc.left(&[&listed]).is_empty(), "{reached:?} {moved}");
         assert_eq!(pc.said(), [Deed::InstallerRemoved { path: seen.path.clone(), file: listed.clone(), generation: 7 }], "{number}");
     }
-    let gone = InstallerSeen { path: "~/Downloads/gone.p12".into(), file: FileHash { sha256: "ab".repeat(32), size: 3 } };
+    let gone = InstallerSeen {
+        path: "~/Downloads/gone.p12".into(),
+        file: FileHash { sha256: "ab".repeat(32), size: 3 },
+        inside: None,
+        quarantined: false,
+    };
     cut_short(&pc, &gone, Some(aside));
     pc.left(&[]);
     assert_eq!(pc.receipts.waiting(), 2);
@@ -186,7 +214,12 @@ fn a_removal_that_was_cut_short_is_finished_and_receipted_once() {
 #[test]
 fn a_file_that_the_user_took_away_before_the_agent_did_is_not_claimed() {
     let mut pc = Pc::new();
-    let gone = InstallerSeen { path: "~/Downloads/gone.p12".into(), file: FileHash { sha256: "ab".repeat(32), size: 3 } };
+    let gone = InstallerSeen {
+        path: "~/Downloads/gone.p12".into(),
+        file: FileHash { sha256: "ab".repeat(32), size: 3 },
+        inside: None,
+        quarantined: false,
+    };
     cut_short(&pc, &gone, None);
     pc.left(&[]);
     assert!(!pc.receipts.is_waiting());

@@ -5,24 +5,29 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, RenameFlags, Stat, fstat, renameat_with, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, fstat, openat, renameat_with, statat, unlinkat};
 use rustix::io::Errno;
 use tegata_api::v1::device::FileHash;
 
-use crate::home::{self, Home, size_of};
+use crate::home::{Home, size_of};
+use crate::quarantine::Kept;
 
+use super::inside::Bundle;
 use super::{Found, REMOVING, SIZE_MAX, is_installer_name, is_worth_reading};
 
 #[cfg(not(target_os = "macos"))]
 mod linux;
+#[cfg(all(test, not(target_os = "macos")))]
+pub(super) use linux::pretend;
 #[cfg(not(target_os = "macos"))]
-pub(super) use linux::{CLOUD, MAIL, own_folder, removable, temporary, trash};
+pub(super) use linux::{CLOUD, MAIL, clouds, own_folder, removable, temporary, trash};
 #[cfg(target_os = "macos")]
 mod macos;
 #[cfg(target_os = "macos")]
-pub(super) use macos::{CLOUD, MAIL, own_folder, removable, temporary, trash};
+pub(super) use macos::{CLOUD, MAIL, clouds, own_folder, removable, temporary, trash};
 
 /// Fails if the home cannot be opened.
 pub(super) fn check(home: &Path) -> io::Result<()> {
@@ -54,7 +59,7 @@ impl Stamp {
 /// A name in a folder.
 pub(super) struct Entry {
     pub(super) name: OsString,
-    pub(super) is_folder: bool,
+    kind: FileType,
     /// Its length, if the folder itself says so.
     pub(super) size: Option<u64>,
 }
@@ -80,13 +85,30 @@ impl Folder {
         Ok(Stamp { drive: stat.st_dev, inode: stat.st_ino, changed })
     }
 
-    pub(super) fn entries(&self) -> io::Result<Vec<Entry>> {
-        let entry = |(name, kind): (OsString, FileType)| {
-            let kind = if kind == FileType::Unknown { self.look_at(&name).map_or(kind, |stat| kind_of(&stat)) } else { kind };
-            let is_folder = kind == FileType::Directory && !self.is_somebody_elses(&name);
-            Entry { name, is_folder, size: None }
+    /// What is in it, in no order, one after the other: there may be millions.
+    pub(super) fn entries(&self) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
+        let entry = |entry: rustix::fs::DirEntry| {
+            let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
+            Entry { name, kind: entry.file_type(), size: None }
         };
-        Ok(home::entries(&self.handle)?.into_iter().map(entry).collect())
+        let all = Dir::read_from(&self.handle)?.map(move |listed| Ok(entry(listed?)));
+        Ok(all.filter(|entry| entry.as_ref().map_or(true, |entry| entry.name != "." && entry.name != "..")))
+    }
+
+    /// True for a folder that is looked into.
+    pub(super) fn is_folder(&self, entry: &Entry) -> bool {
+        let look = || self.look_at(&entry.name).map_or(FileType::Unknown, |stat| kind_of(&stat));
+        let kind = if entry.kind == FileType::Unknown { look() } else { entry.kind };
+        kind == FileType::Directory && !self.is_somebody_elses(&entry.name)
+    }
+
+    /// True if there is something of this name.
+    pub(super) fn has(&self, name: &OsStr) -> io::Result<bool> {
+        match statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(problem) => Err(problem.into()),
+        }
     }
 
     /// In a folder that everybody shares, what others have in it is nobody's business.
@@ -98,15 +120,16 @@ impl Folder {
         statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()
     }
 
-    /// What a file contains, if it is a bundle that is worth telling.
-    pub(super) fn candidate(&self, name: &OsStr, wanted: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
+    /// What a file contains, if it is a bundle that is worth telling. Adds to `read` how many bytes it has to be read for that.
+    pub(super) fn candidate(&self, name: &OsStr, wanted: &BTreeSet<FileHash>, read: &mut u64) -> io::Result<Option<Bundle>> {
         let stat = statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let is_file = kind_of(&stat) == FileType::RegularFile;
         if !is_file || !is_worth_reading(name, size_of(&stat), wanted) || !is_here(&stat) {
             return Ok(None);
         }
         let (file, before) = self.home.open_file(&self.handle, name, SIZE_MAX)?;
-        Ok(hash_of_bundle(&file, &before)?.filter(|file| is_installer_name(name) || wanted.contains(file)))
+        *read += size_of(&before);
+        Ok(bundle_in(&file, &before)?.filter(|bundle| is_installer_name(name) || wanted.contains(&bundle.file)))
     }
 }
 
@@ -167,7 +190,7 @@ pub(super) struct Aside {
 pub(super) fn set_aside(home: &Path, found: &Found) -> io::Result<Aside> {
     let Folder { home, handle: folder } = Folder::open(home, &found.folder)?;
     let (file, read) = home.open_file(&folder, &found.name, SIZE_MAX)?;
-    if hash_of_bundle(&file, &read)?.as_ref() != Some(&found.file) {
+    if bundle_in(&file, &read)?.map(|bundle| bundle.file).as_ref() != Some(&found.file) {
         return Err(io::Error::other("its contents are not those that were listed"));
     }
     let name = format!("{}{}{}", REMOVING.0, crate::chance::name(), REMOVING.1);
@@ -180,10 +203,32 @@ impl Aside {
     pub(super) fn remove(self) -> io::Result<()> {
         let aside = self.checked()?;
         unlinkat(&aside.folder, aside.name.as_str(), AtFlags::empty())?;
-        // The file is gone, and that is what has to be said. Some file systems (FUSE, CIFS) cannot sync folders.
-        if let Err(problem) = rustix::fs::fsync(&aside.folder) {
-            tracing::warn!(%problem, "an installer file is removed, but a power cut may bring it back");
+        sync(&[&aside.folder]);
+        Ok(())
+    }
+
+    /// Moves the file into a folder of the agent's own, if it still is what was moved aside. Where it cannot go there, as from another
+    /// drive, it gets its name back.
+    pub(super) fn keep(self, own: &Path, id: &str) -> io::Result<()> {
+        let aside = self.checked()?;
+        let own = own_vault(own).and_then(|own| {
+            renameat_with(&aside.folder, aside.name.as_str(), &own, id, RenameFlags::NOREPLACE)?;
+            Ok(own)
+        });
+        let own = match own {
+            Ok(own) => own,
+            Err(problem) => {
+                renameat_with(&aside.folder, aside.name.as_str(), &aside.folder, &aside.before, RenameFlags::NOREPLACE)?;
+                return Err(problem);
+            }
+        };
+        // The name may have come to mean another file just before it was moved.
+        let moved = statat(&own, id, AtFlags::SYMLINK_NOFOLLOW)?;
+        if !(same_file(&moved, &aside.read) && unchanged(&fstat(&aside.file)?, &aside.read) && moved.st_nlink == 1) {
+            renameat_with(&own, id, &aside.folder, &aside.before, RenameFlags::NOREPLACE)?;
+            return Err(io::Error::other("something else took its place"));
         }
+        sync(&[&own, &aside.folder]);
         Ok(())
     }
 
@@ -198,15 +243,50 @@ impl Aside {
     }
 }
 
+/// The file is gone from where it was, and that is what has to be said. Some file systems (FUSE, CIFS) cannot sync folders.
+fn sync(folders: &[&OwnedFd]) {
+    for problem in folders.iter().filter_map(|folder| rustix::fs::fsync(folder).err()) {
+        tracing::warn!(%problem, "an installer file is gone, but a power cut may bring it back");
+    }
+}
+
+/// A folder of the agent's own, into which nobody else can look.
+fn own_vault(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = openat(CWD, path, flags, Mode::empty())?;
+    let stat = fstat(&folder)?;
+    let is_closed = !Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO);
+    if is_closed && stat.st_uid == rustix::process::geteuid().as_raw() {
+        Ok(folder)
+    } else {
+        Err(io::Error::other("the quarantine is not the agent's alone"))
+    }
+}
+
+/// Moves a file back that was moved out of the way, if it still is what it was. Never over another one.
+pub(super) fn put_back(home: &Path, own: &Path, kept: &Kept) -> io::Result<()> {
+    let Folder { home, handle: folder } = Folder::open(home, &kept.folder)?;
+    let own = own_vault(own)?;
+    let (file, read) = home.open_file(&own, OsStr::new(&kept.id), SIZE_MAX)?;
+    if bundle_in(&file, &read)?.map(|bundle| bundle.file).as_ref() != Some(&kept.file) {
+        return Err(io::Error::other("its contents are not those that were moved"));
+    }
+    if Path::new(&kept.name).file_name() != Some(OsStr::new(&kept.name)) {
+        return Err(io::ErrorKind::InvalidFilename.into());
+    }
+    renameat_with(&own, kept.id.as_str(), &folder, kept.name.as_str(), RenameFlags::NOREPLACE)?;
+    sync(&[&folder, &own]);
+    Ok(())
+}
+
 /// Reads the whole file through its handle; fails if it grows beyond what it was. Nothing is said of a file that is no bundle.
-pub(super) fn hash_of_bundle(file: &File, stat: &Stat) -> io::Result<Option<FileHash>> {
+pub(super) fn bundle_in(file: &File, stat: &Stat) -> io::Result<Option<Bundle>> {
     let mut bytes = Vec::with_capacity(usize::try_from(size_of(stat)).unwrap_or(0));
     let read = file.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
     if read as u64 != size_of(stat) {
         return Err(io::Error::other("it is being written to"));
     }
-    let hash = || FileHash { sha256: tegata_pki::key::sha256(&bytes).to_string(), size: size_of(stat) };
-    Ok(tegata_pki::pkcs12::is_bundle(&bytes).then(hash))
+    Ok(Bundle::of(bytes))
 }
 
 fn same_file(left: &Stat, right: &Stat) -> bool {

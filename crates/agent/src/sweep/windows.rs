@@ -13,13 +13,15 @@ use windows_sys::Win32::Storage::FileSystem::{
     FILE_GENERIC_READ, FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_TRAVERSE, FILE_WRITE_ATTRIBUTES,
 };
 
+use crate::quarantine::Kept;
 use crate::windows::access;
 use crate::windows::file::{self, Kind};
 
+use super::inside::Bundle;
 use super::{Found, REMOVING, SIZE_MAX, is_installer_name, is_worth_reading};
 
 mod places;
-pub(super) use places::{CLOUD, MAIL, own_folder, removable, temporary, trash};
+pub(super) use places::{CLOUD, MAIL, clouds, own_folder, removable, temporary, trash};
 
 /// Links, and files whose contents are in a cloud: reading those would fetch them, and removing them would remove them from other PCs.
 const NOT_HERE: u32 =
@@ -66,7 +68,7 @@ impl Stamp {
 /// A name in a folder.
 pub(super) struct Entry {
     pub(super) name: OsString,
-    pub(super) is_folder: bool,
+    is_folder: bool,
     /// Its length, if the folder itself says so.
     pub(super) size: Option<u64>,
 }
@@ -89,18 +91,34 @@ impl Folder {
         Ok(Stamp { made: there.creation_time(), changed: there.last_write_time() })
     }
 
-    pub(super) fn entries(&self) -> io::Result<Vec<Entry>> {
+    /// What is in it, in no order, one after the other: there may be millions.
+    pub(super) fn entries(&self) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
         let entry = |entry: io::Result<fs::DirEntry>| {
             let entry = entry?;
             let there = entry.metadata()?;
             let is_folder = there.is_dir() && there.file_attributes() & FILE_ATTRIBUTE_REPARSE_POINT == 0;
             Ok(Entry { name: entry.file_name(), is_folder, size: Some(there.file_size()) })
         };
-        fs::read_dir(&self.path)?.map(entry).collect()
+        Ok(fs::read_dir(&self.path)?.map(entry))
     }
 
-    /// What a file contains, if it is a bundle that is worth telling.
-    pub(super) fn candidate(&self, name: &OsStr, wanted: &BTreeSet<FileHash>) -> io::Result<Option<FileHash>> {
+    /// True for a folder that is looked into.
+    #[allow(clippy::unused_self, reason = "elsewhere the folder has to be asked")]
+    pub(super) fn is_folder(&self, entry: &Entry) -> bool {
+        entry.is_folder
+    }
+
+    /// True if there is something of this name.
+    pub(super) fn has(&self, name: &OsStr) -> io::Result<bool> {
+        match fs::symlink_metadata(self.path.join(name)) {
+            Ok(_) => Ok(true),
+            Err(problem) if is_nobodys_trouble(&problem) => Ok(false),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// What a file contains, if it is a bundle that is worth telling. Adds to `read` how many bytes it has to be read for that.
+    pub(super) fn candidate(&self, name: &OsStr, wanted: &BTreeSet<FileHash>, read: &mut u64) -> io::Result<Option<Bundle>> {
         let there = fs::symlink_metadata(self.path.join(name))?;
         if there.is_dir() || !is_worth_reading(name, there.file_size(), wanted) {
             return Ok(None);
@@ -109,7 +127,8 @@ impl Folder {
             return Err(io::Error::other("it is a link, or its contents are not on this PC"));
         }
         let file = open_file(&self.handle, name, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)?;
-        Ok(hash_of_bundle(&file)?.filter(|file| is_installer_name(name) || wanted.contains(file)))
+        *read += file.metadata()?.file_size();
+        Ok(bundle_in(&file)?.filter(|bundle| is_installer_name(name) || wanted.contains(&bundle.file)))
     }
 }
 
@@ -136,20 +155,22 @@ pub(super) struct Aside {
     /// What it is called meanwhile.
     pub(super) name: String,
     file: File,
+    /// What it was called before.
+    before: OsString,
     /// Open, so that nobody moves it elsewhere.
-    _folder: File,
+    folder: File,
 }
 
 /// Moves a file aside, if it still is what was found.
 pub(super) fn set_aside(home: &Path, found: &Found) -> io::Result<Aside> {
     let folder = open_folder(home, &found.folder)?;
     let file = open_file(&folder, &found.name, DELETE | FILE_WRITE_ATTRIBUTES, 0)?;
-    if hash_of_bundle(&file)?.as_ref() != Some(&found.file) {
+    if bundle_in(&file)?.map(|bundle| bundle.file).as_ref() != Some(&found.file) {
         return Err(io::Error::other("its contents are not those that were listed"));
     }
     let name = format!("{}{}{}", REMOVING.0, crate::chance::name(), REMOVING.1);
     file::rename_in(&folder, &file, name.as_ref())?;
-    Ok(Aside { name, file, _folder: folder })
+    Ok(Aside { name, file, before: found.name.clone(), folder })
 }
 
 impl Aside {
@@ -157,6 +178,34 @@ impl Aside {
     pub(super) fn remove(self) -> io::Result<()> {
         file::remove(&self.file)
     }
+
+    /// Moves the file into a folder of the agent's own. Where it cannot go there, as from another drive, it gets its name back.
+    pub(super) fn keep(self, own: &Path, id: &str) -> io::Result<()> {
+        let moved = own_vault(own).and_then(|own| file::rename_in(&own, &self.file, id.as_ref()));
+        if moved.is_err() {
+            file::rename_in(&self.folder, &self.file, &self.before)?;
+        }
+        moved
+    }
+}
+
+/// A folder of the agent's own: nobody gives it another name while it is open.
+fn own_vault(path: &Path) -> io::Result<File> {
+    let folder = open_root(path)?;
+    if file::look_at(&folder)?.is_link || !is_ours(&access::owner(&folder)?)? {
+        return Err(io::Error::other("the quarantine is not the agent's alone"));
+    }
+    Ok(folder)
+}
+
+/// Moves a file back that was moved out of the way, if it still is what it was. Never over another one.
+pub(super) fn put_back(home: &Path, own: &Path, kept: &Kept) -> io::Result<()> {
+    let (folder, own) = (open_folder(home, &kept.folder)?, own_vault(own)?);
+    let file = open_file(&own, kept.id.as_ref(), DELETE | FILE_WRITE_ATTRIBUTES, 0)?;
+    if bundle_in(&file)?.map(|bundle| bundle.file).as_ref() != Some(&kept.file) {
+        return Err(io::Error::other("its contents are not those that were moved"));
+    }
+    file::rename_in(&folder, &file, kept.name.as_ref())
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
@@ -207,12 +256,11 @@ fn is_ours(owner: &str) -> io::Result<bool> {
 }
 
 /// Reads the whole file through its handle; fails if it grows beyond what it was. Nothing is said of a file that is no bundle.
-fn hash_of_bundle(file: &File) -> io::Result<Option<FileHash>> {
+fn bundle_in(file: &File) -> io::Result<Option<Bundle>> {
     let size = file.metadata()?.file_size();
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     if file.take(SIZE_MAX + 1).read_to_end(&mut bytes)? as u64 != size {
         return Err(io::Error::other("it is being written to"));
     }
-    let hash = || FileHash { sha256: tegata_pki::key::sha256(&bytes).to_string(), size };
-    Ok(tegata_pki::pkcs12::is_bundle(&bytes).then(hash))
+    Ok(Bundle::of(bytes))
 }

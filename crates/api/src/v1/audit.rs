@@ -85,3 +85,51 @@ pub enum Stage {
     /// Witnessed by a device, whose signed receipt is in the particulars.
     Seen,
 }
+
+/// What witnesses have said about a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Witnesses {
+    /// Whether a quorum of them vouches for it.
+    pub vouched: Vouched,
+    /// How many records the log covers now.
+    pub size: u64,
+    /// How many a quorum has vouched for.
+    pub witnessed_size: Option<u64>,
+    /// When that was.
+    pub witnessed_at: Option<i64>,
+    /// Each of them, in the order of the server's policy.
+    pub witnesses: Vec<Witness>,
+}
+
+/// Whether a quorum of witnesses vouches for a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vouched {
+    /// Nobody is asked about it.
+    Unasked,
+    /// It does, and did so in the last 15 minutes.
+    Witnessed,
+    /// It does not, or did not lately.
+    Unwitnessed,
+}
+
+/// What one witness has said about a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Witness {
+    /// What it is called in the server's policy.
+    pub name: String,
+    /// What its cosignatures are checked with.
+    pub key: String,
+    /// Where it is asked.
+    pub url: Option<String>,
+    /// How many records the newest checkpoint covers that it has cosigned.
+    pub size: Option<u64>,
+    /// When it did.
+    pub seen_at: Option<i64>,
+    /// Why it did not, the last time that it did not.
+    pub problem: Option<String>,
+    /// When that was.
+    pub problem_at: Option<i64>,
+}

@@ -162,6 +162,9 @@ pub struct Manifest {
     pub retire: Vec<String>,
     /// Installer files to remove, wherever they lie in `folders`.
     pub remove_installers: Vec<FileHash>,
+    /// Files that look like installers, are not on record, and are to be moved out of the way, wherever they lie in `folders`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantine: Vec<FileHash>,
     /// Installer files that were removed from the device. If one comes back, under whatever name, the device reports it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tombstones: Vec<FileHash>,
@@ -335,6 +338,9 @@ pub struct Report {
     /// Places that were not, or not wholly, looked at the last time, at most [`UNREAD_MAX`]. What lies there is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
+    /// Folders that policy names by themselves and that are not there, as the manifest names them, at most [`UNREAD_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
     /// Files that may give installer files away, at most [`UNREAD_MAX`]. Known by name, place and rights: nothing of them is read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<Suspect>,
@@ -406,6 +412,24 @@ pub struct InstallerSeen {
     /// What it contains.
     #[serde(flatten)]
     pub file: FileHash,
+    /// What of that can be seen without its password; nothing of a file that is on record, nor from agents that do not look yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<Inside>,
+    /// True if the agent has moved it out of the way: `path` is where it lay.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quarantined: bool,
+}
+
+/// What of a PKCS#12 file can be seen without its password.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Inside {
+    /// How many private keys.
+    pub keys: u32,
+    /// The certificates that belong to them, as far as they can be read. SHA-256 of their DER.
+    pub certificates: Vec<String>,
+    /// True if nothing stayed hidden, each key has its certificate, and there is nothing else that could be lost with the file.
+    pub whole: bool,
 }
 
 /// What a person should know about a device.
@@ -482,6 +506,22 @@ pub enum Deed {
         /// Why: the manifest that ordered it, by its generation. 0 in receipts of agents that did not say so yet.
         #[serde(default)]
         generation: u64,
+    },
+    /// A file that is not on record was moved out of the way.
+    InstallerQuarantined {
+        /// Where it lay.
+        path: String,
+        /// What it contains.
+        file: FileHash,
+        /// Why: the manifest that ordered it, by its generation.
+        generation: u64,
+    },
+    /// Somebody at the PC has put such a file back.
+    InstallerRestored {
+        /// Where it lies again.
+        path: String,
+        /// What it contains.
+        file: FileHash,
     },
     /// Programs were made to trust a root.
     RootTrusted {

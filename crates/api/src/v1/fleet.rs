@@ -136,7 +136,7 @@ pub struct DocumentInForce {
 pub struct Action {
     /// The clinic.
     pub clinic: String,
-    /// `issue`, `cancel`, `revoke`, `retire`, `remove-installer` or `hold`.
+    /// `issue`, `cancel`, `revoke`, `retire`, `remove-installer`, `quarantine-installer`, `keep-installer` or `hold`.
     pub action: String,
     /// The slot or the device.
     pub object: String,
@@ -325,7 +325,7 @@ pub struct CodeAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Installer {
-    /// The device, `clinic/device`.
+    /// The device, `clinic/device`; `clinic/*` for all of its PCs.
     pub device: String,
     /// SHA-256 of the file; nothing for a place, and for what is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -346,6 +346,19 @@ pub struct Installer {
     /// Until when policy spares it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exempt_until: Option<i64>,
+    /// The certificates that it is known by, if its hash is not on record: it holds their keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<HeldKey>,
+}
+
+/// A certificate whose key is in an installer file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldKey {
+    /// SHA-256 of its DER.
+    pub fingerprint: String,
+    /// The slots of the clinic that it is, or was, in.
+    pub slots: Vec<String>,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -362,8 +375,16 @@ pub enum InstallerState {
     Removing,
     /// It lies there, and policy spares it for a while.
     Exempt,
+    /// It lies there, and holds the key of a certificate of the clinic: it goes as soon as that one is proven and kept in its slot.
+    Recognized,
+    /// It lies there, and holds the key of a certificate of another clinic. It is only told.
+    OtherClinic,
     /// It lies there, is not on record, and a person is asked: `tegata installers record` puts it on record.
     Asked,
+    /// It is not on record, and the agent has moved it out of the way: its path is where it lay. It is not deleted.
+    Quarantined,
+    /// It was moved out of the way, and somebody at the PC has put it back: it stays.
+    Restored,
     /// It lies there, and is not on record.
     Unknown,
     /// The device has removed it.
@@ -374,6 +395,8 @@ pub enum InstallerState {
     OpenPassword,
     /// A place that was not, or not wholly, looked at: what lies there is not known.
     NotLookedAt,
+    /// A folder that policy names by itself (`also`), and that is on none of the clinic's PCs: nothing is looked for there.
+    NotThere,
 }
 
 impl InstallerState {
@@ -383,12 +406,17 @@ impl InstallerState {
             Self::Present => "present",
             Self::Removing => "removing",
             Self::Exempt => "exempt",
+            Self::Recognized => "recognized",
+            Self::OtherClinic => "other-clinic",
             Self::Asked => "asked",
+            Self::Quarantined => "quarantined",
+            Self::Restored => "restored",
             Self::Unknown => "unknown",
             Self::Removed => "removed",
             Self::PasswordNote => "password-note",
             Self::OpenPassword => "open-password",
             Self::NotLookedAt => "not-looked-at",
+            Self::NotThere => "not-there",
         }
     }
 }

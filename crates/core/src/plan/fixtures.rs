@@ -105,8 +105,16 @@ pub fn order(template: Template) -> OpenOrder {
 impl Scene {
     /// Devices that enrolled and want a certificate each, but have none.
     pub fn of(devices: &[&str]) -> Self {
-        let awake =
-            ObservedDevice { last_seen: NOW, clock_offset: 0, revoked: false, installers: BTreeSet::new(), removing: BTreeSet::new() };
+        let awake = ObservedDevice {
+            last_seen: NOW,
+            clock_offset: 0,
+            revoked: false,
+            installers: BTreeSet::new(),
+            removing: BTreeSet::new(),
+            recognized: BTreeMap::new(),
+            unknown: BTreeSet::new(),
+            quarantining: BTreeSet::new(),
+        };
         let installers = InstallerRule { remove: RemoveInstallers::AfterProof, ..InstallerRule::default() };
         Self {
             desired: Desired {

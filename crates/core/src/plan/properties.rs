@@ -1,7 +1,7 @@
 //! Promises that hold for every fleet, tried on thousands of small ones drawn at random.
 
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::fixtures::*;
@@ -66,6 +66,9 @@ fn any_device() -> impl Strategy<Value = ObservedDevice> {
             revoked,
             installers,
             removing,
+            recognized: BTreeMap::new(),
+            unknown: BTreeSet::new(),
+            quarantining: BTreeSet::new(),
         },
     )
 }

@@ -759,6 +759,7 @@ mod places {
 
 mod installers {
     use super::*;
+    use crate::fleet::{KnownFrom, Supply};
 
     fn with_file(scene: Scene) -> Scene {
         scene.with("d1", |device| device.installers.extend([1, 2].map(|number| Sha256([number; 32]))))
@@ -872,6 +873,150 @@ mod installers {
         let mut found = with_file(Scene::holding([proven(1)]).with_backup("d1", &[]));
         found.seen("d1").certificates[0].backed_up = None;
         assert_eq!(found.told(), kept.told(), "a certificate that was found on the device has no file");
+    }
+
+    fn known(slot: &str, held: &Held) -> KnownFrom {
+        let slot = slot.parse().unwrap();
+        KnownFrom { slot, fingerprint: held.fingerprint, not_before: held.not_before, not_after: held.not_after, proven: true }
+    }
+
+    /// A file on `d1` that nobody has put on record, with the keys of these certificates.
+    fn with_keys(scene: Scene, certificates: &[&[KnownFrom]]) -> Scene {
+        let certificates = certificates.iter().map(|known| known.to_vec()).collect();
+        scene.with("d1", |device| drop(device.recognized.insert(Sha256([9; 32]), certificates)))
+    }
+
+    const KARTE: &str = "sakura/d1/karte";
+    const GOES: &str = "remove installer f9 from sakura/d1\n";
+    const NEEDED: &str = "keep installer f9 on sakura/d1: Needed\n";
+    const NOT_SAFE: &str = "keep installer f9 on sakura/d1: NotSafe\n";
+    const OTHER_CLINIC: &str = "keep installer f9 on sakura/d1: OtherClinic\n";
+
+    #[test]
+    fn a_file_that_is_known_by_a_certificate_goes_once_that_very_certificate_is_proven() {
+        let own = known(KARTE, &proven(1));
+        let told = |scene: Scene| with_keys(scene, &[std::slice::from_ref(&own)]).told();
+        assert_eq!(told(Scene::holding([proven(1)])), GOES);
+        assert!(told(Scene::holding([held(1, Progress::Installed)])).starts_with(NOT_SAFE));
+        assert!(told(Scene::holding([proven(1)]).with_backup("d1", &["nas"])).starts_with(NOT_SAFE));
+        assert_eq!(told(Scene::holding([proven(1)]).with_backup("d1", &["nas", "offsite"])), GOES);
+        assert!(told(Scene::holding([revoked(1)])).contains(NOT_SAFE));
+        assert!(told(Scene::holding([proven(1)]).not_wanted("d1")).contains(NOT_SAFE));
+        let recorded = with_keys(Scene::holding([proven(1)]), &[&[]]).with("d1", |device| device.installers.extend([Sha256([9; 32])]));
+        assert_eq!(recorded.told(), GOES, "a file that is on record by its hash goes as it always did");
+        let gone = with_keys(Scene::holding([proven(1)]), &[std::slice::from_ref(&own)])
+            .with("d1", |device| device.removing.extend([Sha256([9; 32])]));
+        assert_eq!(gone.told(), "");
+    }
+
+    #[test]
+    fn a_file_with_something_newer_than_its_slot_stays_and_one_with_something_older_goes() {
+        let slot = || Scene::holding([proven(1)]);
+        let newer = KnownFrom { not_after: NOW.after(266 * DAY), ..known(KARTE, &proven(2)) };
+        let begun_later = KnownFrom { not_before: NOW, ..known(KARTE, &proven(2)) };
+        let never_proven = KnownFrom { proven: false, ..known(KARTE, &proven(2)) };
+        for (what, other) in [("newer", newer), ("begun later", begun_later), ("never proven", never_proven)] {
+            assert_eq!(with_keys(slot(), &[&[other]]).told(), NEEDED, "{what}");
+        }
+        assert_eq!(
+            with_keys(slot(), &[&[known(KARTE, &proven(2))]]).told(),
+            GOES,
+            "what it holds was replaced by something that lives as long"
+        );
+    }
+
+    #[test]
+    fn every_key_in_a_file_has_to_be_accounted_for() {
+        let own = known(KARTE, &proven(1));
+        let stranger = KnownFrom { not_after: NOW.after(999 * DAY), ..known(KARTE, &proven(2)) };
+        assert_eq!(with_keys(Scene::holding([proven(1)]), &[std::slice::from_ref(&own), &[stranger]]).told(), NEEDED);
+        assert_eq!(
+            with_keys(Scene::holding([proven(1)]), &[std::slice::from_ref(&own), &[]]).told(),
+            OTHER_CLINIC,
+            "known from nowhere any more"
+        );
+        assert_eq!(with_keys(Scene::holding([proven(1)]), &[]).told(), NEEDED);
+    }
+
+    #[test]
+    fn a_file_with_a_certificate_of_another_clinic_stays() {
+        let theirs = known("momiji/d1/karte", &proven(1));
+        let scene = || Scene::holding([proven(1)]);
+        assert_eq!(with_keys(scene(), &[std::slice::from_ref(&theirs)]).told(), OTHER_CLINIC);
+        let guests = known("momiji/d1@sakura/karte", &proven(1));
+        assert_eq!(with_keys(scene(), &[&[guests]]).told(), OTHER_CLINIC, "also one that this PC is a guest with");
+        assert_eq!(with_keys(scene(), &[&[theirs, known(KARTE, &proven(1))]]).told(), GOES, "one that both have is ours too");
+    }
+
+    #[test]
+    fn a_file_for_another_device_stays_while_this_one_could_need_it() {
+        let other = Held { not_after: NOW.after(300 * DAY), ..proven(2) };
+        let scene = Scene::of(&["d1", "d2"]).holds("d1", [proven(1)]).holds("d2", [other.clone()]);
+        let theirs = known("sakura/d2/karte", &other);
+        assert_eq!(with_keys(scene.clone(), &[std::slice::from_ref(&theirs)]).told(), NEEDED, "it may have been brought for this device");
+        let older = scene.holds("d2", [proven(2)]);
+        assert_eq!(with_keys(older, &[&[known("sakura/d2/karte", &proven(2))]]).told(), GOES);
+        let longest =
+            Scene::of(&["d1", "d2"]).holds("d1", [Held { not_after: NOW.after(400 * DAY), ..proven(1) }]).holds("d2", [proven(3)]);
+        assert_eq!(with_keys(longest, &[std::slice::from_ref(&theirs)]).told(), NEEDED, "what its own slot has now does not live as long");
+        let unproven = Scene::of(&["d1", "d2"]).holds("d1", [proven(1)]).holds("d2", [held(2, Progress::Installed)]);
+        assert!(with_keys(unproven, &[&[known("sakura/d2/karte", &proven(2))]]).told().starts_with(NEEDED), "its own slot has to prove it");
+    }
+
+    #[test]
+    fn what_a_vendor_made_stays_while_policy_wants_a_backup_and_there_is_none() {
+        let mut scene = Scene::holding([proven(1)]).vendors("d1", Supply::Person).with_backup("d1", &["nas", "offsite"]);
+        let told = |scene: &Scene| with_keys(scene.clone(), &[&[known(KARTE, &proven(1))]]).told();
+        assert_eq!(told(&scene), GOES);
+        scene.seen("d1").certificates[0].backed_up = None;
+        assert_eq!(told(&scene), NEEDED, "it was found on the device, so the file may be all that there is");
+        scene = scene.wishing("d1", |wanted| wanted.backups.clear());
+        assert_eq!(told(&scene), GOES);
+    }
+
+    /// A file with a private key on `d1` that nobody has put on record, where policy wants such files out of the way.
+    fn with_stranger(scene: Scene) -> Scene {
+        let mut scene = scene.with("d1", |device| device.unknown.extend([Sha256([7; 32])]));
+        scene.desired.installers.as_mut().unwrap().on_unknown = crate::policy::OnUnknown::Quarantine;
+        scene
+    }
+
+    const MOVES: &str = "move f7 on sakura/d1 out of the way\n";
+
+    #[test]
+    fn what_nobody_has_put_on_record_is_moved_once_the_device_can_do_without_it() {
+        assert_eq!(with_stranger(Scene::holding([proven(1)])).told(), MOVES);
+        let keeps = "keep installer f7 on sakura/d1: NotSafe\n";
+        for unsafe_yet in [Scene::of(&["d1"]), Scene::holding([held(1, Progress::Installed)]), Scene::holding([proven(1)]).not_wanted("d1")]
+        {
+            assert!(with_stranger(unsafe_yet).told().contains(keeps));
+        }
+        assert!(with_stranger(Scene::holding([proven(1)]).with_backup("d1", &["nas"])).told().contains(keeps));
+        let ordered = with_stranger(Scene::holding([proven(1)])).with("d1", |device| device.quarantining.extend([Sha256([7; 32])]));
+        assert_eq!(ordered.told(), "");
+    }
+
+    #[test]
+    fn nothing_is_moved_while_a_person_is_to_bring_a_vendors_file() {
+        let waits = Scene::holding([proven(1)]).vendors("d1", Supply::Person).ordered("d1", vendors_template());
+        assert!(with_stranger(waits).told().starts_with("keep installer f7 on sakura/d1: Awaited\n"));
+        let renews = Scene::holding([proven(1)]).ordered("d1", template());
+        assert!(with_stranger(renews).told().starts_with(MOVES), "what the device does by itself needs no file");
+    }
+
+    #[test]
+    fn files_are_moved_only_where_policy_says_so_also_where_none_is_removed_and_none_that_is_exempt() {
+        let mut scene = with_stranger(Scene::holding([proven(1)]));
+        scene.desired.installers.as_mut().unwrap().remove = crate::policy::RemoveInstallers::Never;
+        assert_eq!(scene.told(), MOVES);
+        for on_unknown in [crate::policy::OnUnknown::Ask, crate::policy::OnUnknown::Ignore] {
+            scene.desired.installers.as_mut().unwrap().on_unknown = on_unknown;
+            assert_eq!(scene.told(), "");
+        }
+        let mut exempt = with_stranger(Scene::holding([proven(1)]));
+        let exemption = crate::policy::Exemption { device: None, file: Some(Sha256([7; 32])), until: NOW.after(DAY) };
+        exempt.desired.installers.as_mut().unwrap().exempt = vec![exemption];
+        assert_eq!(exempt.told(), "keep installer f7 on sakura/d1: Exempt until 2026-04-02T00:00:00Z\n");
     }
 
     #[test]

@@ -129,8 +129,16 @@ impl Server {
             held.revoked = true;
             self.revoked.insert(held.serial);
         }
-        let fresh =
-            ObservedDevice { last_seen: now, clock_offset: 0, revoked: false, installers: BTreeSet::new(), removing: BTreeSet::new() };
+        let fresh = ObservedDevice {
+            last_seen: now,
+            clock_offset: 0,
+            revoked: false,
+            installers: BTreeSet::new(),
+            removing: BTreeSet::new(),
+            recognized: BTreeMap::new(),
+            unknown: BTreeSet::new(),
+            quarantining: BTreeSet::new(),
+        };
         self.known.devices.insert(device.clone(), fresh);
     }
 
@@ -159,6 +167,9 @@ impl Server {
             Action::Retire { slot, serial, .. } => self.slot(slot).retiring.extend([*serial]),
             Action::RemoveInstaller { device, sha256 } => {
                 self.known.devices.entry(device.clone()).and_modify(|device| device.removing.extend([*sha256]));
+            }
+            Action::QuarantineInstaller { device, sha256 } => {
+                self.known.devices.entry(device.clone()).and_modify(|device| device.quarantining.extend([*sha256]));
             }
             Action::KeepInstaller { .. } | Action::Hold { .. } => {}
         }

@@ -72,6 +72,7 @@ pub fn told(action: &Action) -> String {
         Action::Revoke { slot, serial, because } => format!("revoke {} in {slot} ({because:?})", certificate(*serial)),
         Action::Retire { slot, serial, because } => format!("retire {} from {slot} ({because:?})", certificate(*serial)),
         Action::RemoveInstaller { device, sha256 } => format!("remove installer f{} from {device}", sha256.0[31]),
+        Action::QuarantineInstaller { device, sha256 } => format!("move f{} on {device} out of the way", sha256.0[31]),
         Action::KeepInstaller { device, sha256, because, until: None } => {
             format!("keep installer f{} on {device}: {because:?}", sha256.0[31])
         }

@@ -37,9 +37,9 @@ impl Envelope {
 
     /// Looks into the safes that this password opens: what they hide has to be acceptable too.
     pub(super) fn look_inside(&self, password: &str) -> Result<(), BundleError> {
-        let Some(strict) = ber::read(&self.strict_safe) else { return Ok(()) };
+        let Some(strict) = self.contents() else { return Ok(()) };
         let mut iterations = self.iterations;
-        for mut hidden in strict.parts().iter().filter_map(|content| inside::contents(content, password)) {
+        for mut hidden in strict.parts().iter().filter_map(|content| inside::contents(content, Some(password))) {
             iterations = iterations.saturating_add(work(&hidden));
             let unsupported = unsupported_scheme(&hidden);
             hidden.wipe();
@@ -49,7 +49,7 @@ impl Envelope {
     }
 
     /// Reads without a look at how much work is asked for.
-    fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
         let pfx = ber::read(bytes).ok_or("it is damaged, or another kind of file")?;
         let safe = pfx.parts().get(1).and_then(data).ok_or("it has another structure, or is protected by a public key")?.to_vec();
         let mut strict = ber::read(&safe).ok_or("its inside is damaged")?;
@@ -66,6 +66,11 @@ impl Envelope {
         }
         let strict_safe = strict.to_der().ok_or("its inside is damaged")?;
         Ok(Self { pfx, safe, strict_safe, iterations, unsupported })
+    }
+
+    /// AuthenticatedSafe (RFC 7292, section 4.1): the safes, open and closed.
+    pub(super) fn contents(&self) -> Option<Node> {
+        ber::read(&self.strict_safe)
     }
 
     /// True if there is a checksum over it, made with the password.
@@ -113,7 +118,7 @@ pub(super) fn is_pfx(bytes: &[u8]) -> bool {
 }
 
 /// What is inside of a ContentInfo of type data (RFC 5652, section 4).
-fn data(content: &Node) -> Option<&[u8]> {
+pub(super) fn data(content: &Node) -> Option<&[u8]> {
     let [kind, surround] = content.parts() else { return None };
     let [inside] = surround.parts() else { return None };
     let is_data = kind.bytes(Tag::Oid)? == oid!(1.2.840.113549.1.7.1).as_bytes();
@@ -137,7 +142,7 @@ fn checksum_iterations(pfx: &Node) -> u64 {
 
 /// Adds up the iterations of every key derivation below this node. The parameters of PBKDF2 (RFC 8018, appendix A.2) and of
 /// PKCS#12's own schemes (RFC 7292, appendix C) begin alike: salt, iterations. scrypt is not in use in bundles, and counts as too much.
-fn work(node: &Node) -> u64 {
+pub(super) fn work(node: &Node) -> u64 {
     let parts = node.parts();
     let own = match parts {
         [kind, parameters] if kind.is(Tag::Oid) => derivation(kind, parameters),

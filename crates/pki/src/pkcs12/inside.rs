@@ -7,7 +7,7 @@ use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt as _, KeyInit, KeyIvInit 
 use des::TdesEde3;
 use pkcs5::der::Decode as _;
 use pkcs5::pbes2;
-use pkcs12::kdf::{Pkcs12KeyType, derive_key_utf8};
+use pkcs12::kdf::{Pkcs12KeyType, derive_key, derive_key_utf8};
 use rc2::Rc2;
 use sha1::Sha1;
 use x509_parser::asn1_rs::{Oid, Tag, oid};
@@ -16,8 +16,9 @@ use zeroize::Zeroizing;
 use super::ber::{self, Node};
 use super::envelope::{PBES2, PKCS12_SCHEMES, times};
 
-/// What is inside of a ContentInfo of type encryptedData (RFC 5652, section 8), if it is one and this password opens it.
-pub(super) fn contents(content: &Node, password: &str) -> Option<Node> {
+/// What is inside of a ContentInfo of type encryptedData (RFC 5652, section 8), if it is one and this password opens it. `None` stands for
+/// no password at all, which PKCS#12's own schemes tell from an empty one.
+pub(super) fn contents(content: &Node, password: Option<&str>) -> Option<Node> {
     const ENCRYPTED_DATA: Oid<'static> = oid!(1.2.840.113549.1.7.6);
     let [kind, surround] = content.parts() else { return None };
     let [encrypted_data] = surround.parts() else { return None };
@@ -31,10 +32,10 @@ pub(super) fn contents(content: &Node, password: &str) -> Option<Node> {
     ber::read(&opened)
 }
 
-fn decrypt(scheme: &[u8], parameters: &Node, encrypted: &[u8], password: &str) -> Option<Zeroizing<Vec<u8>>> {
+fn decrypt(scheme: &[u8], parameters: &Node, encrypted: &[u8], password: Option<&str>) -> Option<Zeroizing<Vec<u8>>> {
     if scheme == PBES2.as_bytes() {
         let parameters = pbes2::Parameters::from_der(&parameters.to_der()?).ok()?;
-        return parameters.decrypt(password.as_bytes(), encrypted).ok().map(Zeroizing::new);
+        return parameters.decrypt(password?.as_bytes(), encrypted).ok().map(Zeroizing::new);
     }
     match scheme.strip_prefix(PKCS12_SCHEMES.as_bytes())? {
         [3] => cbc::<TdesEde3>(parameters, encrypted, password, 24),
@@ -44,13 +45,16 @@ fn decrypt(scheme: &[u8], parameters: &Node, encrypted: &[u8], password: &str) -
 }
 
 /// PKCS#12's own schemes (RFC 7292, appendix C).
-fn cbc<Cipher>(parameters: &Node, encrypted: &[u8], password: &str, key_size: usize) -> Option<Zeroizing<Vec<u8>>>
+fn cbc<Cipher>(parameters: &Node, encrypted: &[u8], password: Option<&str>, key_size: usize) -> Option<Zeroizing<Vec<u8>>>
 where
     Cipher: KeyInit + BlockCipherDecrypt,
 {
     let [salt, iterations] = parameters.parts() else { return None };
     let (salt, iterations) = (salt.bytes(Tag::OctetString)?, i32::try_from(times(iterations)).ok()?);
-    let derive = |kind, size| derive_key_utf8::<Sha1>(password, salt, kind, iterations, size).map(Zeroizing::new).ok();
+    let derive = |kind, size| match password {
+        Some(password) => derive_key_utf8::<Sha1>(password, salt, kind, iterations, size).map(Zeroizing::new).ok(),
+        None => Some(Zeroizing::new(derive_key::<Sha1>(&[], salt, kind, iterations, size))),
+    };
     let (key, vector) = (derive(Pkcs12KeyType::EncryptionKey, key_size)?, derive(Pkcs12KeyType::Iv, 8)?);
     let cipher = cbc::Decryptor::<Cipher>::new_from_slices(&key, &vector).ok()?;
     cipher.decrypt_padded_vec::<Pkcs7>(encrypted).ok().map(Zeroizing::new)

@@ -191,7 +191,7 @@ async fn installer_files_stay_until_the_backup_was_read_back() {
     let file = FileHash { sha256: sha256(b"p12").to_string(), size: 3 };
     let put = Change::PutInstaller { tenant: tenant(), file: file.clone(), name: "a.p12".into(), order: None, at: scene.world.now };
     scene.world.note(vec![put]).await;
-    let seen = InstallerSeen { path: "~/Downloads/a.p12".into(), file: file.clone() };
+    let seen = InstallerSeen { path: "~/Downloads/a.p12".into(), file: file.clone(), inside: None, quarantined: false };
     let report = Report { installers: vec![seen], clock: scene.world.now.unix(), ..Report::default() };
     reports::report(&scene.world.ledger, &scene.world.bells, &scene.world.row(&scene.pc).await, report, scene.world.now).await.unwrap();
     scene.bring(b"one").await;

@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
+use tegata_api::v1::audit::Witnesses;
 use tegata_core::access::Right;
 use tegata_tlog::merkle::Frontier;
+use tegata_tlog::policy::Policy;
 use tegata_tlog::tile::{Resource, WIDTH};
 
 use crate::audit::Ledger;
+use crate::clock::Clock;
 use crate::http::access::Caller;
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Route, get};
 use crate::log;
 use crate::log::keys::LogKeys;
+use crate::log::witnesses;
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
@@ -23,6 +28,8 @@ pub fn routes() -> Vec<Route> {
         get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/log/checkpoint", checkpoint),
         get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/log/key", key),
         get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/log/tile/{*path}", tile),
+        get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/log/witnessed", witnessed),
+        get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/log/witnesses", told),
     ]
 }
 
@@ -31,6 +38,23 @@ async fn checkpoint(caller: Caller, State(ledger): State<Ledger>, State(keys): S
     let head = ledger.store().log_head(caller.tenant()).await?;
     let note = head.map_or_else(|| keys.signed(caller.tenant(), 0, Frontier::default().root()), |head| head.note);
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], note))
+}
+
+/// The newest checkpoint that a quorum of witnesses has cosigned, with their signatures; nothing if there is none.
+async fn witnessed(caller: Caller, State(ledger): State<Ledger>) -> Result<impl IntoResponse, Refusal> {
+    let note = ledger.store().log_cosigned(caller.tenant()).await?.map(|cosigned| cosigned.note).unwrap_or_default();
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], note))
+}
+
+/// What each witness has said.
+async fn told(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(keys): State<Arc<LogKeys>>,
+    State(policy): State<Option<Arc<Policy>>>,
+    State(clock): State<Clock>,
+) -> Result<Json<Witnesses>, Refusal> {
+    Ok(Json(witnesses::told(&ledger, &keys, policy.as_deref(), caller.tenant(), clock.now()).await?))
 }
 
 /// The key that checkpoints are checked with, as signed notes write it.

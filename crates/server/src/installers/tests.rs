@@ -8,6 +8,8 @@ use crate::pretend::{Pc, World, clinic, tenant};
 use crate::store::{Batch, Change};
 use crate::{asks, fleet, reports};
 
+mod quarantine;
+
 const SLOT: &str = "sakura/pc-1/karte";
 
 fn rule(more: &str) -> String {
@@ -30,7 +32,7 @@ async fn settled(more: &str) -> (World, Pc) {
 }
 
 async fn sees(world: &World, pc: &Pc, files: &[FileHash], unread: &[&str]) {
-    let seen = |file: &FileHash| InstallerSeen { path: "~/Downloads/a.p12".into(), file: file.clone() };
+    let seen = |file: &FileHash| InstallerSeen { path: "~/Downloads/a.p12".into(), file: file.clone(), inside: None, quarantined: false };
     let unread = unread.iter().map(|place| (*place).to_owned()).collect();
     let report = Report { clock: world.now.unix(), installers: files.iter().map(seen).collect(), unread, ..Report::default() };
     reports::report(&world.ledger, &world.bells, &world.row(pc).await, report, world.now).await.unwrap();
@@ -121,6 +123,23 @@ async fn what_is_not_on_record_is_asked_about_and_what_was_not_looked_at_is_not_
         world.settle().await;
         assert_eq!(told(&world).await[0], (InstallerState::Removing, 0));
     }
+}
+
+#[tokio::test]
+async fn a_folder_of_policys_that_is_on_no_pc_is_told_once() {
+    let world =
+        World::with(&[&clinic("sakura", &["pc-1", "pc-2", "pc-3"], "  installers: { remove: after-proof, also: [Work, Wrok] }\n")]).await;
+    let (one, two) = (world.enrol("sakura/pc-1").await, world.enrol("sakura/pc-2").await);
+    world.enrol("sakura/pc-3").await;
+    assert!(told(&world).await.is_empty(), "nobody has looked");
+    for (pc, absent) in [(&one, &["~/Work", "~/Wrok"][..]), (&two, &["~/Wrok"])] {
+        let absent = absent.iter().map(|folder| (*folder).to_owned()).collect();
+        let report = Report { clock: world.now.unix(), absent, ..Report::default() };
+        reports::report(&world.ledger, &world.bells, &world.row(pc).await, report, world.now).await.unwrap();
+    }
+    let told = list(&world.ledger, &tenant(), None, world.now).await.unwrap();
+    let told: Vec<_> = told.iter().map(|row| (row.device.as_str(), row.state, &row.paths[..])).collect();
+    assert_eq!(told, [("sakura/*", InstallerState::NotThere, &["~/Wrok".to_owned()][..])]);
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+mod witnesses;
+
 use std::path::Path;
 
 use serde_json::json;
@@ -6,7 +8,8 @@ use tegata_core::time::Timestamp;
 use tegata_pki::key::Seal;
 use tegata_tlog::checkpoint::Checkpoint;
 use tegata_tlog::note::VerifierKey;
-use tegata_tlog::verify::{self, Entries, Fault};
+use tegata_tlog::period::Period;
+use tegata_tlog::verify::{self, Fault};
 
 use super::keys::LogKeys;
 use super::sequencer::{LogError, Sequencer};
@@ -67,7 +70,8 @@ impl World {
     async fn audited(&self, kept: &[&Checkpoint]) -> Result<(), Fault> {
         let now = self.checkpoint().await;
         kept.iter().try_for_each(|kept| verify::goes_on(kept, &now))?;
-        let mut checked = Entries::against(kept.iter().copied().cloned().chain([now.clone()]).collect());
+        let kept = kept.iter().copied().cloned().collect();
+        let mut checked = Period::whole(now.size).against(now.clone(), kept)?;
         for index in 0..now.size.div_ceil(WIDTH) {
             let Some(bytes) = read(&self.sequencer.ledger, &tenant(), Resource::entries(index, now.size)).await.unwrap() else { break };
             entry::unbundle(&bytes).unwrap().into_iter().try_for_each(|entry| checked.push(entry))?;

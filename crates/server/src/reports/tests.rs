@@ -23,7 +23,8 @@ async fn is_nudged_by(world: &World, pc: &Pc, said: Report) -> bool {
 
 fn saying(world: &World, offset: i64, files: &[&str]) -> Report {
     let file = |sha256: &&str| FileHash { sha256: sha256.repeat(32), size: 1 };
-    let installers = files.iter().map(|sha256| InstallerSeen { path: "~/a.p12".into(), file: file(sha256) }).collect();
+    let installers =
+        files.iter().map(|sha256| InstallerSeen { path: "~/a.p12".into(), file: file(sha256), inside: None, quarantined: false }).collect();
     Report { clock: world.now.unix() + offset, installers, ..Report::default() }
 }
 
@@ -121,6 +122,33 @@ async fn a_certificate_that_is_not_where_it_belongs_is_replaced_once() {
     assert!(!is_nudged_by(&world, &pc, saying(true)).await, "said again, it is no news");
     assert_eq!(world.logged("seen certificate.misplaced").await, 1);
     assert_eq!(world.logged("intended order.open").await, 2);
+}
+
+#[tokio::test]
+async fn a5_a_certificate_of_our_authority_that_nothing_here_knows_is_told_once() {
+    let (world, mut pc) = quiet().await;
+    let row = world.prove(&mut pc, "sakura/pc-1/karte").await;
+    let found = |fingerprint: String, issuer: &str| FoundCertificate {
+        fingerprint,
+        store: "nss".into(),
+        subject: "CN=somebody".into(),
+        issuer: issuer.into(),
+        serial: "4F".into(),
+        not_before: 0,
+        not_after: world.now.unix() + 9,
+        has_key: true,
+    };
+    let own = "CN=Aozora CA";
+    let known = found(row.fingerprint.to_string(), own);
+    let strangers = [found("a".repeat(64), own), found("b".repeat(64), "CN=Vendor CA"), known];
+    let said = Report { found: strangers.into(), ..saying(&world, 0, &[]) };
+    for _ in 0..2 {
+        report(&world.ledger, &world.bells, &world.row(&pc).await, said.clone(), world.now).await.unwrap();
+    }
+    assert_eq!(world.logged("seen certificate.unrecorded").await, 1);
+    let records = world.ledger.store().audit(&crate::pretend::tenant(), 0, 1_000).await.unwrap();
+    let told = records.iter().find(|record| record.action == "certificate.unrecorded").unwrap();
+    assert_eq!((&*told.object, told.details["fingerprint"].as_str()), ("sakura/pc-1", Some(&*"a".repeat(64))));
 }
 
 #[tokio::test]

@@ -37,8 +37,6 @@ use tegata_api::v1::device::FileHash;
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
-use tegata_tlog::merkle::Hash;
-use tegata_tlog::tile::Tile;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::lookup::Question;
@@ -47,7 +45,6 @@ use self::writer::{Failure, Request, Writer};
 use crate::store::audit::filter::Filter;
 use crate::store::audit::{Entry, Search};
 use crate::store::installers::Tombstone;
-use crate::store::log::HeadRow;
 use crate::store::notices::{DeliveryRow, ExpiringQuery, LetterRow, Told, WebhookKeyRow};
 use crate::store::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
 use crate::store::{
@@ -281,10 +278,17 @@ impl Store for Sqlite {
     }
 
     async fn installers_to_remove(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<FileHash>, StoreError> {
-        let find = "SELECT installers.sha256, installers.size FROM installers_seen AS seen
-            JOIN installers ON installers.tenant = seen.tenant AND installers.sha256 = seen.sha256
-            WHERE seen.tenant = ? AND seen.home = ? AND seen.device = ? AND seen.removing = 1 ORDER BY seen.sha256";
-        self.all("installers_seen", on_device(find, tenant, device), Columns::file).await
+        self.all("installers_seen", on_device(installers::TO_REMOVE, tenant, device), Columns::file).await
+    }
+
+    async fn installers_to_quarantine(&self, tenant: &TenantName, device: &DeviceId) -> Result<BTreeSet<Sha256>, StoreError> {
+        let find = on_device(installers::TO_QUARANTINE, tenant, device);
+        Ok(self.all("installers_seen", find, |row| row.sha256("sha256")).await?.into_iter().collect())
+    }
+
+    async fn files_on_record(&self, tenant: &TenantName, device: &DeviceId, files: &[Sha256]) -> Result<BTreeSet<Sha256>, StoreError> {
+        let found = self.all("installers", installers::on_record(tenant, device, files), |row| row.sha256("sha256")).await?;
+        Ok(found.into_iter().collect())
     }
 
     async fn tombstones(&self, tenant: &TenantName, device: &DeviceId) -> Result<Vec<Tombstone>, StoreError> {
@@ -360,22 +364,6 @@ impl Store for Sqlite {
 
     async fn indexes_behind(&self) -> Result<Vec<(TenantName, u64)>, StoreError> {
         index::behind(&self.readers).await
-    }
-
-    async fn logs_behind(&self) -> Result<Vec<TenantName>, StoreError> {
-        log::behind(&self.readers).await
-    }
-
-    async fn log_head(&self, tenant: &TenantName) -> Result<Option<HeadRow>, StoreError> {
-        log::head(&self.readers, tenant).await
-    }
-
-    async fn log_tile(&self, tenant: &TenantName, tile: Tile) -> Result<Vec<Hash>, StoreError> {
-        log::tile(&self.readers, tenant, tile).await
-    }
-
-    async fn log_entries(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<String>, StoreError> {
-        log::entries(&self.readers, tenant, after, limit).await
     }
 }
 

@@ -11,6 +11,7 @@ use tegata_core::time::Timestamp;
 
 use super::observe::{Scene, newest_orders};
 use crate::audit::{Ledger, Recorded, TEGATA};
+use crate::store::installers::InstallerChange;
 use crate::store::{Batch, Change, NewRecord, OrderRow, OrderState, StoreError};
 use crate::words;
 
@@ -78,6 +79,11 @@ impl Announcement<'_> {
                 self.record(Stage::Intended, "installer.remove", device, json!({ "sha256": sha256.to_string() }));
                 let (device, sha256): (DeviceId, _) = (device.clone(), *sha256);
                 self.batch.changes.push(Change::RemovingInstaller { tenant, device, sha256 });
+            }
+            Action::QuarantineInstaller { device, sha256 } => {
+                self.record(Stage::Intended, "installer.quarantine", device, json!({ "sha256": sha256.to_string() }));
+                let (device, sha256): (DeviceId, _) = (device.clone(), *sha256);
+                self.batch.changes.push(Change::Installer(InstallerChange::Quarantining { tenant, device, sha256 }));
             }
             Action::KeepInstaller { .. } | Action::Hold { .. } => {}
         }

@@ -7,7 +7,7 @@ use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::{FileHash, Manifest};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, Sha256};
 use tegata_core::plan::Action;
-use tegata_core::policy::Tenant;
+use tegata_core::policy::{OnUnknown, Tenant};
 use tegata_core::time::Timestamp;
 use tegata_pki::key::sha256;
 
@@ -82,6 +82,12 @@ async fn raised(ledger: &Ledger, clinic: &ClinicId, scene: &Scene, now: Timestam
             elsewhere(ledger, clinic, id, |holdings| manifest(&mut wishes, id, hosts, holdings)).await?
         };
         made.remove_installers.retain(|file| !is_exempt(&scene.policy, id, file, now));
+        let moving: BTreeSet<Sha256> = if id.clinic == clinic.clinic {
+            scene.snapshot.quarantining.iter().filter(|(device, _)| device == id).map(|(_, file)| *file).collect()
+        } else {
+            ledger.store().installers_to_quarantine(&clinic.tenant, id).await?
+        };
+        made.quarantine = moved(&scene.policy, row, &moving, now);
         (made.generation, made.epoch) = (row.manifest.generation, ledger.history().epoch);
         if made != row.manifest {
             made.generation += 1;
@@ -107,6 +113,15 @@ fn is_exempt(policy: &Tenant, device: &DeviceId, file: &FileHash, now: Timestamp
     rule.is_some_and(|rule| rule.exempt_until(&device.device, &sha256, now).is_some())
 }
 
+/// Files that were ordered out of the way, as the device has told them; none if policy has changed its mind.
+fn moved(policy: &Tenant, row: &DeviceRow, moving: &BTreeSet<Sha256>, now: Timestamp) -> Vec<FileHash> {
+    let rule = policy.clinics.get(&row.device.clinic).map(|clinic| &clinic.installers);
+    let is_moving = |file: &&FileHash| file.sha256.parse().is_ok_and(|file| moving.contains(&file));
+    let files = row.report.installers.iter().map(|seen| &seen.file).filter(is_moving);
+    let files: BTreeSet<&FileHash> = files.filter(|file| !is_exempt(policy, &row.device, file, now)).collect();
+    if rule.is_some_and(|rule| rule.on_unknown == OnUnknown::Quarantine) { files.into_iter().cloned().collect() } else { vec![] }
+}
+
 /// The clinics that each of these devices is a guest of.
 fn hosts<'a>(policy: &Tenant, devices: impl Iterator<Item = &'a DeviceId>) -> BTreeMap<DeviceId, BTreeSet<ClinicName>> {
     let devices: BTreeSet<&DeviceId> = devices.collect();
@@ -130,6 +145,11 @@ fn by_device(snapshot: &Snapshot) -> BTreeMap<&DeviceId, Holdings<'_>> {
     for (device, file, _) in snapshot.installers.iter().filter(|(_, _, removing)| *removing) {
         holdings.entry(device).or_default().removing.push(file.clone());
     }
+    for file in snapshot.recognized.iter().filter(|file| file.removing) {
+        holdings.entry(&file.device).or_default().removing.push(file.file.clone());
+    }
+    // As the store gives them for one device.
+    holdings.values_mut().for_each(|holdings| holdings.removing.sort());
     for tombstone in &snapshot.tombstones {
         holdings.entry(&tombstone.device).or_default().tombstones.push(tombstone.file.clone());
     }
@@ -171,6 +191,9 @@ fn records(before: &DeviceRow, manifest: &Manifest, now: Timestamp) -> Vec<NewRe
     }
     for file in manifest.remove_installers.iter().filter(|file| !before.manifest.remove_installers.contains(file)) {
         records.push(record("installer.remove", json!({ "generation": generation, "sha256": file.sha256 })));
+    }
+    for file in manifest.quarantine.iter().filter(|file| !before.manifest.quarantine.contains(file)) {
+        records.push(record("installer.quarantine", json!({ "generation": generation, "sha256": file.sha256 })));
     }
     let added = |some: &Manifest, beside: &Manifest| -> Vec<String> {
         let roots = some.trust.iter().map(|root| &root.sha256);

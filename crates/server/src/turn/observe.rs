@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tegata_api::v1::device::InstallerSeen;
 use tegata_core::desire::desire;
 use tegata_core::fleet::{Desired, Held, Loose, Observed, ObservedAccount, ObservedDevice, ObservedSlot, OpenOrder, Progress};
-use tegata_core::name::{ClinicId, ClinicName, DeviceId, SlotId, TargetName, TenantName};
+use tegata_core::name::{ClinicId, ClinicName, DeviceId, Sha256, SlotId, TargetName, TenantName};
 use tegata_core::policy::{ClinicNetwork, OnReturn, Tenant};
 use tegata_core::time::{DAY, Timestamp};
 
@@ -47,7 +48,7 @@ pub(crate) async fn observe(
             snapshot.devices.insert(guest, row);
         }
     }
-    let observed = observed(policy, &snapshot, now, since);
+    let observed = observed(policy, clinic, &snapshot, now, since);
     Ok((snapshot, observed))
 }
 
@@ -83,8 +84,8 @@ fn strangers(snapshot: &Snapshot, wishes: &[&Desired]) -> BTreeSet<DeviceId> {
 }
 
 /// Puts rows into the words of the plan.
-fn observed(policy: &Tenant, snapshot: &Snapshot, now: Timestamp, since: Timestamp) -> Observed {
-    let mut observed = Observed { devices: devices(snapshot), ..Observed::default() };
+fn observed(policy: &Tenant, clinic: &ClinicId, snapshot: &Snapshot, now: Timestamp, since: Timestamp) -> Observed {
+    let mut observed = Observed { devices: devices(clinic, snapshot), ..Observed::default() };
     for row in &snapshot.certificates {
         let slot = observed.slots.entry(row.slot.clone()).or_default();
         slot.issued_at.push(row.issued_at);
@@ -116,7 +117,7 @@ fn forget_all_but_the_last(slot: &mut ObservedSlot) {
     slot.issued_at.drain(..surplus);
 }
 
-fn devices(snapshot: &Snapshot) -> BTreeMap<DeviceId, ObservedDevice> {
+fn devices(clinic: &ClinicId, snapshot: &Snapshot) -> BTreeMap<DeviceId, ObservedDevice> {
     let mut devices: BTreeMap<_, _> = snapshot.devices.iter().map(|(id, row)| (id.clone(), device(row))).collect();
     for (id, file, removing) in &snapshot.installers {
         let (Some(device), Ok(sha256)) = (devices.get_mut(id), file.sha256.parse()) else { continue };
@@ -125,7 +126,29 @@ fn devices(snapshot: &Snapshot) -> BTreeMap<DeviceId, ObservedDevice> {
             device.removing.insert(sha256);
         }
     }
+    for file in &snapshot.recognized {
+        let (Some(device), Ok(sha256)) = (devices.get_mut(&file.device), file.file.sha256.parse()) else { continue };
+        device.recognized.insert(sha256, file.certificates.iter().map(|(_, known)| known.clone()).collect());
+        if file.removing {
+            device.removing.insert(sha256);
+        }
+    }
+    for (id, file) in &snapshot.quarantining {
+        devices.entry(id.clone()).and_modify(|device| device.quarantining.extend([*file]));
+    }
+    for (id, device) in &mut devices {
+        let Some(row) = snapshot.devices.get(id).filter(|row| row.device.clinic == clinic.clinic) else { continue };
+        let is_known = |sha256: &Sha256| device.installers.contains(sha256) || device.recognized.contains_key(sha256);
+        let files = unknown(row).filter(|file| !is_known(file) && !snapshot.restored.contains(&(id.clone(), *file))).collect();
+        device.unknown = files;
+    }
     devices
+}
+
+/// Files with a private key that lie about, as the device has told them.
+fn unknown(row: &DeviceRow) -> impl Iterator<Item = Sha256> {
+    let has_key = |seen: &&InstallerSeen| !seen.quarantined && seen.inside.as_ref().is_some_and(|inside| inside.keys > 0);
+    row.report.installers.iter().filter(has_key).filter_map(|seen| seen.file.sha256.parse().ok())
 }
 
 fn device(row: &DeviceRow) -> ObservedDevice {
@@ -135,6 +158,9 @@ fn device(row: &DeviceRow) -> ObservedDevice {
         revoked: row.revoked_at.is_some(),
         installers: BTreeSet::new(),
         removing: BTreeSet::new(),
+        recognized: BTreeMap::new(),
+        unknown: BTreeSet::new(),
+        quarantining: BTreeSet::new(),
     }
 }
 

@@ -298,7 +298,7 @@ async fn installers_go_once_everything_is_proven() {
     let world = World::with(&[&clinic("sakura", &["pc-1"], rule)]).await;
     let mut pc = world.enrol("sakura/pc-1").await;
     let file = FileHash { sha256: "ab".repeat(32), size: 3 };
-    let installers = vec![InstallerSeen { path: "~/Downloads/a.p12".into(), file: file.clone() }];
+    let installers = vec![InstallerSeen { path: "~/Downloads/a.p12".into(), file: file.clone(), inside: None, quarantined: false }];
     let report = Report { clock: world.now.unix(), installers, ..Report::default() };
     reports::report(&world.ledger, &world.bells, &world.row(&pc).await, report, world.now).await.unwrap();
     let known = RecordInstaller { file: file.clone(), name: "a.p12".into() };

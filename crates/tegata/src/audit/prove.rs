@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tegata_tlog::entry;
+use tegata_tlog::gather::{self, Part};
 use tegata_tlog::merkle::{Hash, Place};
-use tegata_tlog::proof::{self, Part};
+use tegata_tlog::note::VerifierKey;
 use tegata_tlog::ticket::Ticket;
 use tegata_tlog::tile::{Resource, Tile, WIDTH, subtree};
 use tegata_tlog::verify;
@@ -39,9 +40,9 @@ impl Prove {
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let (session, index) = (Session::open(global)?, self.sequence - 1);
         let source = Source::Server(Session::open(global)?);
-        let (key, note) = (source.key().await?, source.checkpoint().await?);
-        let size = verify::checkpoint(&note, &key)?.size;
-        let parts = proof::inclusion(index, size).ok_or(Failure::NotCovered { sequence: self.sequence, size })?;
+        let key = source.key().await?;
+        let (note, size) = covering(&source, &key, index).await?;
+        let parts = gather::inclusion(index, size).ok_or(Failure::NotCovered { sequence: self.sequence, size })?;
         let path = hashes(&session, parts, size).await?;
         let record = record(&session, index, size).await?;
         let ticket = Ticket { index, path, note };
@@ -59,6 +60,19 @@ impl Prove {
     }
 }
 
+/// The checkpoint that witnesses have cosigned; where it does not cover the entry yet, the newest one.
+async fn covering(source: &Source, key: &VerifierKey, index: u64) -> Result<(String, u64), Failure> {
+    if let Some(note) = source.witnessed().await? {
+        let size = verify::checkpoint(&note, key)?.size;
+        if index < size {
+            return Ok((note, size));
+        }
+    }
+    let note = source.checkpoint().await?;
+    let size = verify::checkpoint(&note, key)?.size;
+    Ok((note, size))
+}
+
 /// The whole name that was given, points included, and the ending behind it.
 fn named(out: &Path, ending: &str) -> PathBuf {
     let mut name = out.as_os_str().to_owned();
@@ -67,7 +81,7 @@ fn named(out: &Path, ending: &str) -> PathBuf {
 }
 
 /// The hashes of a proof, from as few tiles as they are in.
-async fn hashes(session: &Session, parts: Vec<Part>, size: u64) -> Result<Vec<Hash>, Failure> {
+pub(super) async fn hashes(session: &Session, parts: Vec<Part>, size: u64) -> Result<Vec<Hash>, Failure> {
     let mut tiles: HashMap<Tile, Vec<Hash>> = HashMap::new();
     for (tile, _) in parts.iter().flatten().map(|place| Tile::of(*place)) {
         if let Entry::Vacant(place) = tiles.entry(tile) {
@@ -79,7 +93,7 @@ async fn hashes(session: &Session, parts: Vec<Part>, size: u64) -> Result<Vec<Ha
         let (tile, range) = Tile::of(place);
         subtree(&tiles[&tile], range).ok_or(Failure::LogCutOff)
     };
-    proof::collect(parts, hash)
+    gather::collect(parts, hash)
 }
 
 async fn record(session: &Session, index: u64, size: u64) -> Result<Vec<u8>, Failure> {

@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use tegata_tlog::entry;
 use tegata_tlog::note::VerifierKey;
+use tegata_tlog::period::Period;
 use tegata_tlog::tile::{Resource, WIDTH};
 
 use crate::failure::Failure;
@@ -15,6 +17,8 @@ use crate::session::Session;
 pub const RECORDS: &str = "records.jsonl";
 pub const CHECKPOINT: &str = "checkpoint.txt";
 pub const KEY: &str = "key.txt";
+pub const PERIOD: &str = "period.txt";
+pub const WITNESSED: &str = "witnessed.txt";
 
 /// Where a log is read from.
 pub enum Source {
@@ -28,7 +32,7 @@ impl Source {
     /// The key that the source says its checkpoints are signed with.
     pub async fn key(&self) -> Result<VerifierKey, Failure> {
         let text = match self {
-            Self::Server(session) => text(session.get_bytes("log/key").await?),
+            Self::Server(session) => text(&session.get_bytes("log/key").await?),
             Self::Folder(folder) => read(&folder.join(KEY))?,
         };
         text.trim_end().parse().map_err(Failure::LogKey)
@@ -37,12 +41,33 @@ impl Source {
     /// The newest checkpoint, as it was signed.
     pub async fn checkpoint(&self) -> Result<String, Failure> {
         match self {
-            Self::Server(session) => Ok(text(session.get_bytes("log/checkpoint").await?)),
+            Self::Server(session) => Ok(text(&session.get_bytes("log/checkpoint").await?)),
             Self::Folder(folder) => read(&folder.join(CHECKPOINT)),
         }
     }
 
-    /// Gives every entry of the first `size` to `take`, in order. There may be more or fewer: that is for whoever takes them to find out.
+    /// Which part of a log of `size` it has: all of it, unless it is an export of a part.
+    pub fn period(&self, size: u64) -> Result<Period, Failure> {
+        match self {
+            Self::Server(_) => Ok(Period::whole(size)),
+            Self::Folder(folder) => read(&folder.join(PERIOD))?.parse().map_err(Failure::LogPeriod),
+        }
+    }
+
+    /// The newest checkpoint that a quorum of the server's witnesses has cosigned, if there is one. Whoever asks for it before the newest one
+    /// of all gets none that covers more.
+    pub async fn witnessed(&self) -> Result<Option<String>, Failure> {
+        match self {
+            Self::Server(session) => Ok(Some(text(&session.get_bytes("log/witnessed").await?)).filter(|note| !note.is_empty())),
+            Self::Folder(folder) => {
+                let path = folder.join(WITNESSED);
+                if path.exists() { read(&path).map(Some) } else { Ok(None) }
+            }
+        }
+    }
+
+    /// Gives every entry to `take`, in order; a server those of the first `size`. There may be more or fewer: that is for whoever takes
+    /// them to find out.
     pub async fn entries(&self, size: u64, mut take: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
         match self {
             Self::Server(session) => {
@@ -53,17 +78,30 @@ impl Source {
                 }
                 Ok(())
             }
-            Self::Folder(folder) => lines(&folder.join(RECORDS), |record| take(&entry::of(record))),
+            Self::Folder(_) => self.records(|record| take(&entry::of(record))),
+        }
+    }
+
+    /// Gives every record of an export to `take`, in order, as its exact bytes.
+    pub fn records(&self, take: impl FnMut(&str) -> Result<(), Failure>) -> Result<(), Failure> {
+        match self {
+            Self::Server(_) => Ok(()),
+            Self::Folder(folder) => lines(&folder.join(RECORDS), take),
         }
     }
 }
 
-/// What no signature covers is not believed anyway, so that a letter that is none may become any other.
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8_lossy(&bytes).into_owned()
+/// Reads a record, or whatever else is written as JSON.
+pub fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| Failure::Format { format: "a record", problem: error.to_string() })
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+/// What no signature covers is not believed anyway, so that a letter that is none may become any other.
+pub(super) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
     fs::read_to_string(path).map_err(|source| Failure::Read { path: path.to_owned(), source })
 }
 

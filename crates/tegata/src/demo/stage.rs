@@ -46,6 +46,7 @@ impl Stage {
             mail: None,
             backup_key: None,
             backup_credentials: None,
+            witnesses: None,
         };
         let server = serve::start(config).await.context("the server did not start")?;
         progress.say(&format!("the server listens on {}", server.address()));

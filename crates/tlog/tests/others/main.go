@@ -1,4 +1,5 @@
-// Believes a log by other hands: golang.org/x/mod/sumdb, which is what Go's own checksum database is verified with.
+// Believes a log by other hands: golang.org/x/mod/sumdb, which is what Go's own checksum database is verified with, and a witness's
+// cosignature by those of the people who run the public ones.
 //
 // Reads one JSON document from standard input, and says "fine" or what does not hold.
 package main
@@ -9,12 +10,14 @@ import (
 	"os"
 	"strings"
 
+	cosignature "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
 type claim struct {
 	Key         string
+	Witness     string
 	Note        string
 	Entries     []string
 	Inclusion   []proof
@@ -94,9 +97,16 @@ func checkpoint(log claim, roots []tlog.Hash) error {
 	if err != nil {
 		return err
 	}
-	opened, err := note.Open([]byte(log.Note), note.VerifierList(verifier))
+	witness, err := cosignature.NewVerifierForCosignatureV1(log.Witness)
 	if err != nil {
 		return err
+	}
+	opened, err := note.Open([]byte(log.Note), note.VerifierList(verifier, witness))
+	if err != nil {
+		return err
+	}
+	if len(opened.Sigs) != 2 {
+		return fmt.Errorf("%d signatures hold, not the log's and the witness's", len(opened.Sigs))
 	}
 	var size int64
 	var root string

@@ -3,18 +3,23 @@
 use super::{Finding, Tree};
 
 /// Each package, and those of the workspace that it may name. Nothing here may ever point back.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("tegata-core", &[]),
     ("tegata-tlog", &[]),
+    ("tegata-witness", &["tegata-tlog"]),
     ("tegata-pki", &["tegata-core"]),
     ("tegata-api", &["tegata-core"]),
     ("tegata-ssh", &[]),
     ("tegata-playbook", &["tegata-core", "tegata-pki", "tegata-api", "tegata-ssh"]),
-    ("tegata-server", &["tegata-core", "tegata-pki", "tegata-api", "tegata-ssh", "tegata-tlog"]),
+    // The witness only in its tests, as a real peer.
+    ("tegata-server", &["tegata-core", "tegata-pki", "tegata-api", "tegata-ssh", "tegata-tlog", "tegata-witness"]),
     ("tegata-agent", &["tegata-core", "tegata-pki", "tegata-api"]),
-    ("tegata", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-ssh", "tegata-tlog", "tegata-playbook"]),
+    (
+        "tegata",
+        &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-ssh", "tegata-tlog", "tegata-playbook", "tegata-witness"],
+    ),
     ("xtask", &[]),
-    ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-ssh", "tegata-playbook"]),
+    ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-agent", "tegata-ssh", "tegata-playbook"]),
 ];
 
 /// Outside crates that only these packages may name outside their tests.

@@ -7,6 +7,7 @@ mod fleet;
 mod footprint;
 mod hold;
 mod issue;
+mod left;
 mod plan;
 mod proc;
 mod push;
@@ -61,7 +62,7 @@ impl Row {
 /// A named group of measurements.
 type Group = (&'static str, fn() -> Result<Vec<Row>>);
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     ("plan", plan::measure),
     ("turn", turn::measure),
     ("figures", figures::measure),
@@ -70,6 +71,7 @@ const GROUPS: [Group; 8] = [
     ("hold", hold::measure),
     ("push", push::measure),
     ("revoke", revoke::measure),
+    ("left", left::measure),
 ];
 
 fn main() -> Result<()> {

@@ -89,5 +89,14 @@ fn one_change(tenant: &Tenant, clinic: &ClinicName) -> Result<f64> {
 }
 
 fn seen() -> ObservedDevice {
-    ObservedDevice { last_seen: NOW, clock_offset: 0, revoked: false, installers: Default::default(), removing: Default::default() }
+    ObservedDevice {
+        last_seen: NOW,
+        clock_offset: 0,
+        revoked: false,
+        installers: Default::default(),
+        removing: Default::default(),
+        recognized: Default::default(),
+        unknown: Default::default(),
+        quarantining: Default::default(),
+    }
 }

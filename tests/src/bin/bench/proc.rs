@@ -15,8 +15,23 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
 
 /// Resident memory of a process, in KiB.
 pub fn resident_kib(pid: u32) -> Result<f64> {
+    told_kib(pid, "VmRSS:")
+}
+
+/// The most that it was at any moment since that was forgotten, in KiB.
+pub fn peak_kib(pid: u32) -> Result<f64> {
+    told_kib(pid, "VmHWM:")
+}
+
+/// Forgets that, and gives what it is now (proc(5), `clear_refs`).
+pub fn forget_peak(pid: u32) -> Result<f64> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
+    resident_kib(pid)
+}
+
+fn told_kib(pid: u32, what: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc/…/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).with_context(|| format!("no {what} in /proc/…/status"))?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 

@@ -91,7 +91,7 @@ fn race(removals: u32) {
     let listed = pc.put("Downloads/bundle.p12", &bundle("the listed bundle"));
     let precious = home.join("precious.p12");
     fs::write(&precious, bundle("the listed bundle")).unwrap();
-    let found = Found { folder: "Downloads".into(), name: "bundle.p12".into(), file: listed };
+    let found = Found { folder: "Downloads".into(), name: "bundle.p12".into(), file: listed, inside: None };
     let (stop, swaps) = (AtomicBool::new(false), AtomicU32::new(0));
     let (mut removed, mut attempts) = (0_u32, 0_u32);
     std::thread::scope(|scope| {
@@ -144,28 +144,46 @@ fn take_back(downloads: &Path, target: &Path, kept: &Path, contents: &[u8]) -> b
     false
 }
 
-/// A precious file and the listed one change places, each time in one step, while the agent removes what is listed.
 #[cfg(target_os = "linux")]
 #[test]
 fn f8_a_precious_file_outlives_a_hundred_thousand_swaps() {
-    const SWAPS: u32 = 100_000;
-    /// How often at least the agent has to have been deceived, and to have removed the right file.
+    a_precious_file_outlives(100_000, Aside::remove);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn f8_a_precious_file_is_never_moved_out_of_the_way_under_swaps() {
+    use std::os::unix::fs::PermissionsExt;
+    let own = tempfile::tempdir().unwrap();
+    fs::set_permissions(own.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    a_precious_file_outlives(20_000, |aside| {
+        aside.keep(own.path(), "id")?;
+        let arrived = own.path().join("id");
+        assert_eq!(fs::read(&arrived).unwrap(), bundle("the listed bundle"), "what was moved is not what was listed");
+        fs::remove_file(arrived)
+    });
+}
+
+/// A precious file and the listed one change places, each time in one step, while the agent takes away what is listed.
+#[cfg(target_os = "linux")]
+fn a_precious_file_outlives(least: u32, take_away: impl Fn(Aside) -> std::io::Result<()>) {
+    /// How often at least the agent has to have been deceived, and to have taken the right file away.
     const HITS: u32 = 50;
     let pc = Pc::new();
     let home = pc.world.home();
     let listed = pc.put("Downloads/bundle.p12", &bundle("the listed bundle"));
-    let found = Found { folder: "Downloads".into(), name: "bundle.p12".into(), file: listed };
+    let found = Found { folder: "Downloads".into(), name: "bundle.p12".into(), file: listed, inside: None };
     fs::write(home.join("precious.p12"), bundle("a precious bundle")).unwrap();
     let (enough, swaps) = (AtomicBool::new(false), AtomicU32::new(0));
     let (mut removed, mut deceived) = (0_u32, 0_u32);
     std::thread::scope(|scope| {
         let swapper = scope.spawn(|| exchange(&home, &enough, &swaps));
         while !swapper.is_finished() {
-            match os::set_aside(&home, &found).and_then(Aside::remove) {
+            match os::set_aside(&home, &found).and_then(&take_away) {
                 Ok(()) => removed += 1,
                 Err(problem) => deceived += u32::from(problem.to_string().contains("something else took its place")),
             }
-            enough.store(swaps.load(Ordering::Relaxed) >= SWAPS && removed >= HITS && deceived >= HITS, Ordering::Relaxed);
+            enough.store(swaps.load(Ordering::Relaxed) >= least && removed >= HITS && deceived >= HITS, Ordering::Relaxed);
         }
         swapper.join().expect("the precious file is gone");
     });

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const FAST: Pace = Pace { names_max: 20_000, rest: Duration::ZERO };
+const FAST: Pace = Pace { names_max: 20_000, bytes_max: u64::MAX, rest: Duration::ZERO };
 
 fn paths(swept: &Swept) -> Vec<&str> {
     swept.left.iter().map(|seen| seen.path.as_str()).collect()
@@ -69,11 +69,9 @@ fn what_has_not_changed_is_not_listed_again_but_is_when_something_else_is_looked
 fn a_tombstone_is_told_under_whatever_name_and_is_not_removed_by_itself() {
     let mut pc = Pc::new();
     let buried = pc.put("Downloads/innocent.dat", &bundle("the listed bundle"));
-    let words = ["downloads".to_owned()].into();
-    let looked = look(&pc.world.home(), &words, &[buried].into(), &mut pc.memory, FAST).unwrap();
-    let home = pc.world.home();
-    let (state, receipts, limit) = (&pc.world.state, &mut pc.receipts, &mut pc.limit);
-    let swept = Sweeper { state, home: &home, receipts, limit, generation: 7 }.clean(looked, &BTreeSet::new()).unwrap();
+    let (home, words) = (pc.world.home(), ["downloads".to_owned()].into());
+    let looked = look(&home, &words, &[buried].into(), &mut pc.memory, FAST).unwrap();
+    let swept = pc.clean(&home, looked, &BTreeSet::new());
     assert_eq!(paths(&swept), ["~/Downloads/innocent.dat"]);
     assert!(pc.has("Downloads/innocent.dat") && !pc.receipts.is_waiting());
 }
@@ -120,8 +118,7 @@ fn what_lies_in_the_trash_and_on_a_drive_goes_too() {
     let wanted = [listed].into();
     let looked = drives(&mut pc.memory, &wanted);
     assert_eq!(looked.found[0].seen().path, drive.join("keys/a.p12").display().to_string());
-    let (state, receipts, limit) = (&pc.world.state, &mut pc.receipts, &mut pc.limit);
-    Sweeper { state, home: &home, receipts, limit, generation: 7 }.clean(looked, &wanted).unwrap();
+    pc.clean(&home, looked, &wanted);
     assert!(!drive.join("keys/a.p12").exists());
     // Taken away: nothing lies there, and nothing is wrong.
     fs::remove_dir_all(&drive).unwrap();

@@ -1,14 +1,51 @@
 //! Links, handles and swaps, as Windows has them.
 
 use std::fs::{self, OpenOptions};
-use std::os::windows::fs::OpenOptionsExt;
+use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use windows_sys::Win32::Storage::FileSystem::{FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE};
+use windows_sys::Win32::Storage::FileSystem::{FILE_ATTRIBUTE_OFFLINE, FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE};
 
 use super::super::os::{self, Aside};
 use super::super::{Found, SIZE_MAX};
 use super::{Pc, bundle};
+
+mod calls;
+pub(super) use calls::is_wine;
+use calls::{make_junction, mark_offline};
+
+/// A junction needs no rights, so anybody can put one in the place of a folder. Wine 8 makes none: should it once, this test tells.
+#[test]
+fn f8_what_lies_behind_a_junction_stays_and_wine_makes_none() {
+    let mut pc = Pc::new();
+    let home = pc.world.home();
+    let listed = pc.put("precious/a.p12", &bundle("the listed bundle"));
+    let made = make_junction(&home.join("Desktop"), &home.join("precious"));
+    if is_wine() {
+        made.expect_err("Wine makes junctions now: take this out, and say in the README that they are tried");
+        return;
+    }
+    made.unwrap();
+    assert!(home.join("Desktop/a.p12").exists(), "it leads there");
+    let swept = pc.sweep(&[&listed]);
+    assert!(pc.has("precious/a.p12") && !pc.receipts.is_waiting());
+    assert_eq!(swept.unread, [Path::new("Desktop")]);
+}
+
+/// As a cloud's program marks a file whose contents are not on this PC. Wine 8 keeps no such mark: should it once, this test tells.
+#[test]
+fn f8_a_file_whose_contents_are_elsewhere_stays_and_wine_keeps_no_such_mark() {
+    let mut pc = Pc::new();
+    let listed = pc.put("Downloads/a.p12", &bundle("the listed bundle"));
+    let path = pc.world.home().join("Downloads/a.p12");
+    mark_offline(&path).unwrap();
+    let is_marked = fs::metadata(&path).unwrap().file_attributes() & FILE_ATTRIBUTE_OFFLINE != 0;
+    assert_eq!(is_marked, !is_wine(), "Wine keeps the mark now: take this out, and say in the README that it is tried");
+    let swept = pc.sweep(&[&listed]);
+    assert_eq!(pc.has("Downloads/a.p12"), is_marked);
+    assert_eq!(swept.unread.len(), usize::from(is_marked), "it is told that it was not looked at");
+}
 
 #[test]
 fn f8_second_names_other_contents_and_huge_files_are_left_alone() {
@@ -29,10 +66,10 @@ fn f8_a_name_is_no_path_and_no_stream_of_a_file() {
     let file = pc.put("Downloads/a.p12", &bundle("the listed bundle"));
     pc.put("Downloads/deeper/a.p12", &bundle("the listed bundle"));
     for name in ["a.p12::$DATA", "deeper\\a.p12", "..\\Downloads\\a.p12", ".."] {
-        let found = Found { folder: "Downloads".into(), name: name.into(), file: file.clone() };
+        let found = Found { folder: "Downloads".into(), name: name.into(), file: file.clone(), inside: None };
         assert!(os::set_aside(&pc.world.home(), &found).is_err(), "{name}");
     }
-    let found = Found { folder: "Downloads\\..\\Downloads".into(), name: "a.p12".into(), file };
+    let found = Found { folder: "Downloads\\..\\Downloads".into(), name: "a.p12".into(), file, inside: None };
     assert!(os::set_aside(&pc.world.home(), &found).is_err() && pc.has("Downloads/a.p12"));
 }
 
@@ -68,7 +105,7 @@ fn f8_a_file_that_another_program_has_open_stays_and_is_told_until_that_has_clos
 fn f8_nothing_can_take_the_place_of_a_file_between_look_and_removal() {
     let pc = Pc::new();
     let file = pc.put("Downloads/a.p12", &bundle("the listed bundle"));
-    let (home, found) = (pc.world.home(), Found { folder: "Downloads".into(), name: "a.p12".into(), file });
+    let (home, found) = (pc.world.home(), Found { folder: "Downloads".into(), name: "a.p12".into(), file, inside: None });
     pc.put("Downloads/other.p12", &bundle("THE LISTED BUNDLE"));
     let aside = os::set_aside(&home, &found).unwrap();
     let place = home.join("Downloads").join(&aside.name);
@@ -91,7 +128,7 @@ fn f8_nothing_different_is_removed_under_racing_swaps() {
     let home = pc.world.home();
     let (target, kept) = (home.join("Downloads/bundle.p12"), home.join("kept"));
     let file = pc.put("Downloads/bundle.p12", &bundle("the listed bundle"));
-    let found = Found { folder: "Downloads".into(), name: "bundle.p12".into(), file };
+    let found = Found { folder: "Downloads".into(), name: "bundle.p12".into(), file, inside: None };
     let (stop, swaps) = (AtomicBool::new(false), AtomicU32::new(0));
     let mut removed = 0_u32;
     std::thread::scope(|scope| {

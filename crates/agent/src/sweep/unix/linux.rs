@@ -9,9 +9,15 @@ pub(in crate::sweep) const MAIL: &[&str] = &[".cache/evolution/tmp", ".cache/thu
 /// What is kept in a cloud too, below the home.
 pub(in crate::sweep) const CLOUD: &[&str] = &["OneDrive*", "Dropbox*", "Nextcloud", "Google Drive", "GoogleDrive"];
 
+/// No service for it keeps its folder elsewhere in a way that is the same everywhere.
+pub(in crate::sweep) fn clouds(_: &Path) -> Vec<PathBuf> {
+    vec![]
+}
+
 /// Everybody's folders for temporary files: only those of the user's own in it are looked at.
 pub(in crate::sweep) fn temporary(_: &Path) -> Vec<PathBuf> {
-    ["/tmp", "/var/tmp"].into_iter().filter_map(|path| fs::canonicalize(path).ok()).collect()
+    let Surroundings { root, .. } = surroundings();
+    ["tmp", "var/tmp"].into_iter().filter_map(|path| fs::canonicalize(root.join(path)).ok()).collect()
 }
 
 /// The trash of the home (freedesktop.org trash specification 1.0); those on other drives are found with the drives.
@@ -21,11 +27,27 @@ pub(in crate::sweep) fn trash(_: &Path) -> Vec<PathBuf> {
 
 /// The drives that the desktop has mounted for this user (udisks2).
 pub(in crate::sweep) fn removable() -> Vec<PathBuf> {
-    let user = std::env::var("USER").unwrap_or_default();
+    let Surroundings { root, user } = surroundings();
     let is_name = !user.is_empty() && Path::new(&user).components().all(|part| matches!(part, Component::Normal(_)));
-    let folders = ["/media", "/run/media"].map(|folder| Path::new(folder).join(&user));
+    let folders = ["media", "run/media"].map(|folder| root.join(folder).join(&user));
     let drives = folders.into_iter().filter(|_| is_name).filter_map(|folder| fs::read_dir(folder).ok()).flatten();
     drives.filter_map(|drive| fs::canonicalize(drive.ok()?.path()).ok()).collect()
+}
+
+/// What lies outside the home, and whose.
+#[derive(Clone)]
+pub(in crate::sweep) struct Surroundings {
+    pub(in crate::sweep) root: PathBuf,
+    /// What the user is called; empty if nobody says so.
+    pub(in crate::sweep) user: String,
+}
+
+fn surroundings() -> Surroundings {
+    #[cfg(test)]
+    if let Some(pretended) = pretend::surroundings() {
+        return pretended;
+    }
+    Surroundings { root: "/".into(), user: std::env::var("USER").unwrap_or_default() }
 }
 
 /// Where the user has this folder, if the settings of the desktop say so.
@@ -48,4 +70,22 @@ fn user_folder(line: &str, key: &str, home: &Path) -> Option<PathBuf> {
     };
     let plain = below.components().all(|part| matches!(part, Component::Normal(_)));
     (plain && below.components().next().is_some()).then(|| below.components().collect())
+}
+
+/// Another folder in the place of the whole file system, for the test that runs in this thread.
+#[cfg(test)]
+pub(in crate::sweep) mod pretend {
+    use std::cell::RefCell;
+
+    pub(in crate::sweep) use super::Surroundings;
+
+    thread_local!(static PRETENDED: RefCell<Option<Surroundings>> = const { RefCell::new(None) });
+
+    pub(super) fn surroundings() -> Option<Surroundings> {
+        PRETENDED.with_borrow(Option::clone)
+    }
+
+    pub(in crate::sweep) fn pretend(surroundings: Surroundings) {
+        PRETENDED.replace(Some(surroundings));
+    }
 }

@@ -13,6 +13,11 @@ pub(in crate::sweep) const MAIL: &[&str] = &[
 /// What is kept in a cloud too, below the home.
 pub(in crate::sweep) const CLOUD: &[&str] = &["Library/Mobile Documents/com~apple~CloudDocs", "Library/CloudStorage/*", "Dropbox*"];
 
+/// Those that lie elsewhere are none that macOS knows.
+pub(in crate::sweep) fn clouds(_: &Path) -> Vec<PathBuf> {
+    vec![]
+}
+
 /// The user's own folder for temporary files.
 pub(in crate::sweep) fn temporary(_: &Path) -> Vec<PathBuf> {
     fs::canonicalize(std::env::temp_dir()).into_iter().collect()

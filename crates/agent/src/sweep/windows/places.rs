@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use windows_registry::{CURRENT_USER, Key, LOCAL_MACHINE};
+
 use crate::windows::access;
 use crate::windows::system::{self, Folder};
 
@@ -18,9 +20,54 @@ pub(in crate::sweep) const MAIL: &[&str] = &[
 /// What is kept in a cloud too, below the home.
 pub(in crate::sweep) const CLOUD: &[&str] = &["OneDrive*", "iCloudDrive", "Dropbox*", "Google Drive*", "My Drive*"];
 
-/// The user's own folder for temporary files.
-pub(in crate::sweep) fn temporary(_: &Path) -> Vec<PathBuf> {
-    vec![["AppData", "Local", "Temp"].iter().collect()]
+/// Where programs for clouds keep what they do elsewhere than their own settings say: one key for each folder of each account, with the
+/// user's path in it (Cloud Files API, "Integrate a cloud storage provider").
+const SYNC_ROOTS: &str = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Explorer\SyncRootManager";
+/// Accounts of OneDrive, each with its folder.
+const ONEDRIVE: &str = r"Software\Microsoft\OneDrive\Accounts";
+
+/// Clouds of this user wherever their folders lie, on another drive say.
+pub(in crate::sweep) fn clouds(home: &Path) -> Vec<PathBuf> {
+    if !is_theirs(home) {
+        return vec![];
+    }
+    let user = access::user().unwrap_or_default();
+    let roots = texts_below(LOCAL_MACHINE, SYNC_ROOTS, |provider| provider.open("UserSyncRoots")?.get_string(&user));
+    let accounts = texts_below(CURRENT_USER, ONEDRIVE, |account| account.get_string("UserFolder"));
+    roots.chain(accounts).filter_map(|told| place(home, &told)).collect()
+}
+
+/// A text of each key that lies below this one.
+fn texts_below(root: &Key, path: &str, text: impl Fn(&Key) -> windows_registry::Result<String>) -> impl Iterator<Item = String> {
+    let all = root.open(path).ok();
+    let names: Vec<String> = all.as_ref().and_then(|all| all.keys().ok()).into_iter().flatten().collect();
+    names.into_iter().filter_map(move |name| text(&all.as_ref()?.open(name).ok()?).ok())
+}
+
+/// The user's own folder for temporary files: the usual one, and where the user's environment is going to have it from the next logon on.
+pub(in crate::sweep) fn temporary(home: &Path) -> Vec<PathBuf> {
+    let moved = |name: &str| -> Option<PathBuf> {
+        let told = CURRENT_USER.open("Environment").ok().filter(|_| is_theirs(home))?.get_string(name).ok()?;
+        place(home, &told)
+    };
+    let mut all: Vec<PathBuf> =
+        [Some(["AppData", "Local", "Temp"].iter().collect()), moved("TEMP"), moved("TMP")].into_iter().flatten().collect();
+    all.dedup();
+    all
+}
+
+/// A folder as the registry names it, where `%USERPROFILE%` may stand for the home. No whole drive.
+fn place(home: &Path, told: &str) -> Option<PathBuf> {
+    const HOME: &str = "%USERPROFILE%";
+    let rest = told.get(..HOME.len()).filter(|start| start.eq_ignore_ascii_case(HOME)).map(|_| &told[HOME.len()..]);
+    let path = rest.map_or_else(|| PathBuf::from(told), |rest| home.join(rest.trim_start_matches('\\')));
+    let is_folder = path.is_absolute() && path.file_name().is_some() && !rest.unwrap_or(told).contains('%');
+    is_folder.then(|| below(home, &path).unwrap_or(path))
+}
+
+/// Windows speaks of the user that the agent runs as, who may look after another folder: a home that was named.
+fn is_theirs(home: &Path) -> bool {
+    system::folder(Folder::Profile).is_some_and(|profile| is_same(&profile, home))
 }
 
 /// The user's own recycle bin on the drive of the home; those on other drives are found with the drives.
@@ -41,9 +88,7 @@ pub(in crate::sweep) fn own_folder(home: &Path, usual: &str) -> Option<PathBuf> 
         "Desktop" => Folder::Desktop,
         _ => Folder::Documents,
     };
-    // Windows speaks of the user that the agent runs as, who may look after another folder: a home that was named.
-    let is_theirs = system::folder(Folder::Profile).is_some_and(|profile| is_same(&profile, home));
-    let place = system::folder(folder).filter(|_| is_theirs)?;
+    let place = system::folder(folder).filter(|_| is_theirs(home))?;
     Some(below(home, &place).unwrap_or(place))
 }
 

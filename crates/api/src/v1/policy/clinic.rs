@@ -360,6 +360,9 @@ pub enum UnknownInstallers {
     Ask,
     /// They are left alone.
     Ignore,
+    /// Those that hold a private key are moved into a folder of the agent's own, once every certificate of this clinic on the device is
+    /// proven and kept. None is deleted, whoever works at the PC can put each back, and a person is asked.
+    Quarantine,
 }
 
 /// Where sealed backups go, and of which keys.

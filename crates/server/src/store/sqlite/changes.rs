@@ -113,6 +113,7 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::Portal(change) => super::portal::apply(db, change).await,
         Change::Backup(change) => super::backups::apply(db, change).await,
         Change::GrowLog(grown) => super::log::grow(db, grown).await,
+        Change::Witness(asked) => super::log::witness(db, asked).await,
         Change::Index(indexed) => super::index::grow(db, indexed).await,
         Change::Export(exported) => super::telemetry::export(db, exported).await,
         Change::Recovery(change) => super::recovery::apply(db, change).await,
@@ -142,7 +143,7 @@ fn bind_template(statement: Statement, template: &Template) -> Statement {
     statement.bind(words::key(template.key)).bind(number(template.validity.as_secs()))
 }
 
-fn json(value: &impl serde::Serialize) -> String {
+pub(super) fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("wire types are plain data with text keys")
 }
 

@@ -1,17 +1,50 @@
 //! Tiles and checkpoints.
 
+use async_trait::async_trait;
 use serde_json::json;
 use sqlx::query;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use tegata_core::name::TenantName;
+use tegata_core::time::Timestamp;
 use tegata_tlog::merkle::Hash;
 use tegata_tlog::tile::Tile;
 
 use super::changes::{Applied, guard};
 use super::rows::{Columns, number};
-use super::{all, hex, one};
+use super::{Sqlite, all, hex, one};
 use crate::store::StoreError;
-use crate::store::log::{Grown, HeadRow};
+use crate::store::log::{Asked, CosignedRow, Grown, HeadRow, LogQueries, UnseenRow, WitnessRow};
+
+#[async_trait]
+impl LogQueries for Sqlite {
+    async fn logs_behind(&self) -> Result<Vec<TenantName>, StoreError> {
+        behind(&self.readers).await
+    }
+
+    async fn log_head(&self, tenant: &TenantName) -> Result<Option<HeadRow>, StoreError> {
+        head(&self.readers, tenant).await
+    }
+
+    async fn log_tile(&self, tenant: &TenantName, tile: Tile) -> Result<Vec<Hash>, StoreError> {
+        self::tile(&self.readers, tenant, tile).await
+    }
+
+    async fn log_entries(&self, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<String>, StoreError> {
+        entries(&self.readers, tenant, after, limit).await
+    }
+
+    async fn logs_unseen(&self, before: Timestamp) -> Result<Vec<UnseenRow>, StoreError> {
+        unseen(&self.readers, before).await
+    }
+
+    async fn log_cosigned(&self, tenant: &TenantName) -> Result<Option<CosignedRow>, StoreError> {
+        cosigned(&self.readers, tenant).await
+    }
+
+    async fn log_witnesses(&self, tenant: &TenantName) -> Result<Vec<WitnessRow>, StoreError> {
+        witnesses(&self.readers, tenant).await
+    }
+}
 
 pub(super) async fn grow(db: &mut SqliteConnection, grown: &Grown) -> Applied {
     let head = "INSERT INTO log_heads (tenant, size, note, at) SELECT $1, $3, $4, $5 WHERE $2 = 0 OR EXISTS (SELECT 1 FROM log_heads WHERE tenant = $1)
@@ -30,13 +63,54 @@ pub(super) async fn grow(db: &mut SqliteConnection, grown: &Grown) -> Applied {
     Ok(())
 }
 
-pub(super) async fn head(db: &SqlitePool, tenant: &TenantName) -> Result<Option<HeadRow>, StoreError> {
-    let read = |row: &Columns| Ok(HeadRow { size: row.count("size")?, note: row.raw("note")?, at: row.moment("at")? });
-    one(db, "log_heads", query("SELECT * FROM log_heads WHERE tenant = ?").bind(tenant.as_str()), read).await
+pub(super) async fn witness(db: &mut SqliteConnection, asked: &Asked) -> Applied {
+    if let Some(cosigned) = &asked.cosigned {
+        let keep = "INSERT INTO log_cosigned (tenant, size, note, seen) VALUES (?, ?, ?, ?) ON CONFLICT (tenant) DO UPDATE
+            SET size = excluded.size, note = excluded.note, seen = excluded.seen WHERE log_cosigned.size <= excluded.size";
+        let keep = query(keep).bind(asked.tenant.to_string()).bind(number(cosigned.size)).bind(cosigned.note.clone());
+        keep.bind(cosigned.seen.unix()).execute(&mut *db).await?;
+    }
+    for told in &asked.told {
+        let keep = "INSERT OR REPLACE INTO log_witnesses (tenant, witness, size, seen, problem, problem_at) VALUES (?, ?, ?, ?, ?, ?)";
+        let keep = query(keep).bind(asked.tenant.to_string()).bind(told.witness.clone()).bind(number(told.size));
+        let (problem, problem_at) = told.problem.clone().unzip();
+        keep.bind(told.seen.map(Timestamp::unix)).bind(problem).bind(problem_at.map(Timestamp::unix)).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+async fn unseen(db: &SqlitePool, before: Timestamp) -> Result<Vec<UnseenRow>, StoreError> {
+    let find = "SELECT log_heads.*, log_cosigned.seen FROM log_heads LEFT JOIN log_cosigned USING (tenant)
+        WHERE log_cosigned.size IS NULL OR substr(log_cosigned.note, 1, length(log_heads.note)) <> log_heads.note OR log_cosigned.seen < ?
+        ORDER BY tenant";
+    let read = |row: &Columns| Ok(UnseenRow { tenant: row.tenant()?, head: read_head(row)?, seen: row.optional_moment("seen")? });
+    all(db, "log_heads", query(find).bind(before.unix()), read).await
+}
+
+async fn cosigned(db: &SqlitePool, tenant: &TenantName) -> Result<Option<CosignedRow>, StoreError> {
+    let find = query("SELECT * FROM log_cosigned WHERE tenant = ?").bind(tenant.as_str());
+    let read = |row: &Columns| Ok(CosignedRow { size: row.count("size")?, note: row.raw("note")?, seen: row.moment("seen")? });
+    one(db, "log_cosigned", find, read).await
+}
+
+async fn witnesses(db: &SqlitePool, tenant: &TenantName) -> Result<Vec<WitnessRow>, StoreError> {
+    let read = |row: &Columns| {
+        let problem = row.raw::<Option<String>>("problem")?.zip(row.optional_moment("problem_at")?);
+        Ok(WitnessRow { witness: row.raw("witness")?, size: row.count("size")?, seen: row.optional_moment("seen")?, problem })
+    };
+    all(db, "log_witnesses", query("SELECT * FROM log_witnesses WHERE tenant = ?").bind(tenant.as_str()), read).await
+}
+
+fn read_head(row: &Columns) -> Result<HeadRow, StoreError> {
+    Ok(HeadRow { size: row.count("size")?, note: row.raw("note")?, at: row.moment("at")? })
+}
+
+async fn head(db: &SqlitePool, tenant: &TenantName) -> Result<Option<HeadRow>, StoreError> {
+    one(db, "log_heads", query("SELECT * FROM log_heads WHERE tenant = ?").bind(tenant.as_str()), read_head).await
 }
 
 /// Goes from one tenant to the next by the index of the records: work for each tenant, not for each record.
-pub(super) async fn behind(db: &SqlitePool) -> Result<Vec<TenantName>, StoreError> {
+async fn behind(db: &SqlitePool) -> Result<Vec<TenantName>, StoreError> {
     let find = "WITH RECURSIVE known (tenant) AS (
             SELECT min(tenant) FROM audit
             UNION ALL SELECT (SELECT min(tenant) FROM audit WHERE tenant > known.tenant) FROM known WHERE known.tenant IS NOT NULL)
@@ -45,14 +119,14 @@ pub(super) async fn behind(db: &SqlitePool) -> Result<Vec<TenantName>, StoreErro
     all(db, "audit", query(find), Columns::tenant).await
 }
 
-pub(super) async fn tile(db: &SqlitePool, tenant: &TenantName, tile: Tile) -> Result<Vec<Hash>, StoreError> {
+async fn tile(db: &SqlitePool, tenant: &TenantName, tile: Tile) -> Result<Vec<Hash>, StoreError> {
     let find = "SELECT hashes FROM log_tiles WHERE tenant = ? AND level = ? AND number = ?";
     let find = query(find).bind(tenant.as_str()).bind(tile.level).bind(number(tile.index));
     let read = |row: &Columns| Ok(row.raw::<&[u8]>("hashes")?.as_chunks::<32>().0.iter().map(|hash| Hash(*hash)).collect());
     Ok(one(db, "log_tiles", find, read).await?.unwrap_or_default())
 }
 
-pub(super) async fn entries(db: &SqlitePool, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<String>, StoreError> {
+async fn entries(db: &SqlitePool, tenant: &TenantName, after: u64, limit: u32) -> Result<Vec<String>, StoreError> {
     let find = "SELECT record FROM audit WHERE tenant = ? AND sequence > ? ORDER BY sequence LIMIT ?";
     let find = query(find).bind(tenant.as_str()).bind(number(after)).bind(limit);
     all(db, "audit", find, |row| row.raw("record")).await

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{Connection, query};
 use tegata_api::v1::device::FileHash;
-use tegata_core::name::{ClinicId, DeviceId};
+use tegata_core::name::{ClinicId, DeviceId, Sha256};
 use tegata_core::time::Timestamp;
 
 use super::installers;
@@ -27,6 +27,9 @@ pub(super) async fn read(pool: &SqlitePool, clinic: &ClinicId, history_since: Ti
     let devices = all(&mut *db, "devices", of(DEVICES, clinic), Columns::device).await?;
     let portal = all(&mut *db, "portal_certificates", of(super::portal::SEATS, clinic), super::portal::seat).await?;
     let seen = all(&mut *db, "installers_seen", of(INSTALLERS, clinic), installer_seen).await?;
+    let recognized = all(&mut *db, "recognized", of(installers::RECOGNIZED, clinic), installers::recognized_row).await?;
+    let quarantining = all(&mut *db, "installers_seen", of(installers::QUARANTINING, clinic), file_on_device).await?.into_iter().collect();
+    let restored = all(&mut *db, "restored", of(installers::RESTORED, clinic), file_on_device).await?.into_iter().collect();
     let tombstones = all(&mut *db, "tombstones", of(installers::IN_CLINIC, clinic), installers::tombstone).await?;
     let exposed = all(&mut *db, "certificates", of(installers::EXPOSED, clinic), installers::order).await?.into_iter().collect();
     let applications = all(&mut *db, "applications", of(APPLICATIONS, clinic), Columns::application).await?;
@@ -45,6 +48,9 @@ pub(super) async fn read(pool: &SqlitePool, clinic: &ClinicId, history_since: Ti
         renewals_asked,
         devices,
         installers: seen,
+        recognized: installers::gathered(recognized),
+        quarantining,
+        restored,
         tombstones,
         exposed,
         portal,
@@ -55,6 +61,10 @@ pub(super) async fn read(pool: &SqlitePool, clinic: &ClinicId, history_since: Ti
 
 fn installer_seen(row: &Columns) -> Result<(DeviceId, FileHash, bool), StoreError> {
     Ok((row.device_id()?, row.file()?, row.flag("removing")?))
+}
+
+fn file_on_device(row: &Columns) -> Result<(DeviceId, Sha256), StoreError> {
+    Ok((row.device_id()?, row.sha256("sha256")?))
 }
 
 fn of(sql: &'static str, clinic: &ClinicId) -> Statement {

@@ -6,6 +6,7 @@ use sqlx::AssertSqlSafe;
 
 use super::*;
 use crate::store::audit::Indexed;
+use crate::store::log::LogQueries;
 use crate::store::{Change, NewRecord, Part};
 
 fn tenant() -> TenantName {

@@ -44,12 +44,17 @@ pub(super) fn rule(
         let hint = "name at least one, such as downloads and desktop, or leave folders out";
         gather.say_of_key(&at_folders, Wrong::new("installers are to be removed, but no folder is named", hint));
     }
+    let on_unknown = match installers.unknown {
+        None | Some(UnknownInstallers::Ignore) => policy::OnUnknown::Ignore,
+        Some(UnknownInstallers::Ask) => policy::OnUnknown::Ask,
+        Some(UnknownInstallers::Quarantine) => policy::OnUnknown::Quarantine,
+    };
     InstallerRule {
         remove,
         folders: folders.unwrap_or(usual),
         also,
         on_return,
-        asks: installers.unknown == Some(UnknownInstallers::Ask),
+        on_unknown,
         exempt: exemptions(&installers.exempt, &at.key("exempt"), hours, devices, gather),
     }
 }
