@@ -6,6 +6,7 @@ mod backup;
 mod bad_input;
 mod browser;
 mod canary;
+mod collector;
 mod doctor;
 mod journey;
 mod kill;

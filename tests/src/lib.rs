@@ -1,6 +1,7 @@
 //! A small world for end-to-end tests: the real server, real agents and the stand-in EMR, each a process of its own.
 
 pub mod browser;
+pub mod collector;
 pub mod driver;
 pub mod emr;
 pub mod line;

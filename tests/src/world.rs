@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -23,13 +23,15 @@ pub struct World {
     server: Option<Process>,
     /// What the server is told beside where it lives.
     options: Vec<String>,
+    /// What its environment says beside everybody's.
+    environment: Vec<(String, String)>,
 }
 
 impl World {
     /// Starts a server with a fresh state.
     pub fn start() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("tegata-e2e-").tempdir()?;
-        let mut world = Self { folder, port: free_port()?, server: None, options: Vec::new() };
+        let mut world = Self { folder, port: free_port()?, server: None, options: Vec::new(), environment: Vec::new() };
         world.start_server()?;
         Ok(world)
     }
@@ -58,9 +60,12 @@ impl World {
     /// Starts the server with more arguments, without waiting.
     pub fn launch_server_with(&mut self, more: &[&str]) -> Result<()> {
         let (state, listen) = (self.path("server"), format!("127.0.0.1:{}", self.port));
-        let arguments = ["serve".into(), "--state".into(), state.into_os_string(), "--listen".into(), listen.into()];
+        let arguments: [std::ffi::OsString; 5] =
+            ["serve".into(), "--state".into(), state.into_os_string(), "--listen".into(), listen.into()];
         let arguments = arguments.into_iter().chain(self.options.iter().map(Into::into)).chain(more.iter().map(Into::into));
-        self.server = Some(Process::start(&binary("tegata"), arguments, &self.path("server.log"))?);
+        let mut command = Command::new(binary("tegata"));
+        command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        self.server = Some(Process::spawn(&mut command, &self.path("server.log"))?);
         Ok(())
     }
 
@@ -71,6 +76,11 @@ impl World {
         }
         self.options = options.iter().map(ToString::to_string).collect();
         self.start_server()
+    }
+
+    /// Says what the server's environment says from its next start on.
+    pub fn set_environment(&mut self, variables: &[(&str, &str)]) {
+        self.environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     }
 
     /// Waits until the server answers a question.

@@ -49,6 +49,7 @@ pub struct Ledger {
     policies: Policies,
     appended: Arc<Notify>,
     unindexed: Arc<Notify>,
+    unexported: Arc<Notify>,
     history: watch::Sender<History>,
     instruments: Instruments,
 }
@@ -65,6 +66,7 @@ impl Ledger {
             policies: Policies::default(),
             appended: Arc::default(),
             unindexed: Arc::default(),
+            unexported: Arc::default(),
             history: watch::Sender::new(history),
             instruments: Instruments::default(),
         })
@@ -142,6 +144,7 @@ impl Ledger {
         if has_records {
             self.appended.notify_one();
             self.unindexed.notify_one();
+            self.unexported.notify_one();
         }
         Ok(())
     }
@@ -154,6 +157,11 @@ impl Ledger {
     /// As [`appended`](Self::appended), for whoever keeps the index.
     pub async fn unindexed(&self) {
         self.unindexed.notified().await;
+    }
+
+    /// As [`appended`](Self::appended), for whoever exports records.
+    pub async fn unexported(&self) {
+        self.unexported.notified().await;
     }
 
     /// A tenant's policy as it is in force now. Parsed once for each revision of its documents.

@@ -22,7 +22,7 @@ pub mod revocation;
 pub mod vendor;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, FromRef, FromRequest, MatchedPath, Request, State};
 use axum::handler::Handler;
@@ -31,6 +31,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Json, Router};
+use opentelemetry::trace::FutureExt;
 use tegata_api::v1::device::HOLD_SECONDS;
 use tegata_core::access::Right;
 use tegata_tlog::policy::Policy;
@@ -258,13 +259,16 @@ fn known(method: &Method) -> &'static str {
 ///
 /// Devices ask all the time and what they do is in the audit log: their requests are told at `debug`, unless they are refused.
 async fn observe(State(instruments): State<Instruments>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let device = request.extensions().get::<Peer>().and_then(Peer::key);
-    let start = Instant::now();
-    let response = next.run(request).await;
-    let (status, took) = (response.status(), start.elapsed());
-    instruments.answered(known(&method), route.as_ref().map(MatchedPath::as_str), status.as_u16(), took);
+    let watched = instruments.begin(known(&method), route);
+    let response = match watched.span() {
+        Some(span) => next.run(request).with_context(span).await,
+        None => next.run(request).await,
+    };
+    let status = response.status();
+    let took = watched.answered(status.as_u16());
     let ms = took.as_millis();
     match device {
         Some(key) if status.is_success() => tracing::debug!(%method, path, status = status.as_u16(), ms, device = %key, "answered"),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tegata_api::v1::fleet::Access;
 use tegata_core::name::{TenantName, TokenName};
 use tegata_core::time::Timestamp;
@@ -48,6 +49,7 @@ use crate::serve::certificate::{CertificateError, ServerCertificate};
 use crate::serve::folder::{Folder, FolderError};
 use crate::store::StoreError;
 use crate::store::sqlite::Sqlite;
+use crate::telemetry::export::Export;
 use crate::telemetry::instruments::Instruments;
 use crate::telemetry::{Meters, Telemetry, TelemetryError};
 use crate::tls::{self, Door};
@@ -76,6 +78,8 @@ pub struct Config {
     pub plain: Option<SocketAddr>,
     /// Where figures are served for Prometheus, without TLS and to whoever asks, if anywhere: they name the clinics of all tenants.
     pub metrics: Option<SocketAddr>,
+    /// Where telemetry is sent, if anywhere.
+    pub export: Option<Export>,
     /// A folder of policy files that is applied whenever it changes, and the tenant that it is for.
     pub policies: Option<(TenantName, PathBuf)>,
     /// Where mail is handed in. `None`: what would be mailed is said on the console only.
@@ -148,6 +152,8 @@ pub enum ServeError {
 pub struct Server {
     address: SocketAddr,
     metrics: Option<SocketAddr>,
+    /// Held because nothing is measured once it is gone.
+    provider: SdkMeterProvider,
     access: Access,
     ledger: Ledger,
     running: Running,
@@ -192,7 +198,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let (code_key, portal_key) = (CodeKey::of(&seal), PortalKey::of(&seal));
     let (webhook_keys, log_keys) = (Arc::new(WebhookKeys::of(&seal)), Arc::new(LogKeys::of(&seal)));
     folder.keep_database_private()?;
-    let meters = Meters::new()?;
+    let meters = Meters::new(config.export.as_ref())?;
     let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.database()).await?)).await?.counting(meters.instruments().clone());
     let authorities = Arc::new(Authorities::new(ledger.clone(), clock.clone(), seal));
     let (server, devices) = (Arc::new(authorities.own(Own::Server).await?), Arc::new(authorities.own(Own::Devices).await?));
@@ -236,13 +242,11 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
         base.open_plain_door(listener, app.clone());
     }
     base.open_door(listener, tls, &devices, app);
-    let measured = figures.as_ref().map(|(_, address)| *address);
-    if let Some((listener, address)) = figures {
-        base.open_figures((listener, address), meters)?;
-    }
+    let (measured, provider) = (figures.as_ref().map(|(_, address)| *address), meters.provider());
+    base.tell_figures(figures, config.export.as_ref(), meters)?;
     unless_started.disarm();
     tracing::info!(server = %access.server, "listening");
-    Ok(Server { address, metrics: measured, access, ledger, running, _folder: folder })
+    Ok(Server { address, metrics: measured, provider, access, ledger, running, _folder: folder })
 }
 
 impl Server {
@@ -272,6 +276,10 @@ impl Server {
         if timeout(END_PATIENCE, self.running.tasks.wait()).await.is_err() {
             tracing::error!("something does not end; leaving it behind");
         }
+        let provider = self.provider.clone();
+        // A collector that is away does not matter any more. It is given up beside the caller, since whoever drops the last one waits for it.
+        let giving_up = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(END_PATIENCE));
+        let _ = timeout(END_PATIENCE, giving_up).await;
     }
 
     /// Returns if the database has failed for good: the process has to end with an error.
@@ -452,12 +460,22 @@ impl Base {
         self.open_without_tls(listener, http::plain_router(app));
     }
 
-    fn open_figures(&self, (listener, address): (TcpListener, SocketAddr), meters: Meters) -> Result<(), ServeError> {
-        if !address.ip().is_loopback() {
-            tracing::warn!(%address, "whoever reaches this address reads the names of all clinics in the figures");
+    /// Serves figures where they are asked for, and sends them and the audit log to where the environment says.
+    fn tell_figures(&self, listener: Option<(TcpListener, SocketAddr)>, export: Option<&Export>, meters: Meters) -> Result<(), ServeError> {
+        let (ledger, clock) = (self.ledger.clone(), self.clock.clone());
+        let telemetry = Arc::new(Telemetry::new(meters, ledger.clone(), clock.clone(), export.and_then(Export::sink))?);
+        if let Some(export) = export {
+            self.running.until_stopping(telemetry.push(export, clock.clone())?);
+            if let Some(audit) = export.audit(ledger, clock).map_err(TelemetryError::from)? {
+                self.once_settled(audit.run(self.running.stopping.clone()));
+            }
         }
-        let telemetry = Telemetry::new(meters, self.ledger.clone(), self.clock.clone())?;
-        self.open_without_tls(listener, http::metrics::router(telemetry.into()));
+        if let Some((listener, address)) = listener {
+            if !address.ip().is_loopback() {
+                tracing::warn!(%address, "whoever reaches this address reads the names of all clinics in the figures");
+            }
+            self.open_without_tls(listener, http::metrics::router(telemetry));
+        }
         Ok(())
     }
 

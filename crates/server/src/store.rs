@@ -203,6 +203,8 @@ pub enum Change {
     Witness(log::Asked),
     /// Lets the index of the audit log go on. Guard: it went as far as this before.
     Index(audit::Indexed),
+    /// Notes that records were taken by whoever they are exported to. Guard: it had as many before as this says.
+    Export(telemetry::Exported),
     /// What happens because the database was put back.
     Recovery(RecoveryChange),
 }

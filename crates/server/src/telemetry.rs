@@ -1,21 +1,31 @@
-//! What operators already read: the fleet in figures, for Prometheus.
+//! What operators already read: the fleet in figures for Prometheus, and figures, spans and logs for collectors of OpenTelemetry.
 //!
 //! Figures say nothing that `tegata get` does not: [`census`] reads clinics by the very same functions. What can be over and gone, such as a
 //! reason why slots are not ready, is a gauge of [`gauges`], made anew for each scrape: a series ends with what it is about, which an
-//! instrument of OpenTelemetry's SDK would go on reporting. What only ever counts up is one of [`instruments`].
+//! instrument of OpenTelemetry's SDK would go on reporting. What only ever counts up is one of [`instruments`]. [`export`] sends all that to a
+//! collector, and [`audit`] the audit log.
 
+pub mod audit;
 pub mod census;
+mod collector;
+pub mod export;
 pub mod gauges;
 pub mod instruments;
+mod push;
+pub mod settings;
 
 use std::sync::Arc;
 
+use opentelemetry::KeyValue;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::transform::common::tonic::Attributes;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{CounterVec, GaugeVec, Opts, Registry, TextEncoder};
 
 use self::census::Census;
+use self::export::{Export, ExportError};
 use self::gauges::{Family, Kind};
 use self::instruments::Instruments;
 use crate::audit::Ledger;
@@ -26,20 +36,32 @@ use crate::store::StoreError;
 pub struct Meters {
     instruments: Instruments,
     registry: Registry,
-    /// Held because instruments measure nothing once it is gone.
-    _provider: SdkMeterProvider,
+    provider: SdkMeterProvider,
 }
 
 impl Meters {
-    /// Everything at zero.
+    /// Everything at zero. The same instruments are read for Prometheus, and for the collector, if there is one.
     ///
     /// # Errors
-    /// A mistake in this program.
-    pub fn new() -> Result<Self, TelemetryError> {
+    /// A mistake in this program, or a collector that cannot be sent anything.
+    pub fn new(export: Option<&Export>) -> Result<Self, TelemetryError> {
         let registry = Registry::new();
-        let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).scope_info_enabled(false);
-        let provider = SdkMeterProvider::builder().with_reader(exporter.without_target_info().build()?).build();
-        Ok(Self { instruments: Instruments::of(&provider), registry, _provider: provider })
+        let prometheus = opentelemetry_prometheus::exporter().with_registry(registry.clone()).scope_info_enabled(false);
+        let mut provider = SdkMeterProvider::builder().with_reader(prometheus.without_target_info().build()?);
+        if let Some(export) = export {
+            provider = provider.with_resource(export.resource().clone());
+            if let Some(reader) = export.reader()? {
+                provider = provider.with_reader(reader);
+            }
+        }
+        let provider = provider.build();
+        let instruments = Instruments::of(&provider).tracing(export.and_then(Export::tracer));
+        Ok(Self { instruments, registry, provider })
+    }
+
+    /// Who reads the instruments. They measure nothing once it is shut down.
+    pub fn provider(&self) -> SdkMeterProvider {
+        self.provider.clone()
     }
 
     /// What counts and times.
@@ -67,15 +89,18 @@ pub enum TelemetryError {
     /// The same.
     #[error("the instruments cannot be set up")]
     Instruments(#[from] opentelemetry_sdk::error::OTelSdkError),
+    /// The collector cannot be sent anything.
+    #[error(transparent)]
+    Export(#[from] ExportError),
 }
 
 impl Telemetry {
-    /// Reads what this ledger tells beside what was measured.
+    /// Reads what this ledger tells beside what was measured. `sink` is who the audit log is exported to.
     ///
     /// # Errors
     /// A mistake in this program.
-    pub fn new(meters: Meters, ledger: Ledger, clock: Clock) -> Result<Self, TelemetryError> {
-        let census = Arc::new(Census::new(ledger, clock));
+    pub fn new(meters: Meters, ledger: Ledger, clock: Clock, sink: Option<String>) -> Result<Self, TelemetryError> {
+        let census = Arc::new(Census::new(ledger, clock, sink));
         // Its own registry: those that cannot say before what they collect cannot share one.
         let gauges = Registry::new();
         gauges.register(Box::new(Gauges(census.clone())))?;
@@ -109,6 +134,25 @@ impl Telemetry {
         }
         Ok(text)
     }
+
+    /// Sends gauges again and again, if anybody takes them; to be dropped when it is over.
+    ///
+    /// # Errors
+    /// A collector that cannot be sent anything.
+    pub fn push(&self, export: &Export, clock: Clock) -> Result<impl Future<Output = ()> + Send + use<>, TelemetryError> {
+        let (census, figures, resource) = (self.census.clone(), export.figures()?, in_otlp(export.resource()));
+        Ok(async move {
+            if let Some(figures) = figures {
+                push::run(census, clock, figures, resource).await;
+            }
+        })
+    }
+}
+
+/// Who this is, in OTLP's words.
+fn in_otlp(resource: &opentelemetry_sdk::Resource) -> Resource {
+    let attributes = Attributes::from(resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
+    Resource { attributes: attributes.0, ..Resource::default() }
 }
 
 /// The gauges as Prometheus' registry takes them.

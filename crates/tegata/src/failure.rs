@@ -300,6 +300,9 @@ pub enum Failure {
     /// The server did not start.
     #[error("the server cannot start")]
     Serve(#[source] tegata_server::serve::ServeError),
+    /// The environment names a collector that cannot be sent anything.
+    #[error("telemetry cannot be sent as the environment says")]
+    Export(#[source] tegata_server::telemetry::export::ExportError),
     /// The server's database failed.
     #[error("the server stopped, because its database failed")]
     DatabaseFailed,

@@ -8,8 +8,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tegata_server::serve::{self, Config};
+use tegata_server::telemetry::export::Export;
 use tegata_tlog::policy::Policy;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
@@ -20,7 +23,7 @@ use crate::{output, session};
 /// Run the server: one process, one folder
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  $ tegata serve --state /var/lib/tegata --listen 0.0.0.0:8443 --name tegata.example.jp\n  $ tegata serve --watch /etc/tegata/policies --tenant aozora\n\nWhat it does is logged to standard error; TEGATA_LOG chooses how much (such as `info` or `tegata_server=debug`)."
+    after_help = "Examples:\n  $ tegata serve --state /var/lib/tegata --listen 0.0.0.0:8443 --name tegata.example.jp\n  $ tegata serve --watch /etc/tegata/policies --tenant aozora\n\nWhat it does is logged to standard error; TEGATA_LOG chooses how much (such as `info` or `tegata_server=debug`). Spans, figures, logs and the audit log are sent to a collector of OpenTelemetry where OTEL_EXPORTER_OTLP_ENDPOINT names one, by HTTP with protobuf; the other OTEL_ variables are followed too."
 )]
 pub struct Serve {
     /// The folder for everything that must survive [default: ~/.local/state/tegata]
@@ -58,7 +61,8 @@ pub struct Serve {
 impl Serve {
     /// Serves until SIGTERM, Ctrl-C, or the end of the database.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
-        log();
+        let export = Export::from_environment().map_err(Failure::Export)?;
+        log(export.as_ref());
         let state = self.state.unwrap_or_else(session::default_state);
         let access_file = state.join("admin.json");
         let mail = self.mail.read()?;
@@ -69,6 +73,7 @@ impl Serve {
             names: self.names,
             plain: self.revocation_listen,
             metrics: self.metrics_listen,
+            export: export.clone(),
             policies,
             mail,
             backup_key: self.backup_key,
@@ -87,6 +92,9 @@ impl Serve {
             () = told_to_stop() => false,
         };
         server.stop().await;
+        if let Some(export) = export {
+            export.stop().await;
+        }
         if failed { Err(Failure::DatabaseFailed) } else { Ok(Exit::Fine) }
     }
 }
@@ -120,13 +128,10 @@ async fn terminated() {
     std::future::pending().await
 }
 
-/// Logs to standard error.
-pub fn log() {
+/// Logs to standard error, and to a collector where the environment names one.
+pub fn log(export: Option<&Export>) {
     let filter = EnvFilter::try_from_env("TEGATA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let console = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     // An error would only say that somebody logs already.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(console).with(export.and_then(Export::layer)).try_init();
 }

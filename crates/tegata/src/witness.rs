@@ -47,7 +47,7 @@ pub fn policy(path: &str) -> Result<Policy, String> {
 impl Witness {
     /// Cosigns until SIGTERM or Ctrl-C.
     pub async fn run(self) -> Result<Exit, Failure> {
-        log();
+        log(None);
         let state = self.state.unwrap_or_else(|| session::default_state().join("witness"));
         let cosigner = Cosigner::open(&state, &self.name, self.logs)?;
         let key = cosigner.verifier().clone();

@@ -65,6 +65,21 @@ pub struct UnfinishedRow {
     pub oldest: Timestamp,
 }
 
+/// Records that were taken by whoever they are exported to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// By whom.
+    pub sink: String,
+    /// Whose.
+    pub tenant: TenantName,
+    /// How far it had them before.
+    pub from: u64,
+    /// How far it has them now.
+    pub through: u64,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// What is asked.
 #[async_trait]
 pub trait TelemetryQueries {
@@ -74,4 +89,8 @@ pub trait TelemetryQueries {
     async fn logs(&self) -> Result<Vec<LogRow>, StoreError>;
     /// What is unfinished, by tenant.
     async fn unfinished(&self) -> Result<Vec<UnfinishedRow>, StoreError>;
+    /// How far a sink has each tenant's records, as far as it has any.
+    async fn exported(&self, sink: &str) -> Result<Vec<(TenantName, u64)>, StoreError>;
+    /// Tenants that have records which a sink has not taken yet, each with how far it has them.
+    async fn exports_behind(&self, sink: &str) -> Result<Vec<(TenantName, u64)>, StoreError>;
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use tegata_core::name::{AccountName, ClinicId, ProfileName, SlotId};
+use tegata_core::name::{AccountName, ClinicId, ProfileName, SlotId, TenantName};
 use tegata_core::plan;
 use tegata_core::time::Timestamp;
 use tokio::sync::Mutex;
@@ -35,6 +35,8 @@ const BUDGET: Duration = Duration::from_secs(1);
 pub struct Census {
     ledger: Ledger,
     clock: Clock,
+    /// Who the audit log is exported to.
+    sink: Option<String>,
     known: RwLock<Known>,
     /// When it was brought up to date last; held while that is done.
     refreshed: Mutex<Option<Instant>>,
@@ -48,6 +50,8 @@ pub(super) struct Known {
     pub behind: usize,
     pub logs: Vec<LogRow>,
     pub unfinished: Vec<UnfinishedRow>,
+    /// How far the audit log was exported, if it is.
+    pub exported: Option<BTreeMap<TenantName, u64>>,
     /// True while nothing is given out, because the database was put back from a backup.
     pub is_recovering: bool,
 }
@@ -76,9 +80,9 @@ pub(super) struct Figures {
 }
 
 impl Census {
-    /// Knows nothing yet.
-    pub fn new(ledger: Ledger, clock: Clock) -> Self {
-        Self { ledger, clock, known: RwLock::default(), refreshed: Mutex::default() }
+    /// Knows nothing yet. `sink` is who the audit log is exported to.
+    pub fn new(ledger: Ledger, clock: Clock, sink: Option<String>) -> Self {
+        Self { ledger, clock, sink, known: RwLock::default(), refreshed: Mutex::default() }
     }
 
     /// Reads what has changed, unless that was done within [`FRESH`].
@@ -98,11 +102,15 @@ impl Census {
     pub(super) async fn update(&self) -> Result<(), StoreError> {
         let store = self.ledger.store();
         let (marks, logs, unfinished) = (store.clinic_marks().await?, store.logs().await?, store.unfinished().await?);
+        let exported = match &self.sink {
+            Some(sink) => Some(store.exported(sink).await?.into_iter().collect()),
+            None => None,
+        };
         let behind = self.read(&marks).await?;
         let present: BTreeSet<ClinicId> = marks.into_iter().map(|mark| mark.clinic).collect();
         self.change(|known| {
             known.clinics.retain(|clinic, _| present.contains(clinic));
-            (known.behind, known.logs, known.unfinished) = (behind, logs, unfinished);
+            (known.behind, known.logs, known.unfinished, known.exported) = (behind, logs, unfinished, exported);
             known.is_recovering = self.ledger.history().is_open;
         });
         Ok(())

@@ -12,6 +12,7 @@ use tegata_core::time::{DAY, Timestamp};
 
 use super::census::{Figures, Known};
 use crate::fleet::ANSWERS_WITHIN;
+use crate::store::telemetry::LogRow;
 use crate::words;
 
 /// How far ahead certificates are counted that expire: each count includes those before it.
@@ -207,6 +208,13 @@ const GAUGES: &[Gauge] = &[
         },
     },
     Gauge {
+        name: "tegata_audit_export_lag_records",
+        help: "Records that whoever the audit log is exported to has not taken yet.",
+        kind: Kind::Gauge,
+        labels: &["tenant"],
+        read: lag,
+    },
+    Gauge {
         name: "tegata_unfinished_intents",
         help: "Intentions on record without an outcome: open orders, bytes without their signature, letters that were not delivered.",
         kind: Kind::Gauge,
@@ -256,6 +264,12 @@ fn agents(figures: &Figures, now: Timestamp) -> Vec<(Vec<String>, f64)> {
     let within = |span| figures.heard.iter().filter(|at| now.since(**at) <= span).count();
     let (hour, day, all) = (within(ANSWERS_WITHIN), within(SILENT_AFTER), figures.heard.len());
     [("online", hour), ("away", day - hour), ("silent", all - day)].map(|(state, count)| (vec![state.to_owned()], count as f64)).into()
+}
+
+fn lag(known: &Known, _: Timestamp) -> Vec<Point> {
+    let Some(exported) = &known.exported else { return vec![] };
+    let lag = |log: &LogRow| log.records.saturating_sub(exported.get(&log.tenant).copied().unwrap_or_default());
+    known.logs.iter().map(|log| point([log.tenant.as_str()], lag(log))).collect()
 }
 
 fn certificates(known: &Known, now: Timestamp) -> Vec<Point> {

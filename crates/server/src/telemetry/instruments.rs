@@ -1,9 +1,11 @@
 //! What is counted and timed where it happens, by OpenTelemetry's instruments. They begin at zero with each start of the server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, MeterProvider, NoopMeterProvider};
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::SdkTracer;
 use tegata_api::v1::audit::Stage;
 
 use crate::history::events::ISSUED;
@@ -20,6 +22,8 @@ pub struct Instruments {
     ordered: Counter<u64>,
     revoked: Counter<u64>,
     requests: Histogram<f64>,
+    /// Makes spans, where they are sent anywhere.
+    tracer: Option<SdkTracer>,
 }
 
 impl Default for Instruments {
@@ -43,7 +47,14 @@ impl Instruments {
                 .with_unit("s")
                 .with_boundaries(BOUNDS.into())
                 .build(),
+            tracer: None,
         }
+    }
+
+    /// The same, and a span for each request.
+    #[must_use]
+    pub fn tracing(self, tracer: Option<SdkTracer>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Counts what has become durable.
@@ -58,11 +69,53 @@ impl Instruments {
         }
     }
 
-    /// Notes how a request was answered. A route is a template, never a path with names in it.
-    pub(crate) fn answered(&self, method: &'static str, route: Option<&str>, status: u16, took: Duration) {
-        let mut about = vec![KeyValue::new("http.request.method", method), KeyValue::new("http.response.status_code", i64::from(status))];
-        about.extend(route.map(|route| KeyValue::new("http.route", route.to_owned())));
-        self.requests.record(took.as_secs_f64(), &about);
+    /// Begins to watch a request. A route is a template: no name, number or token that stands in a path is told, which is why `url.path` of
+    /// OpenTelemetry's conventions is left out. Whose trace a request says that it belongs to is not believed: anybody may ask.
+    pub(crate) fn begin(&self, method: &'static str, route: Option<String>) -> Watched<'_> {
+        let span = self.tracer.as_ref().map(|tracer| {
+            let name = route.as_ref().map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
+            let mut about = vec![KeyValue::new("http.request.method", method), KeyValue::new("url.scheme", "https")];
+            about.extend(route.clone().map(|route| KeyValue::new("http.route", route)));
+            let span = tracer.span_builder(name).with_kind(SpanKind::Server).with_attributes(about);
+            Context::new().with_span(span.start_with_context(tracer, &Context::new()))
+        });
+        Watched { instruments: self, method, route, since: Instant::now(), span }
+    }
+}
+
+/// A request that is being answered.
+pub(crate) struct Watched<'a> {
+    instruments: &'a Instruments,
+    method: &'static str,
+    route: Option<String>,
+    since: Instant,
+    span: Option<Context>,
+}
+
+impl Watched<'_> {
+    /// What belongs to its span, if it has one.
+    pub(crate) fn span(&self) -> Option<Context> {
+        self.span.clone()
+    }
+
+    /// Notes how it was answered; gives how long that took.
+    pub(crate) fn answered(self, status: u16) -> Duration {
+        let took = self.since.elapsed();
+        let mut about =
+            vec![KeyValue::new("http.request.method", self.method), KeyValue::new("http.response.status_code", i64::from(status))];
+        about.extend(self.route.map(|route| KeyValue::new("http.route", route)));
+        self.instruments.requests.record(took.as_secs_f64(), &about);
+        if let Some(span) = &self.span {
+            let span = span.span();
+            span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
+            // What whoever asks has done wrong is no error of the server.
+            if status >= 500 {
+                span.set_attribute(KeyValue::new("error.type", status.to_string()));
+                span.set_status(Status::error(""));
+            }
+            span.end();
+        }
+        took
     }
 }
 

@@ -41,6 +41,7 @@ impl Stage {
             names: Vec::new(),
             plain: None,
             metrics: None,
+            export: None,
             policies: None,
             mail: None,
             backup_key: None,

@@ -36,7 +36,7 @@ pub fn measure() -> Result<Vec<Row>> {
         for number in 1..=TENANTS {
             tenant(&ledger, number).await?;
         }
-        let telemetry = Telemetry::new(Meters::new()?, ledger.clone(), Clock::with(|| NOW))?;
+        let telemetry = Telemetry::new(Meters::new(None)?, ledger.clone(), Clock::with(|| NOW), None)?;
         let (start, mut updates, mut longest) = (Instant::now(), 0, 0.0_f64);
         while updates == 0 || telemetry.behind() > 0 {
             let update = Instant::now();

@@ -190,6 +190,7 @@ pub fn config(place: &TempDir) -> Config {
         names: vec![],
         plain: None,
         metrics: None,
+        export: None,
         policies: None,
         mail: None,
         backup_key: None,

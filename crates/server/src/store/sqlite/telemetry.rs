@@ -2,11 +2,14 @@
 
 use async_trait::async_trait;
 use sqlx::query;
+use sqlx::sqlite::SqliteConnection;
+use tegata_core::name::TenantName;
 
 use super::Sqlite;
-use super::rows::Columns;
+use super::changes::{Applied, guard};
+use super::rows::{Columns, number};
 use crate::store::StoreError;
-use crate::store::telemetry::{ClinicMark, LogRow, TelemetryQueries, Unfinished, UnfinishedRow};
+use crate::store::telemetry::{ClinicMark, Exported, LogRow, TelemetryQueries, Unfinished, UnfinishedRow};
 
 /// Goes from one tenant to the next by the index of the records: work for each tenant, not for each record.
 const LOGS: &str = "WITH RECURSIVE known (tenant) AS (
@@ -24,6 +27,23 @@ const UNFINISHED: &str =
         UNION ALL SELECT tenant, applied_at FROM portal_certificates WHERE der IS NULL) GROUP BY tenant
     UNION ALL
     SELECT 'letter', tenant, count(*), min(letters.at) FROM deliveries JOIN letters ON letters.id = letter WHERE state = 0 GROUP BY tenant";
+
+const BEHIND: &str = "WITH RECURSIVE known (tenant) AS (
+        SELECT min(tenant) FROM audit
+        UNION ALL SELECT (SELECT min(tenant) FROM audit WHERE tenant > known.tenant) FROM known WHERE known.tenant IS NOT NULL)
+    SELECT known.tenant, coalesce(through, 0) AS through FROM known
+        LEFT JOIN audit_exported ON audit_exported.tenant = known.tenant AND sink = ? WHERE known.tenant IS NOT NULL
+        AND (SELECT max(sequence) FROM audit WHERE audit.tenant = known.tenant) > coalesce(through, 0)";
+
+/// Notes that records were taken.
+pub(super) async fn export(db: &mut SqliteConnection, exported: &Exported) -> Applied {
+    let note = "INSERT INTO audit_exported (sink, tenant, through, at)
+            SELECT $1, $2, $4, $5 WHERE $3 = 0 OR EXISTS (SELECT 1 FROM audit_exported WHERE sink = $1 AND tenant = $2)
+        ON CONFLICT (sink, tenant) DO UPDATE SET through = excluded.through, at = excluded.at WHERE through = $3";
+    let note = query(note).bind(exported.sink.clone()).bind(exported.tenant.to_string()).bind(number(exported.from));
+    let note = note.bind(number(exported.through)).bind(exported.at.unix());
+    guard(note.execute(db).await?, "the records were exported already")
+}
 
 #[async_trait]
 impl TelemetryQueries for Sqlite {
@@ -48,6 +68,15 @@ impl TelemetryQueries for Sqlite {
             Ok(UnfinishedRow { tenant: row.tenant()?, what, count, oldest: row.moment("oldest")? })
         };
         self.all("orders", query(UNFINISHED), read).await
+    }
+
+    async fn exported(&self, sink: &str) -> Result<Vec<(TenantName, u64)>, StoreError> {
+        let find = query("SELECT tenant, through FROM audit_exported WHERE sink = ?").bind(sink.to_owned());
+        self.all("audit_exported", find, |row| Ok((row.tenant()?, row.count("through")?))).await
+    }
+
+    async fn exports_behind(&self, sink: &str) -> Result<Vec<(TenantName, u64)>, StoreError> {
+        self.all("audit_exported", query(BEHIND).bind(sink.to_owned()), |row| Ok((row.tenant()?, row.count("through")?))).await
     }
 }
 

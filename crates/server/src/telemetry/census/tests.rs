@@ -18,7 +18,7 @@ impl Watch {
         let now = Arc::new(AtomicI64::new(world.now.unix()));
         let shown = now.clone();
         let clock = Clock::with(move || Timestamp::from_unix(shown.load(Ordering::Relaxed)));
-        Self { census: Census::new(world.ledger.clone(), clock), now }
+        Self { census: Census::new(world.ledger.clone(), clock, None), now }
     }
 
     async fn update(&self, world: &World) {
