@@ -34,6 +34,7 @@ use axum::{Json, Router};
 use opentelemetry::trace::FutureExt;
 use tegata_api::v1::device::HOLD_SECONDS;
 use tegata_core::access::Right;
+use tegata_core::time::HOUR;
 use tegata_tlog::policy::Policy;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -128,6 +129,9 @@ impl Audience {
     }
 }
 
+/// How long what takes much away at once goes on without witnesses.
+const FOUR_HOURS: Duration = HOUR.saturating_mul(4);
+
 /// One line of the table of routes.
 pub struct Route {
     /// Who may use it.
@@ -138,6 +142,8 @@ pub struct Route {
     pub path: &'static str,
     /// How it keeps to the clinics that somebody may see.
     pub narrowing: Narrowing,
+    /// For how long a log may be without its witnesses before this is not done any more; `None`: it goes on whatever they do.
+    pub rests_after: Option<Duration>,
     handler: MethodRouter<App>,
     patience: Duration,
     notes_reads: bool,
@@ -161,6 +167,13 @@ impl Route {
         self
     }
 
+    /// It takes much away at once, or lets in what was not there: it waits for those who would vouch that it is on record. No clinic stops
+    /// because a witness has: renewing, and revoking one certificate or device, never wait.
+    fn rests_without_witnesses(mut self, after: Duration) -> Self {
+        self.rests_after = Some(after);
+        self
+    }
+
     fn long(mut self) -> Self {
         self.patience = LONG_PATIENCE;
         self
@@ -171,8 +184,8 @@ impl Route {
         let handler = match self.audience {
             Audience::Anyone | Audience::Device => self.handler,
             Audience::Person(right) => {
-                let noted = Some(self.path).filter(|_| !self.notes_reads);
-                self.handler.route_layer(from_fn_with_state(Door::new(app, right, self.narrowing, noted), access::pass))
+                let door = Door::new(app, right, &self);
+                self.handler.route_layer(from_fn_with_state(door, access::pass))
             }
         };
         let limited = move |request: Request, next: Next| async move {
@@ -233,7 +246,7 @@ fn post<H: Handler<T, App>, T: 'static>(audience: Audience, path: &'static str, 
 fn route(audience: Audience, (method, path): (Method, &'static str), handler: MethodRouter<App>) -> Route {
     let is_narrow = path.contains("{clinic}") || path.contains("{serial}");
     let narrowing = if is_narrow { Narrowing::Path } else { Narrowing::Tenant };
-    Route { audience, method, path, narrowing, handler, patience: PATIENCE, notes_reads: false }
+    Route { audience, method, path, narrowing, rests_after: None, handler, patience: PATIENCE, notes_reads: false }
 }
 
 /// A JSON body, or a problem that says what is wrong with it.

@@ -201,6 +201,8 @@ pub enum Change {
     GrowLog(log::Grown),
     /// Keeps what witnesses have said about a log.
     Witness(log::Asked),
+    /// Notes since when a log is unwitnessed, or that it is so no more.
+    LogAlarm(log::Alarm),
     /// Lets the index of the audit log go on. Guard: it went as far as this before.
     Index(audit::Indexed),
     /// Notes that records were taken by whoever they are exported to. Guard: it had as many before as this says.

@@ -4,6 +4,8 @@
 //! clinic that they may not see, gets the same 404 as for a name that was made up; whoever lacks the right is told so.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -18,6 +20,7 @@ use tegata_api::v1::backup::ApproveRequest;
 use tegata_core::access::{Reach, Right, Scope};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, Serial, SlotId, TenantName, TokenName};
 use tegata_core::time::Timestamp;
+use tegata_tlog::policy::Policy;
 
 use crate::access::{self, AccessError, Told};
 use crate::approvals::{self, Act};
@@ -27,6 +30,7 @@ use crate::fleet;
 use crate::http::refuse::Refusal;
 use crate::http::{App, Audience, Body, Route, get, post};
 use crate::issuers::authorities::INSTANCE;
+use crate::log::witnesses;
 use crate::store::access::TokenRow;
 use crate::store::approvals::{ApprovalRow, What};
 use crate::store::{Batch, StoreError};
@@ -81,16 +85,21 @@ pub struct Door {
     ledger: Ledger,
     clock: Clock,
     told: Told,
+    witnesses: Option<Arc<Policy>>,
     right: Right,
     narrowing: Narrowing,
+    rests_after: Option<Duration>,
     /// What is put on record of an auditor's read; `None` where the handler does it.
     noted: Option<&'static str>,
 }
 
 impl Door {
     /// The door of a route.
-    pub fn new(app: &App, right: Right, narrowing: Narrowing, noted: Option<&'static str>) -> Self {
-        Self { ledger: app.ledger.clone(), clock: app.clock.clone(), told: app.told.clone(), right, narrowing, noted }
+    pub(super) fn new(app: &App, right: Right, route: &Route) -> Self {
+        let (narrowing, rests_after) = (route.narrowing, route.rests_after);
+        let noted = Some(route.path).filter(|_| !route.notes_reads);
+        let (ledger, clock, told, witnesses) = (app.ledger.clone(), app.clock.clone(), app.told.clone(), app.witnesses.clone());
+        Self { ledger, clock, told, witnesses, right, narrowing, rests_after, noted }
     }
 
     /// Who asks, if they may.
@@ -103,6 +112,7 @@ impl Door {
         let tenant: TenantName = named(&path, "tenant")?;
         let actor = format!("person:{}", holder.name);
         let reach = self.reach(&holder, (&tenant, &actor), now).await?;
+        self.expect_witnesses(&tenant, now).await?;
         let caller = Caller { tenant, actor, scope: reach.scope, alone: reach.alone, path };
         self.narrow(&caller).await?;
         if let (true, Some(noted)) = (reach.as_auditor, self.noted) {
@@ -122,6 +132,13 @@ impl Door {
                 Err(Refusal::no_right(self.right, &denied))
             }
         }
+    }
+
+    /// What cannot be taken back waits for those who would vouch that it is on record.
+    async fn expect_witnesses(&self, tenant: &TenantName, now: Timestamp) -> Result<(), Refusal> {
+        let Some(most) = self.rests_after else { return Ok(()) };
+        let missed = witnesses::missed_for(&self.ledger, self.witnesses.as_deref(), tenant, (most, now)).await?;
+        missed.map_or(Ok(()), |since| Err(Refusal::unwitnessed(since)))
     }
 
     async fn narrow(&self, caller: &Caller) -> Result<(), Refusal> {
@@ -309,7 +326,7 @@ async fn create(
     Body(request): Body<TokenRequest>,
 ) -> Result<Json<TokenMade>, Refusal> {
     let name: TokenName = request.name.parse().map_err(|error| Refusal::malformed(format!("'name': {error}")))?;
-    let (life, now) = (Some(std::time::Duration::from_secs(request.life)), clock.now());
+    let (life, now) = (Some(Duration::from_secs(request.life)), clock.now());
     let wanted = Wanted { name: &name, tenant: caller.whose_tokens(), life, by: caller.actor(), now };
     let release = match caller.alone {
         None => Batch::default(),

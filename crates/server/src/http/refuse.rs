@@ -13,6 +13,7 @@ use tegata_api::v1::bundle::BundleFault;
 use tegata_api::v1::problem::{Code, Problem};
 use tegata_core::access::{Denied, Right};
 use tegata_core::name::ClinicName;
+use tegata_core::time::Timestamp;
 
 use crate::approvals::ApprovalError;
 use crate::asks::AskError;
@@ -120,6 +121,15 @@ impl Refusal {
         let clinics: Vec<&str> = clinics.iter().map(ClinicName::as_str).collect();
         let detail = format!("it concerns the whole tenant, and you have the right '{}' in {} only", right.as_str(), clinics.join(", "));
         Self::new(Code::Forbidden, "you may not do that").detail(detail)
+    }
+
+    /// Nobody has vouched for the tenant's log for too long to do this.
+    pub fn unwitnessed(since: Timestamp) -> Self {
+        let detail = format!(
+            "no quorum of witnesses has vouched for it since {since}, and this waits for them; certificates go on being renewed, and \
+             single ones and devices can be revoked: see `tegata audit witnesses`"
+        );
+        Self::new(Code::Busy, "the audit log is without its witnesses").detail(detail).retry_after(60)
     }
 
     /// The request cannot be read.

@@ -80,9 +80,22 @@ pub enum Matter {
     Unrecorded,
     /// A device is further than the server: the server has lost a past, or somebody pretends to be the device.
     Ahead,
+    /// No quorum of witnesses has vouched for the log in a while.
+    Unwitnessed,
+    /// A device was shown a log that does not go on from the one that it knows.
+    Contradicted,
     /// Somebody was refused.
     Refused,
 }
+
+/// Records that tell by themselves that something is to be looked at.
+const MATTERS: [(&[&str], Matter); 5] = [
+    (&REFUSED, Matter::Refused),
+    (&UNRECORDED, Matter::Unrecorded),
+    (&["device.ahead"], Matter::Ahead),
+    (&["log.unwitnessed"], Matter::Unwitnessed),
+    (&["log.contradicted"], Matter::Contradicted),
+];
 
 /// One thing to look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -153,9 +166,8 @@ impl Review {
             Stage::Intended => self.promised(record),
             Stage::Done | Stage::Seen => self.ended(record),
         }
-        let matter = [(&REFUSED[..], Matter::Refused), (&UNRECORDED[..], Matter::Unrecorded), (&["device.ahead"][..], Matter::Ahead)];
-        if let Some((_, matter)) = matter.into_iter().find(|(actions, _)| actions.contains(&&*record.action)) {
-            self.told.push(exception(record, matter, String::new()));
+        if let Some((_, matter)) = MATTERS.iter().find(|(actions, _)| actions.contains(&&*record.action)) {
+            self.told.push(exception(record, *matter, String::new()));
         }
     }
 
