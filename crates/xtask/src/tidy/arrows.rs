@@ -19,7 +19,10 @@ const ARROWS: [(&str, &[&str]); 12] = [
         &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-ssh", "tegata-tlog", "tegata-playbook", "tegata-witness"],
     ),
     ("xtask", &[]),
-    ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-agent", "tegata-ssh", "tegata-playbook"]),
+    (
+        "tegata-tests",
+        &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-agent", "tegata-ssh", "tegata-playbook", "tegata-tlog"],
+    ),
 ];
 
 /// Outside crates that only these packages may name outside their tests.
