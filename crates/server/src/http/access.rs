@@ -4,10 +4,12 @@
 //! clinic that they may not see, gets the same 404 as for a name that was made up; whoever lacks the right is told so.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query, RawPathParams, Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -19,7 +21,7 @@ use tegata_core::access::{Reach, Right, Scope};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, Serial, SlotId, TenantName, TokenName};
 use tegata_core::time::Timestamp;
 
-use crate::access::{self, AccessError, Told};
+use crate::access::{self, AccessError, Holder, Told};
 use crate::approvals::{self, Act};
 use crate::audit::Ledger;
 use crate::clock::Clock;
@@ -27,6 +29,7 @@ use crate::fleet;
 use crate::http::refuse::Refusal;
 use crate::http::{App, Audience, Body, Route, get, post};
 use crate::issuers::authorities::INSTANCE;
+use crate::sign_in::SignIn;
 use crate::store::access::TokenRow;
 use crate::store::approvals::{ApprovalRow, What};
 use crate::store::{Batch, StoreError};
@@ -81,6 +84,7 @@ pub struct Door {
     ledger: Ledger,
     clock: Clock,
     told: Told,
+    sign_in: Arc<SignIn>,
     right: Right,
     narrowing: Narrowing,
     /// What is put on record of an auditor's read; `None` where the handler does it.
@@ -90,18 +94,19 @@ pub struct Door {
 impl Door {
     /// The door of a route.
     pub fn new(app: &App, right: Right, narrowing: Narrowing, noted: Option<&'static str>) -> Self {
-        Self { ledger: app.ledger.clone(), clock: app.clock.clone(), told: app.told.clone(), right, narrowing, noted }
+        let (ledger, clock, told, sign_in) = (app.ledger.clone(), app.clock.clone(), app.told.clone(), app.sign_in.clone());
+        Self { ledger, clock, told, sign_in, right, narrowing, noted }
     }
 
     /// Who asks, if they may.
     async fn admit(&self, parts: &mut Parts) -> Result<Caller, Refusal> {
         let now = self.clock.now();
-        let token = bearer(parts).ok_or_else(Refusal::unauthorized)?;
-        let holder = tokens::holder(&self.ledger, token, now).await?.ok_or_else(Refusal::unauthorized)?;
+        let token = bearer(&parts.headers).ok_or_else(Refusal::unauthorized)?;
+        let holder = Holder::of(&self.ledger, &self.sign_in, token, now).await?.ok_or_else(Refusal::unauthorized)?;
         let path = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| Refusal::not_found())?;
         let path: Vec<(String, String)> = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let tenant: TenantName = named(&path, "tenant")?;
-        let actor = format!("person:{}", holder.name);
+        let actor = holder.actor();
         let reach = self.reach(&holder, (&tenant, &actor), now).await?;
         let caller = Caller { tenant, actor, scope: reach.scope, alone: reach.alone, path };
         self.narrow(&caller).await?;
@@ -112,8 +117,8 @@ impl Door {
         Ok(caller)
     }
 
-    async fn reach(&self, holder: &TokenRow, who: (&TenantName, &str), now: Timestamp) -> Result<Reach, Refusal> {
-        match access::of_token(&self.ledger, holder, who.0, self.right, now).await {
+    async fn reach(&self, holder: &Holder, who: (&TenantName, &str), now: Timestamp) -> Result<Reach, Refusal> {
+        match holder.reach(&self.ledger, who.0, self.right, now).await {
             Ok(reach) => Ok(reach),
             Err(AccessError::Elsewhere) => Err(Refusal::not_found()),
             Err(AccessError::Policy(error)) => Err(error.into()),
@@ -245,8 +250,8 @@ impl Caller {
 }
 
 /// The token of `Authorization: Bearer <token>` (RFC 6750, section 2.1; the scheme's case does not matter).
-fn bearer(parts: &Parts) -> Option<&str> {
-    let (scheme, token) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
