@@ -113,11 +113,12 @@ impl SignIn {
         self.of(tenant).any(|provider| provider.issuer() == issuer)
     }
 
-    fn of<'a>(&'a self, tenant: &'a TenantName) -> impl Iterator<Item = &'a Arc<Provider>> {
-        self.providers.iter().filter(move |provider| provider.is_for(tenant))
+    fn of<'a>(&'a self, tenant: &TenantName) -> impl Iterator<Item = &'a Arc<Provider>> + use<'a> {
+        let tenant = tenant.clone();
+        self.providers.iter().filter(move |provider| provider.is_for(&tenant))
     }
 
-    fn chosen(&self, tenant: &TenantName, name: Option<&str>) -> Result<&Arc<Provider>, SignInError> {
+    fn chosen<'a>(&'a self, tenant: &TenantName, name: Option<&str>) -> Result<&'a Arc<Provider>, SignInError> {
         let mut fitting = self.of(tenant).filter(|provider| name.is_none_or(|name| provider.name().as_str() == name));
         let first = fitting.next().ok_or(SignInError::NotFound)?;
         if fitting.next().is_none() {

@@ -12,7 +12,6 @@ use clap::Args;
 use data_encoding::BASE64URL_NOPAD;
 use tegata_api::client::{Client, ClientError, Credentials};
 use tegata_api::v1::fleet::Access;
-use tegata_api::v1::problem::Code;
 use tegata_api::v1::sign_in::{Begin, Begun, Finish, SignedIn};
 use tegata_core::name::{ProviderName, Sha256};
 use tegata_core::time::MINUTE;

@@ -188,7 +188,7 @@ impl Provider {
     pub async fn exchange(&self, exchange: Exchange<'_>, now: Timestamp) -> Result<Option<Zeroizing<String>>, Trouble> {
         #[derive(Deserialize)]
         struct Given {
-            id_token: Zeroizing<String>,
+            id_token: String,
         }
         let _place = timeout(PATIENCE, self.places.acquire()).await.map_err(|_| Trouble::Busy)?.map_err(|_| Trouble::Busy)?;
         let known = self.known(now, KNOWN_FOR).await?;
@@ -197,7 +197,7 @@ impl Provider {
         let answer = read(response).await?;
         if status.is_success() {
             let given: Result<Given, _> = serde_json::from_slice(&answer);
-            return given.map(|given| Some(given.id_token)).map_err(|_| Trouble::Nonsense("no ID token for a code".into()));
+            return given.map(|given| Some(given.id_token.into())).map_err(|_| Trouble::Nonsense("no ID token for a code".into()));
         }
         let error = serde_json::from_slice::<Value>(&answer).ok().and_then(|answer| Some(answer.get("error")?.as_str()?.to_owned()));
         match error.as_deref() {

@@ -117,7 +117,7 @@ async fn a_session_is_of_one_tenant_and_of_a_provider_that_is_for_it() {
 }
 
 #[tokio::test]
-async fn a_session_ends_by_time_by_its_owner_by_an_admin_and_with_its_provider() {
+async fn a_session_ends_by_time_by_its_owner_and_by_an_admin() {
     let world = World::with_providers().await;
     world.bind_login("aozora", "staff", &format!("issuer: {ISSUER}, group: g-1"), "role: admin").await;
     let [first, second, third] = ["a", "b", "c"].map(|subject| world.session("aozora", ISSUER, subject, &["g-1"]));
@@ -143,19 +143,25 @@ async fn a_session_ends_by_time_by_its_owner_by_an_admin_and_with_its_provider()
     clinics(&third).await.unwrap();
     world.pass(HOUR);
     assert_eq!(code_of(clinics(&third).await), Code::Unauthorized);
-    let token = sessions::begin(
-        world.ledger(),
-        (&"aozora".parse().unwrap(), Login { issuer: ISSUER.into(), subject: "d".into(), groups: ["g-1".to_owned()].into() }),
-        30 * DAY,
-        json!({}),
-        world.now(),
-    );
-    let (row, token) = token.await.unwrap();
+    let (tenant, groups) = ("aozora".parse().unwrap(), ["g-1".to_owned()].into());
+    let login = Login { issuer: ISSUER.into(), subject: "d".into(), groups };
+    let (row, token) = sessions::begin(world.ledger(), (&tenant, login), 30 * DAY, json!({}), world.now()).await.unwrap();
     assert_eq!(row.expires_at, world.now().after(DAY), "whatever is asked for");
-    let by_token = |world: &World| world.client(Credentials::Token(token.to_string()));
-    clinics(&by_token(&world)).await.unwrap();
+    clinics(&world.client(Credentials::Token(token.to_string()))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_is_nobodys_once_its_provider_is_for_the_tenant_no_more() {
+    let world = World::with_providers().await;
+    world.bind_login("aozora", "staff", &format!("issuer: {ISSUER}, group: g-1"), "role: viewer").await;
+    let login = Login { issuer: ISSUER.into(), subject: "8d1e".into(), groups: ["g-1".to_owned()].into() };
+    let begun = sessions::begin(world.ledger(), (&"aozora".parse().unwrap(), login), HOUR, json!({}), world.now()).await.unwrap();
+    let asked = async |world: &World| clinics(&world.client(Credentials::Token(begun.1.to_string()))).await;
+    asked(&world).await.unwrap();
     let world = world.serving(vec![]).await;
-    assert_eq!(code_of(clinics(&by_token(&world)).await), Code::Unauthorized, "nobody serves this provider any more");
+    assert_eq!(code_of(asked(&world).await), Code::Unauthorized);
+    let world = world.serving(providers()).await;
+    asked(&world).await.unwrap();
 }
 
 #[tokio::test]
