@@ -1,6 +1,6 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`access`] lets people through, by the right that each route names. [`agent`] answers devices, [`people`], [`mod@audit`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`], [`notices`], [`playbooks`] and [`recovery`] answer bearer tokens,
+//! [`access`] lets people through, by the right that each route names. [`agent`] answers devices, [`people`], [`mod@audit`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`], [`notices`], [`playbooks`] and [`recovery`] answer bearer tokens, [`sign_in`] gives them to people whom a provider knows,
 //! [`public`] and [`revocation`] answer anyone,
 //! [`portal`] answers browsers. How the server says no is made in [`refuse`] alone.
 
@@ -19,6 +19,7 @@ pub mod public;
 pub mod recovery;
 pub mod refuse;
 pub mod revocation;
+pub mod sign_in;
 pub mod vendor;
 
 use std::sync::Arc;
@@ -56,6 +57,7 @@ use crate::mail::Mailer;
 use crate::notify::keys::WebhookKeys;
 use crate::portal::Desk;
 use crate::serve::certificate::ServerCertificate;
+use crate::sign_in::SignIn;
 use crate::telemetry::instruments::Instruments;
 use crate::tls::Peer;
 
@@ -103,6 +105,8 @@ pub struct App {
     pub backup_access: Access,
     /// What is on record already of who read and who was refused.
     pub told: Told,
+    /// Lets people in whom a provider knows.
+    pub sign_in: Arc<SignIn>,
     /// Times requests.
     pub instruments: Instruments,
 }
@@ -208,6 +212,7 @@ pub fn routes() -> Vec<Route> {
         notices::routes(),
         playbooks::routes(),
         recovery::routes(),
+        sign_in::routes(),
     ];
     let people = people.into_iter().flatten();
     let anyone = [public::routes(), revocation::routes(), portal::routes()].into_iter().flatten();

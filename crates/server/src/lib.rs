@@ -31,6 +31,8 @@ pub mod recovery;
 pub mod reports;
 pub mod revocations;
 pub mod serve;
+pub mod sessions;
+pub mod sign_in;
 pub mod state;
 pub mod store;
 pub mod telemetry;

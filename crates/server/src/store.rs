@@ -13,6 +13,7 @@ pub mod notices;
 pub mod portal;
 pub mod recovery;
 pub mod revocation;
+pub mod sessions;
 mod snapshot;
 pub mod sqlite;
 pub mod telemetry;
@@ -190,6 +191,8 @@ pub enum Change {
     PutAuthority(AuthorityRow),
     /// What happens to tokens.
     Token(access::TokenChange),
+    /// What happens to sessions of people.
+    Session(sessions::SessionChange),
     /// What happens to acts that take two people.
     Approval(approvals::ApprovalChange),
 
@@ -433,6 +436,7 @@ pub struct CertificateFilter {
 #[async_trait]
 pub trait Store:
     access::TokenQueries
+    + sessions::SessionQueries
     + backup::BackupQueries
     + log::LogQueries
     + approvals::ApprovalQueries

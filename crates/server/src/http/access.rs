@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query, RawPathParams, Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -22,7 +23,7 @@ use tegata_core::name::{ClinicId, ClinicName, DeviceId, Serial, SlotId, TenantNa
 use tegata_core::time::Timestamp;
 use tegata_tlog::policy::Policy;
 
-use crate::access::{self, AccessError, Told};
+use crate::access::{self, AccessError, Holder, Told};
 use crate::approvals::{self, Act};
 use crate::audit::Ledger;
 use crate::clock::Clock;
@@ -31,6 +32,7 @@ use crate::http::refuse::Refusal;
 use crate::http::{App, Audience, Body, Route, get, post};
 use crate::issuers::authorities::INSTANCE;
 use crate::log::witnesses;
+use crate::sign_in::SignIn;
 use crate::store::access::TokenRow;
 use crate::store::approvals::{ApprovalRow, What};
 use crate::store::{Batch, StoreError};
@@ -86,6 +88,7 @@ pub struct Door {
     clock: Clock,
     told: Told,
     witnesses: Option<Arc<Policy>>,
+    sign_in: Arc<SignIn>,
     right: Right,
     narrowing: Narrowing,
     rests_after: Option<Duration>,
@@ -99,18 +102,18 @@ impl Door {
         let (narrowing, rests_after) = (route.narrowing, route.rests_after);
         let noted = Some(route.path).filter(|_| !route.notes_reads);
         let (ledger, clock, told, witnesses) = (app.ledger.clone(), app.clock.clone(), app.told.clone(), app.witnesses.clone());
-        Self { ledger, clock, told, witnesses, right, narrowing, rests_after, noted }
+        Self { ledger, clock, told, sign_in: app.sign_in.clone(), witnesses, right, narrowing, rests_after, noted }
     }
 
     /// Who asks, if they may.
     async fn admit(&self, parts: &mut Parts) -> Result<Caller, Refusal> {
         let now = self.clock.now();
-        let token = bearer(parts).ok_or_else(Refusal::unauthorized)?;
-        let holder = tokens::holder(&self.ledger, token, now).await?.ok_or_else(Refusal::unauthorized)?;
+        let token = bearer(&parts.headers).ok_or_else(Refusal::unauthorized)?;
+        let holder = Holder::of(&self.ledger, &self.sign_in, token, now).await?.ok_or_else(Refusal::unauthorized)?;
         let path = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| Refusal::not_found())?;
         let path: Vec<(String, String)> = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let tenant: TenantName = named(&path, "tenant")?;
-        let actor = format!("person:{}", holder.name);
+        let actor = holder.actor();
         let reach = self.reach(&holder, (&tenant, &actor), now).await?;
         self.expect_witnesses(&tenant, now).await?;
         let caller = Caller { tenant, actor, scope: reach.scope, alone: reach.alone, path };
@@ -122,8 +125,8 @@ impl Door {
         Ok(caller)
     }
 
-    async fn reach(&self, holder: &TokenRow, who: (&TenantName, &str), now: Timestamp) -> Result<Reach, Refusal> {
-        match access::of_token(&self.ledger, holder, who.0, self.right, now).await {
+    async fn reach(&self, holder: &Holder, who: (&TenantName, &str), now: Timestamp) -> Result<Reach, Refusal> {
+        match holder.reach(&self.ledger, who.0, self.right, now).await {
             Ok(reach) => Ok(reach),
             Err(AccessError::Elsewhere) => Err(Refusal::not_found()),
             Err(AccessError::Policy(error)) => Err(error.into()),
@@ -262,8 +265,8 @@ impl Caller {
 }
 
 /// The token of `Authorization: Bearer <token>` (RFC 6750, section 2.1; the scheme's case does not matter).
-fn bearer(parts: &Parts) -> Option<&str> {
-    let (scheme, token) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 

@@ -29,6 +29,7 @@ use crate::portal::renewal::Denial;
 use crate::portal::words;
 use crate::receipts::ReceiptError;
 use crate::recovery::RecoverError;
+use crate::sign_in::SignInError;
 use crate::store::StoreError;
 use crate::telemetry::TelemetryError;
 use crate::tokens::TokenError;
@@ -302,6 +303,24 @@ impl From<TokenError> for Refusal {
             }
             TokenError::Life => Self::malformed(error.to_string()),
             TokenError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignInError> for Refusal {
+    fn from(error: SignInError) -> Self {
+        let not_let_in = |error: &SignInError, hint| Self::new(Code::Forbidden, "you were not signed in").detail(format!("{error}{hint}"));
+        match error {
+            SignInError::NotFound => Self::not_found(),
+            SignInError::Which(_) | SignInError::Malformed(_) => Self::malformed(error.to_string()),
+            SignInError::Stale | SignInError::Code => not_let_in(&error, "; begin anew with `tegata login`"),
+            SignInError::Token(_) => not_let_in(&error, ""),
+            SignInError::Unbound { .. } => not_let_in(&error, "; ask an admin of the tenant for a binding"),
+            SignInError::Provider { .. } => Self::new(Code::Busy, "nobody can sign in for the moment")
+                .detail(format!("{error}; whoever is signed in stays so"))
+                .retry_after(30),
+            SignInError::Policy(error) => error.into(),
+            SignInError::Store(error) => error.into(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod portal;
 mod recovery;
 mod relying;
 mod revocation;
+mod sessions;
 mod tenants;
 mod vendor;
 mod watching;

@@ -66,7 +66,7 @@ const WITHOUT_OUTCOME: [&str; 8] =
     ["act.ask", "backup.ask", "bundle.export", "certificate.renew", "identity.sign", "ocsp.sign", "pin.try", "server.sign"];
 
 /// Records of something that was refused.
-const REFUSED: [&str; 4] = ["access.refuse", "device.code-refused", "portal.code-refused", "portal.renewal-refused"];
+const REFUSED: [&str; 5] = ["access.refuse", "session.refuse", "device.code-refused", "portal.code-refused", "portal.renewal-refused"];
 /// Records of a certificate that a PC has, and of which the log knows nothing.
 const UNRECORDED: [&str; 2] = ["certificate.unknown", "certificate.unrecorded"];
 

@@ -108,6 +108,7 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
 
         Change::PutAuthority(authority) => put_authority(db, authority).await,
         Change::Token(change) => super::access::apply(db, change).await,
+        Change::Session(change) => super::sessions::apply(db, change).await,
         Change::Approval(change) => super::approvals::apply(db, change).await,
 
         Change::Portal(change) => super::portal::apply(db, change).await,
