@@ -79,17 +79,8 @@ impl Identity {
 
     /// Signs somebody in with a browser; gives where the provider sends it then.
     pub fn sign_in(&self, address: &str, person: &str) -> Result<String> {
-        self.browse(address, person, "accept")
-    }
-
-    /// The same of somebody who signs in and does not agree.
-    pub fn deny(&self, address: &str, person: &str) -> Result<String> {
-        self.browse(address, person, "deny")
-    }
-
-    fn browse(&self, address: &str, person: &str, answer: &str) -> Result<String> {
         let mut command = Command::new(program()?);
-        let output = command.args(["-c", BROWSER, address, person, PASSWORD, answer]).current_dir(&self.folder).output()?;
+        let output = command.args(["-c", BROWSER, address, person, PASSWORD]).current_dir(&self.folder).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         anyhow::ensure!(output.status.success(), "the browser: {said}");
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())

@@ -26,7 +26,7 @@ class Form(html.parser.HTMLParser):
             self.buttons.append((found['name'], found.get('value') or ''))
 
 
-address, user, password, answer_to_consent = sys.argv[1:]
+address, user, password = sys.argv[1:]
 web = httpx.Client(verify=ssl.create_default_context(cafile='tls.pem'), timeout=60)
 page = web.get(address)
 for _ in range(12):
@@ -40,7 +40,7 @@ for _ in range(12):
     form = Form(page.text)
     known = {'login': user, 'password': password}
     fields = {name: known.get(name, value) for name, value in form.fields.items()}
-    fields.update(button for button in form.buttons if button[1] == answer_to_consent)
+    fields.update(button for button in form.buttons if button[1] == 'accept')
     page = web.post(urllib.parse.urljoin(str(page.url), form.action), data=fields, headers={'Referer': str(page.url)})
 else:
     sys.exit('the provider does not come to an end:\n' + page.text)

@@ -92,7 +92,8 @@ pub struct OpenIdProviderSpec {
     #[schemars(length(min = 1, max = 1000))]
     pub tenants: Vec<super::policy::Name>,
     /// Its address, exactly as it stands in its tokens (`iss`) and in the bindings.
-    pub issuer: super::policy::Url,
+    #[schemars(length(min = 1, max = 2000))]
+    pub issuer: String,
     /// What it knows this server by.
     #[schemars(length(min = 1, max = 255))]
     pub client_id: String,

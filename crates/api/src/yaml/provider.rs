@@ -127,7 +127,7 @@ fn convert(read: &Envelope<OpenIdProviderSpec>, gather: &mut Gather<'_>) -> Opti
         }
         tenants.extend(gather.name::<TenantName>(&list.item(index), text));
     }
-    let issuer = issuer_of(&spec.issuer.0, &at.key("issuer"), gather);
+    let issuer = issuer_of(&spec.issuer, &at.key("issuer"), gather);
     let client_id = id(&spec.client_id, &at.key("clientId"), gather);
     for (index, scope) in spec.scopes.iter().enumerate() {
         let fits = !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
@@ -190,9 +190,102 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once_with_their_places() {
-        let spec = "spec:\n  tenants: [aozora, tegata, A_b]\n  issuer: http://login.example.jp\n  clientId: ' x'\n  session: 25h\n  scopes: [a b]\n";
         let twice = "spec: { tenants: [aozora], issuer: https://x.example, clientId: a }\n";
-        let wrong = read(&format!("{HEAD}{spec}---\n{HEAD}{twice}---\n{HEAD}{twice}---\n{HEAD}spec: {{ tenants: [], issuers: a }}\n"));
-        expect![[""]].assert_eq(&wrong.unwrap_err());
+        let wrong = read(&format!("{HEAD}{twice}---\n{HEAD}{twice}---\n{HEAD}spec: {{ tenants: [], issuers: a }}\n---\nkind: Issuer\n"));
+        expect![[r#"
+            error: there are two providers named 'staff'
+             --> oidc.yaml:8:19
+              |
+            8 | metadata: { name: staff }
+              |                   ^
+              = help: each needs a name of its own
+
+            error: spec has no key 'clientId'
+              --> oidc.yaml:14:1
+               |
+            14 | spec: { tenants: [], issuers: a }
+               | ^
+               = help: What it knows this server by
+
+            error: spec has no key 'issuer'
+              --> oidc.yaml:14:1
+               |
+            14 | spec: { tenants: [], issuers: a }
+               | ^
+               = help: Its address, exactly as it stands in its tokens (`iss`) and in the bindings
+
+            error: spec.tenants is not acceptable: value has less than 1 item
+              --> oidc.yaml:14:18
+               |
+            14 | spec: { tenants: [], issuers: a }
+               |                  ^
+               = help: The tenants that it is for
+
+            error: spec has no place for a key 'issuers'
+              --> oidc.yaml:14:22
+               |
+            14 | spec: { tenants: [], issuers: a }
+               |                      ^
+               = help: did you mean 'issuer'?
+
+            error: this is a 'Issuer', no OpenIdProvider
+              --> oidc.yaml:16:7
+               |
+            16 | kind: Issuer
+               |       ^
+               = help: choose from 'OpenIdProvider'
+        "#]]
+        .assert_eq(&wrong.unwrap_err());
+    }
+
+    #[test]
+    fn what_is_written_well_has_to_make_sense() {
+        let head = HEAD.replace("staff }", "staff, namespace: aozora }");
+        let spec =
+            "spec:\n  tenants: [aozora, tegata]\n  issuer: http://login.example.jp\n  clientId: ' x'\n  session: 25h\n  scopes: [a b]\n";
+        expect![[r#"
+            error: a provider belongs to the installation
+             --> oidc.yaml:3:26
+              |
+            3 | metadata: { name: staff, namespace: aozora }
+              |                          ^
+              = help: leave namespace out, and write spec.tenants
+
+            error: nobody signs in to the tenant 'tegata'
+             --> oidc.yaml:5:21
+              |
+            5 |   tenants: [aozora, tegata]
+              |                     ^
+              = help: its people are the installation's owners, who are known by tokens alone
+
+            error: 'http://login.example.jp' is not the address of a provider
+             --> oidc.yaml:6:11
+              |
+            6 |   issuer: http://login.example.jp
+              |           ^
+              = help: it begins with https:// and has neither ? nor # (OpenID Connect Core, section 2); copy the iss of a token
+
+            error: ' x' is no id that a provider gives
+             --> oidc.yaml:7:13
+              |
+            7 |   clientId: ' x'
+              |             ^
+              = help: copy it from a token; 1 to 255 characters on one line
+
+            error: a session of '25h' is too short or too long
+             --> oidc.yaml:8:12
+              |
+            8 |   session: 25h
+              |            ^
+              = help: write from 5min to 24h
+
+            error: 'a b' is not a scope
+             --> oidc.yaml:9:12
+              |
+            9 |   scopes: [a b]
+              |            ^
+              = help: write one word for each item, such as groups
+        "#]]
+        .assert_eq(&read(&format!("{head}{spec}")).unwrap_err());
     }
 }

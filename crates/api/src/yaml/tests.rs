@@ -181,7 +181,7 @@ fn schemas_are_structural() {
         }
     }
     let schemas = schemas();
-    assert_eq!(schemas.len(), Kind::ALL.len() + 1, "those of policies, and that of playbooks");
+    assert_eq!(schemas.len(), Kind::ALL.len() + 2, "those of policies, that of playbooks, and that of providers");
     schemas.values().for_each(|schema| walk(schema, ""));
 }
 

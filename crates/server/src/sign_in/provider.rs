@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use form_urlencoded::{Serializer, byte_serialize};
+use form_urlencoded::Serializer;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use rustls::{ClientConfig, RootCertStore};
@@ -217,7 +218,8 @@ impl Provider {
         match &self.settings.secret {
             // Where a provider says nothing, it takes the secret so (Discovery, section 3). Both are encoded before (RFC 6749, section 2.3.1).
             Some(secret) if methods.is_empty() || methods.iter().any(|method| method == "client_secret_basic") => {
-                let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+                // A blank as %20, which every decoder takes: some take + for itself.
+                let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
                 request = request.basic_auth(encoded(&provider.client_id), Some(encoded(secret)));
             }
             Some(secret) => {

@@ -48,6 +48,9 @@ mod tests {
             expires_at: look.now.unix() + 3_600,
             state: "in-force".into(),
         };
-        expect![[""]].assert_eq(&table(&[session], &look));
+        expect![[r#"
+            ID                WHO   PROVIDER               STATE     SINCE                        UNTIL
+            0123456789abcdef  8d1e  https://id.example.jp  in-force  2026-11-18 20:05 (60 s ago)  2026-11-18 21:06 (in 60 min)"#]]
+        .assert_eq(&table(&[session], &look));
     }
 }
