@@ -115,6 +115,7 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::GrowLog(grown) => super::log::grow(db, grown).await,
         Change::Witness(asked) => super::log::witness(db, asked).await,
         Change::Index(indexed) => super::index::grow(db, indexed).await,
+        Change::Erase(erase) => super::personal::erase(db, erase).await,
         Change::Export(exported) => super::telemetry::export(db, exported).await,
         Change::Recovery(change) => super::recovery::apply(db, change).await,
     }
