@@ -11,10 +11,11 @@ use tegata_tests::world::PATIENCE;
 
 const POLICY: &str = include_str!("collector/policy.yaml");
 
-fn world(collector: &Collector) -> Result<World> {
+fn world(endpoint: &str, protocol: &str) -> Result<World> {
     let mut world = World::start()?;
     world.set_environment(&[
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=geheim"),
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=test"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "500"),
@@ -26,10 +27,19 @@ fn world(collector: &Collector) -> Result<World> {
 
 #[test]
 fn a_collector_gets_spans_figures_logs_and_the_audit_log() -> Result<()> {
+    everything_is_sent("http/protobuf", Collector::endpoint)
+}
+
+#[test]
+fn a_collector_gets_the_same_by_grpc() -> Result<()> {
+    everything_is_sent("grpc", Collector::grpc_endpoint)
+}
+
+fn everything_is_sent(protocol: &str, endpoint: fn(&Collector) -> String) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut collector = Collector::absent(folder.path())?;
     collector.start()?;
-    let mut world = world(&collector)?;
+    let mut world = world(&endpoint(&collector), protocol)?;
     world.apply(POLICY)?;
     let mut agent = world.enroll("sakura/uketsuke-1", &["--keystore", "file"])?;
     agent.start()?;
@@ -68,7 +78,7 @@ fn a_collector_gets_spans_figures_logs_and_the_audit_log() -> Result<()> {
 fn a_collector_that_was_away_gets_every_record_of_its_absence_in_order() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut collector = Collector::absent(folder.path())?;
-    let mut world = world(&collector)?;
+    let mut world = world(&collector.grpc_endpoint(), "grpc")?;
     world.apply(POLICY)?;
     let mut agent = world.enroll("sakura/uketsuke-1", &["--keystore", "file"])?;
     agent.start()?;

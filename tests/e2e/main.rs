@@ -11,6 +11,7 @@ mod doctor;
 mod journey;
 mod kill;
 mod left_behind;
+mod login;
 mod monitoring;
 mod notices;
 mod offline;

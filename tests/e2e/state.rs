@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tegata_api::v1::audit::Record;
 use tegata_api::v1::device::Manifest;
 use tegata_api::v1::fleet::Certificate;
@@ -59,6 +60,17 @@ impl Scene {
 
     fn generation(&self) -> Result<u64> {
         Ok(serde_json::from_slice::<Manifest>(&fs::read(self.agent.state().join("manifest.json"))?)?.generation)
+    }
+
+    /// What the PC that works on remembers of the audit log.
+    fn known_log(&self) -> Result<Option<Value>> {
+        let path = self.agent.state().join("audit-log.json");
+        Ok(if path.exists() { Some(serde_json::from_slice(&fs::read(path)?)?) } else { None })
+    }
+
+    fn restart_agent(&mut self) -> Result<()> {
+        self.agent.kill();
+        self.agent.start()
     }
 
     /// Certificates on the PC that works on.
@@ -152,6 +164,9 @@ fn comes_back(scene: &Scene, lost: &BTreeSet<String>, generation: u64, serials: 
     wait_for(PATIENCE, "what is unknown to be replaced", is_renewed)?;
     scene.world.wait_until_ready()?;
     ensure!(scene.generation()? > generation, "a generation was given out twice");
+    let follows = || Ok(scene.known_log()?.filter(|log| log["epoch"] == 1 && log["contradiction"].is_null()));
+    let log = wait_for(PATIENCE, "the PC to follow the log from the new epoch on", follows)?;
+    ensure!(log["left"][0].is_string(), "where the log ended that was lost: {log}");
     let records = scene.world.audit()?;
     let epochs: Vec<&Record> = records.iter().filter(|record| record.action == "state.recover").collect();
     ensure!(epochs.len() == 1 && epochs[0].details["note"] == "the disk of the server broke", "{epochs:?}");
@@ -169,6 +184,51 @@ fn comes_back(scene: &Scene, lost: &BTreeSet<String>, generation: u64, serials: 
         scene.world.cli(["state", "recover", "--note", "again"])?.status.code() == Some(1),
         "there is nothing to recover from any more"
     );
+    Ok(())
+}
+
+/// A copy of the folder that was put back in secret is no restored backup: the server itself cannot know. Its PCs do.
+#[test]
+fn a_state_that_was_put_back_in_secret_is_noticed_by_the_pcs_and_followed_once_it_is_on_record() -> Result<()> {
+    let mut scene = Scene::set()?;
+    let (state, copy, copied) = (scene.text("server"), scene.text("copy"), scene.world.audit()?.len() as u64);
+    scene.world.server().stop(PATIENCE)?;
+    run_well(Path::new("cp"), ["-a", &state, &copy])?;
+    scene.world.start_server()?;
+    scene.world.apply(&policy(2))?;
+    wait_for(PATIENCE, "two certificates on the PC", || Ok(Some(scene.held()?).filter(|held| held.len() == 2)))?;
+    let covers_more = || Ok((scene.world.ask::<Value>(["audit", "witnesses"])?["size"].as_u64() > Some(copied + 2)).then_some(()));
+    wait_for(PATIENCE, "the log to cover what happened", covers_more)?;
+    // It asks when it begins.
+    scene.restart_agent()?;
+    let is_longer = |log: &Value| Some(log["checkpoint"].as_str()?.lines().nth(1)?.parse::<u64>().ok()? > copied + 2);
+    let knows_more = || Ok(scene.known_log()?.filter(|log| is_longer(log) == Some(true)));
+    let known = wait_for(PATIENCE, "the PC to know the longer log", knows_more)?;
+
+    scene.world.server().stop(PATIENCE)?;
+    fs::remove_dir_all(&state)?;
+    fs::rename(&copy, &state)?;
+    scene.world.start_server()?;
+    scene.restart_agent()?;
+    let is_told = || Ok(scene.world.audit()?.into_iter().find(|record| record.action == "log.contradicted"));
+    let told = wait_for(PATIENCE, "the PC to say that it knows another log", is_told)?;
+    let receipt: Value = serde_json::from_str(told.details["receipt"].as_str().context("a receipt")?)?;
+    ensure!(receipt["deed"]["known"] == known["checkpoint"], "{receipt} shows what the log was: {known}");
+    let status = scene.agent.command(["status"])?;
+    ensure!(!status.status.success() && String::from_utf8_lossy(&status.stdout).contains("does not go on from what this PC has seen"));
+    let exceptions: Vec<Value> = scene.world.ask(["audit", "exceptions"])?;
+    ensure!(exceptions.iter().any(|one| one["matter"] == "contradicted"), "{exceptions:?}");
+    let (generation, apply) = (scene.generation()?, policy(3));
+    scene.world.apply(&apply)?;
+    std::thread::sleep(Duration::from_secs(2));
+    ensure!(scene.generation()? == generation, "a server with another past was followed");
+
+    scene.world.cli_well(["state", "recover", "--by-hand", "--note", "a snapshot of the disk was put back"])?;
+    wait_for(PATIENCE, "the PC to follow again", || Ok(Some(scene.held()?).filter(|held| held.len() >= 3)))?;
+    ensure!(scene.generation()? > generation);
+    let is_new = || Ok(scene.known_log()?.filter(|log| log["epoch"] == 1 && log["left"][0] == known["checkpoint"]));
+    wait_for(PATIENCE, "the PC to remember both logs", is_new)?;
+    ensure!(scene.agent.command(["status"])?.status.success());
     Ok(())
 }
 

@@ -26,9 +26,14 @@ impl Collector {
         Ok(Self { folder: folder.to_owned(), ports: free_ports(3)?, running: vec![] })
     }
 
-    /// Its address for `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// Its address for `OTEL_EXPORTER_OTLP_ENDPOINT`, by HTTP.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports[0])
+    }
+
+    /// Its address by gRPC.
+    pub fn grpc_endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports[1])
     }
 
     /// Starts it.
@@ -44,7 +49,7 @@ impl Collector {
             ["--exporter", "otlp", "--otlp-exporter-protocol", "http", "--otlp-exporter-endpoint", &sink, "--batch-timeout", "200ms"];
         let rotel = peer("lib")?.read_dir()?.next().context("a venv has a library")??.path().join("site-packages/rotel/rotel-agent");
         self.running.push(Process::start(&rotel, [&doors[..], &passes].concat(), &self.folder.join("rotel.log"))?);
-        for port in [self.ports[0], self.ports[2]] {
+        for port in self.ports.clone() {
             let running = &mut self.running;
             wait_for(PATIENCE, "the collector to listen", || {
                 ensure!(running.iter_mut().all(Process::runs), "the collector ended");

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod collector;
 pub mod driver;
 pub mod emr;
+pub mod identity;
 pub mod line;
 pub mod linux;
 pub mod policy;

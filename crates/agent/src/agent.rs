@@ -4,7 +4,7 @@ use std::fs::File;
 use std::rc::Rc;
 
 use tegata_api::client::ClientError;
-use tegata_api::v1::device::{Facts, FoundCertificate, InstallerSeen, Manifest, Note, Report, Suspect, UNREAD_MAX};
+use tegata_api::v1::device::{Deed, Facts, FoundCertificate, InstallerSeen, Manifest, Note, Report, Suspect, UNREAD_MAX};
 use tegata_api::v1::diagnosis::Diagnosis;
 use tegata_api::v1::trust::RootReport;
 use tegata_core::diagnosis::diagnose;
@@ -27,7 +27,7 @@ use crate::inventory::Inventory;
 use crate::journal::Journal;
 use crate::keystore::{self, KeystoreError};
 use crate::limit::Limit;
-use crate::link::{Heard, Link, Refusal};
+use crate::link::{Heard, Link, LogError, Refusal};
 use crate::priority;
 use crate::probe;
 use crate::quarantine;
@@ -377,6 +377,9 @@ impl Agent {
         {
             return sent;
         }
+        if self.telling.due {
+            self.look_at_log().await?;
+        }
         let report = self.report();
         let is_news = self.telling.last.as_ref().is_none_or(|last| Report { clock: last.clock, ..report.clone() } != *last);
         if self.telling.due || is_news {
@@ -386,6 +389,22 @@ impl Agent {
             self.renew_identity(Timestamp::from_unix(answer.clock)).await;
         }
         sent
+    }
+
+    /// Whether the audit log is still the one that this PC knows. What it finds is a receipt, which goes out with the next.
+    async fn look_at_log(&mut self) -> Result<(), SendError> {
+        match self.link.look_at_log(&*self.device.server).await {
+            Ok(None) => {}
+            Ok(Some((known, shown))) => {
+                tracing::error!(
+                    "the server's audit log does not go on from what this PC has seen of it: no new instruction of it is followed"
+                );
+                self.device.receipts.record(Deed::LogContradicted { known, shown }, crate::wall_clock())?;
+            }
+            Err(LogError::Server(problem)) if asks_for_peace(&problem) => return Err(SendError::Server(problem)),
+            Err(problem) => complain("it is not known how far the audit log goes", Err::<(), _>(problem)),
+        }
+        Ok(())
     }
 
     /// What is to be seen on this PC.

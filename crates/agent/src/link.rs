@@ -1,5 +1,7 @@
 //! Holds one request open at the server, which answers it the moment something is to be done, and decides which manifest is accepted.
 
+mod log;
+
 use serde::{Deserialize, Serialize};
 use tegata_api::client::ClientError;
 use tegata_api::v1::device as wire;
@@ -12,6 +14,11 @@ use crate::disk::{self, DiskError};
 use crate::manifest::{Manifest, Unreadable};
 use crate::server::{Server, retry_after};
 use crate::state::State;
+
+pub use log::{Contradiction, KnownLog};
+
+/// How often the server is asked how far the audit log goes.
+const LOG_EVERY: Duration = Duration::from_secs(6 * 3_600);
 
 /// An empty answer that comes sooner than this did not come from a server that holds requests: asking again at once would be a storm.
 const HELD_MIN: Duration = Duration::from_secs(5);
@@ -35,9 +42,26 @@ pub enum Refusal {
         /// The highest so far.
         seen: u64,
     },
+    /// It comes from a server whose audit log is not the one that this PC knows.
+    #[error(
+        "the server's audit log does not go on from what this PC has seen of it; if an old state was put back, \
+         `tegata state recover` on the server puts that on record, and this PC follows again"
+    )]
+    OtherHistory,
     /// It makes no sense.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// It cannot be kept.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// Why it is not known how far the audit log goes.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The server does not answer.
+    #[error(transparent)]
+    Server(#[from] ClientError),
     /// It cannot be kept.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -73,14 +97,17 @@ pub struct Link {
     backoff: Backoff,
     ask_at: Instant,
     contact: Option<Contact>,
+    log: Option<KnownLog>,
+    log_seen: Option<Instant>,
 }
 
 impl Link {
     /// Begins with the manifest that was accepted last, so that an agent works through an outage.
     pub fn open(state: &State, device: DeviceId) -> Result<Self, Refusal> {
         let manifest = Manifest::kept(state)?;
-        let contact = disk::read_json(&state.contact())?;
-        Ok(Self { state: state.clone(), device, manifest, backoff: Backoff::default(), ask_at: Instant::now(), contact })
+        let (contact, log) = (disk::read_json(&state.contact())?, disk::read_json(&state.audit_log())?);
+        let (state, backoff, ask_at) = (state.clone(), Backoff::default(), Instant::now());
+        Ok(Self { state, device, manifest, backoff, ask_at, contact, log, log_seen: None })
     }
 
     /// The manifest in force.
@@ -128,9 +155,37 @@ impl Link {
         if self.manifest.is_some() && manifest.generation <= self.generation() {
             return Err(Refusal::GoesBack { got: manifest.generation, seen: self.generation() });
         }
+        if self.log.as_ref().is_some_and(|log| log.contradiction.is_some() && manifest.epoch <= log.epoch) {
+            return Err(Refusal::OtherHistory);
+        }
         disk::write_json(&self.state.manifest(), said)?;
         self.manifest = Some(manifest);
         Ok(())
+    }
+
+    /// Asks how far the audit log goes, if it is time for that. What does not go on from what is known is kept beside it, and from then on
+    /// no manifest is followed until the server shows the known log again, or a person has put on record that an old state was put back.
+    /// Gives a checkpoint that is known and what contradicts it, the first time.
+    ///
+    /// # Errors
+    /// The server does not answer, or what it says cannot be kept.
+    pub async fn look_at_log(&mut self, server: &dyn Server) -> Result<Option<(String, String)>, LogError> {
+        let epoch = self.manifest.as_ref().map_or(0, |manifest| manifest.epoch);
+        let is_settled = self.log.as_ref().is_some_and(|log| log.contradiction.is_none() && log.epoch >= epoch);
+        if is_settled && self.log_seen.is_some_and(|at| at.elapsed() < LOG_EVERY) {
+            return Ok(None);
+        }
+        let shown = server.log(self.log.as_ref().map_or(0, KnownLog::size)).await?;
+        self.log_seen = Some(Instant::now());
+        let Some(shown) = shown else { return Ok(None) };
+        let heard = KnownLog::hear(self.log.clone(), &shown, epoch, crate::wall_clock());
+        if heard == self.log {
+            return Ok(None);
+        }
+        disk::write_json(&self.state.audit_log(), &heard)?;
+        let before = std::mem::replace(&mut self.log, heard).and_then(|log| log.contradiction);
+        let found = self.log.as_ref().and_then(|log| log.contradiction.as_ref().map(|found| (&log.checkpoint, &found.shown)));
+        Ok(found.filter(|_| before.is_none()).map(|(known, shown)| (known.clone(), shown.clone())))
     }
 
     /// Accepts a manifest that somebody brought. The same may be brought twice, because what it asks for may have been broken off.
@@ -229,6 +284,35 @@ mod tests {
             link.accept(&refused).unwrap_err();
             assert_eq!(link.manifest(), Some(&Manifest::try_from(&manifest(7)).unwrap()));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_with_another_history_is_not_followed_until_that_is_on_record() {
+        let world = World::new();
+        let mut own = link(&world);
+        own.accept(&manifest(7)).unwrap();
+        let records = log::tests::records(12);
+        *world.server.log.borrow_mut() = Some(log::tests::shown(&records, 0));
+        assert_eq!(own.look_at_log(&*world.server).await.unwrap(), None);
+        // An older state was put back.
+        *world.server.log.borrow_mut() = Some(log::tests::shown(&records[..9], 12));
+        assert_eq!(own.look_at_log(&*world.server).await.unwrap(), None, "it is not asked all the time");
+        tokio::time::advance(LOG_EVERY).await;
+        let (known, shown) = own.look_at_log(&*world.server).await.unwrap().unwrap();
+        assert!(known.contains("\n12\n") && shown.contains("\n9\n"));
+        assert_eq!(own.look_at_log(&*world.server).await.unwrap(), None, "it is told once");
+
+        // Not by a restart either.
+        for mut own in [own, link(&world)] {
+            assert!(matches!(own.accept(&manifest(8)), Err(Refusal::OtherHistory)));
+            assert_eq!(own.generation(), 7);
+        }
+        let mut own = link(&world);
+        own.accept(&wire::Manifest { epoch: 1, ..manifest(8) }).unwrap();
+        assert_eq!(own.look_at_log(&*world.server).await.unwrap(), None);
+        let log: KnownLog = disk::read_json(&world.state.audit_log()).unwrap().unwrap();
+        assert_eq!((log.size(), log.epoch, log.left), (9, 1, vec![known]));
+        own.accept(&wire::Manifest { epoch: 1, ..manifest(9) }).unwrap();
     }
 
     #[tokio::test(start_paused = true)]

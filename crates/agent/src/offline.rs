@@ -146,6 +146,7 @@ fn not_followed(problem: link::Refusal) -> ApplyError {
     match problem {
         link::Refusal::OtherDevice(device) => Refusal::OtherDevice(device.to_string()).into(),
         link::Refusal::GoesBack { got, seen } => Refusal::TooOld { got, seen }.into(),
+        link::Refusal::OtherHistory => Refusal::OtherHistory.into(),
         link::Refusal::Unreadable(problem) => Refusal::Nonsense(problem).into(),
         link::Refusal::Disk(problem) => problem.into(),
     }

@@ -10,7 +10,7 @@ use data_encoding::BASE64;
 use tegata_api::client::ClientError;
 use tegata_api::v1::backup::KeepRequest;
 use tegata_api::v1::device::{
-    BrowserRule, Deed, HOLD_SECONDS, IssuedCertificate, Manifest, Receipt, ReceiptsAnswer, Report, ReportAnswer, SealedBundle,
+    BrowserRule, Deed, HOLD_SECONDS, IssuedCertificate, LogShown, Manifest, Receipt, ReceiptsAnswer, Report, ReportAnswer, SealedBundle,
     SignedReceipt, TakenCertificate,
 };
 use tegata_api::v1::problem::{Code, Problem};
@@ -154,6 +154,8 @@ pub(crate) struct PretendServer {
     down_until: Cell<Option<Instant>>,
     holds: Cell<Duration>,
     asked: Cell<usize>,
+    /// How far the audit log goes.
+    pub log: RefCell<Option<LogShown>>,
     /// What was sealed of programs\' own files.
     pub kept: RefCell<Vec<KeepRequest>>,
 }
@@ -182,6 +184,7 @@ impl PretendServer {
             down_until: Cell::new(None),
             holds: Cell::new(Duration::from_secs(HOLD_SECONDS)),
             asked: Cell::new(0),
+            log: RefCell::default(),
             kept: RefCell::default(),
         }
     }
@@ -309,6 +312,11 @@ impl Server for PretendServer {
     async fn identity(&self, request: String) -> Result<IssuedCertificate, ClientError> {
         self.up()?;
         Ok(self.identity_for(&csr::check(&request).unwrap().public_key))
+    }
+
+    async fn log(&self, _after: u64) -> Result<Option<LogShown>, ClientError> {
+        self.up()?;
+        Ok(self.log.borrow().clone())
     }
 
     async fn keep(&self, backup: &KeepRequest) -> Result<(), ClientError> {

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use tegata_api::client::{Client, ClientError, Credentials};
 use tegata_api::v1::backup::KeepRequest;
 use tegata_api::v1::device::{
-    CertificateRequest, HOLD_SECONDS, IssuedCertificate, Manifest, ReceiptsAnswer, Report, ReportAnswer, SealedBundle, SignedReceipt,
-    TakenCertificate,
+    CertificateRequest, HOLD_SECONDS, IssuedCertificate, LogShown, Manifest, ReceiptsAnswer, Report, ReportAnswer, SealedBundle,
+    SignedReceipt, TakenCertificate,
 };
+use tegata_api::v1::problem::Code;
 use tegata_core::name::OrderId;
 
 use crate::identity::Identity;
@@ -34,6 +35,8 @@ pub trait Server {
     async fn report(&self, report: &Report) -> Result<ReportAnswer, ClientError>;
     /// Hands over receipts.
     async fn receipts(&self, receipts: &[SignedReceipt]) -> Result<ReceiptsAnswer, ClientError>;
+    /// How far the audit log goes, and what shows that it goes on from its first `after` records; `None` if the server does not say.
+    async fn log(&self, after: u64) -> Result<Option<LogShown>, ClientError>;
     /// Hands over what was sealed of a program's own files.
     async fn keep(&self, backup: &KeepRequest) -> Result<(), ClientError>;
     /// From now on shows this identity.
@@ -90,6 +93,14 @@ impl Server for Online {
 
     async fn receipts(&self, receipts: &[SignedReceipt]) -> Result<ReceiptsAnswer, ClientError> {
         self.client().post("/v1/agent/receipts", &receipts).await
+    }
+
+    async fn log(&self, after: u64) -> Result<Option<LogShown>, ClientError> {
+        match self.client().get_held(&format!("/v1/agent/log?after={after}"), PATIENCE).await {
+            // A server that does not know the question yet.
+            Err(ClientError::Refused(problem)) if problem.code == Code::NotFound => Ok(None),
+            answer => answer,
+        }
     }
 
     async fn keep(&self, backup: &KeepRequest) -> Result<(), ClientError> {

@@ -186,6 +186,11 @@ impl State {
         self.root.join("snapshots.json")
     }
 
+    /// How far the audit log goes, as far as this PC has seen it.
+    pub fn audit_log(&self) -> PathBuf {
+        self.root.join("audit-log.json")
+    }
+
     /// Up to which epoch of the server it was said what is installed here.
     pub fn epoch(&self) -> PathBuf {
         self.root.join("epoch.json")

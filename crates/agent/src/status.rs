@@ -10,7 +10,7 @@ use crate::browser;
 use crate::disk::{self, DiskError};
 use crate::identity::{Identity, IdentityError};
 use crate::journal::{Entry, Journal, Trouble, stage_of};
-use crate::link::Contact;
+use crate::link::{Contact, KnownLog};
 use crate::manifest::Manifest;
 use crate::offline::Last;
 use crate::settings::Settings;
@@ -37,6 +37,12 @@ pub struct Status {
     pub identity_until: Option<i64>,
     /// The clinic that is worked for; absent unless there are several.
     pub active_clinic: Option<String>,
+    /// How many records the server's audit log had when this PC saw it last; absent if it never did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_size: Option<u64>,
+    /// Since when the server shows another log; absent if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_contradicted: Option<i64>,
     /// The slots.
     pub slots: Vec<SlotReport>,
     /// True while a browser runs that has to be restarted once.
@@ -53,6 +59,7 @@ impl Status {
         let settings = Settings::read(state)?.ok_or_else(|| IdentityError::NotEnrolled(state.root().display().to_string()))?;
         let slots = Journal::open(state)?.entries().map(Entry::report).collect();
         let restart_browser = browser::of_this_pc(state, &settings).holds_old()?;
+        let log: Option<KnownLog> = disk::read_json(&state.audit_log())?;
         Ok(Self {
             device: settings.device,
             tenant: settings.tenant,
@@ -61,6 +68,8 @@ impl Status {
             bundle: disk::read_json(&state.carried())?,
             identity_until: identity.not_after().map(Timestamp::unix),
             active_clinic: active_clinic(state)?,
+            log_size: log.as_ref().map(KnownLog::size),
+            log_contradicted: log.and_then(|log| log.contradiction).map(|found| found.since),
             slots,
             restart_browser,
         })
@@ -69,12 +78,16 @@ impl Status {
     /// True if nobody has to do anything.
     pub fn is_well(&self) -> bool {
         let answers = self.contact.as_ref().is_some_and(|contact| contact.problem.is_none());
-        (answers || self.carried().is_some()) && !self.restart_browser && self.slots.iter().all(|slot| slot.trouble.is_none())
+        (answers || self.carried().is_some())
+            && self.log_contradicted.is_none()
+            && !self.restart_browser
+            && self.slots.iter().all(|slot| slot.trouble.is_none())
     }
 
     /// Tells it to people, with times as clocks in `zone` show them.
     pub fn tell(&self, language: Language, zone: &TimeZone) -> String {
         let mut phrases = vec![Phrase::Device(self.device.clone()), self.link(zone)];
+        phrases.extend(self.log_contradicted.map(|since| Phrase::OtherHistory(local_time(since, zone))));
         phrases.extend(self.identity_until.map(|until| Phrase::Identity(local_time(until, zone))));
         phrases.extend(self.active_clinic.clone().map(ClinicPhrase::InUse).map(Phrase::Clinic));
         phrases.extend(self.slots.iter().map(slot_phrase));
@@ -150,6 +163,8 @@ mod tests {
             bundle: None,
             identity_until: Some(1_807_776_000),
             active_clinic: Some("momiji".into()),
+            log_size: Some(4_096),
+            log_contradicted: None,
             slots: vec![
                 slot("karte", "settled", None),
                 slot("lab", "keyed", None),
@@ -226,6 +241,7 @@ mod tests {
         assert!(well.is_well() && !status().is_well());
         assert!(!Status { contact: None, ..well.clone() }.is_well());
         let silent = Contact { since: 0, problem: Some("no answer".into()) };
-        assert!(!Status { contact: Some(silent), ..well }.is_well());
+        assert!(!Status { contact: Some(silent), ..well.clone() }.is_well());
+        assert!(!Status { log_contradicted: Some(0), ..well }.is_well());
     }
 }

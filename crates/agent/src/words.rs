@@ -48,6 +48,8 @@ pub enum Phrase {
     Connected(String, String),
     /// The server does not answer, since, because.
     Silent(String, String, String),
+    /// The server's audit log is another than the one that this PC knows, since.
+    OtherHistory(String),
     /// The agent has not run yet.
     NeverRun(String),
     /// The server is not reached, and files stand for it: the last one was made at, and applied at.
@@ -171,6 +173,7 @@ fn both(phrase: &Phrase) -> (String, String) {
             format!("サーバー: {server} と {since} から通信できていません: {problem}\n  入っている証明書はそのまま使えます。"),
             format!("Server: {server} has been silent since {since}: {problem}\n  Certificates that are installed go on working."),
         ),
+        Phrase::OtherHistory(since) => other_history(since),
         Phrase::NeverRun(server) => {
             (format!("サーバー: {server} にはまだ接続していません。"), format!("Server: {server} was not contacted yet."))
         }
@@ -199,6 +202,17 @@ fn both(phrase: &Phrase) -> (String, String) {
         Phrase::AllWell => ("問題はありません。".into(), "All is well.".into()),
         Phrase::Bundle(phrase) => of_bundle(phrase),
     }
+}
+
+fn other_history(since: &str) -> (String, String) {
+    (
+        format!(
+            "サーバーの監査記録が、このパソコンが確認していた内容とつながりません ({since} から)。新しい指示は受け付けません。管理者に連絡してください。\n  入っている証明書はそのまま使えます。"
+        ),
+        format!(
+            "The server's audit log does not go on from what this PC has seen of it (since {since}). New instructions are not followed: tell your administrator.\n  Certificates that are installed go on working."
+        ),
+    )
 }
 
 fn of_bundle(phrase: &BundlePhrase) -> (String, String) {

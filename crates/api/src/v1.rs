@@ -17,5 +17,6 @@ pub mod policy;
 pub mod problem;
 pub mod recovery;
 pub mod revocation;
+pub mod sign_in;
 pub mod trust;
 pub mod vendor;

@@ -23,6 +23,7 @@ mod convert;
 mod draft;
 mod gather;
 mod playbook;
+mod provider;
 mod read;
 mod render;
 mod schema;
@@ -36,6 +37,7 @@ use gather::Wrong;
 use tree::{Place, Tree};
 
 pub use playbook::{PlaybookDocument, playbook};
+pub use provider::{OpenIdProvider, providers};
 pub use render::render;
 
 /// The longest file that is read, in bytes.
@@ -180,10 +182,10 @@ pub fn check(files: &[File], tenant: &TenantName, stored: &[Document]) -> Result
     }
 }
 
-/// The JSON Schema (draft 2020-12) of each kind of document, and of playbooks.
+/// The JSON Schema (draft 2020-12) of each kind of document, of playbooks, and of providers by which people sign in.
 pub fn schemas() -> BTreeMap<&'static str, Value> {
     let policies = Kind::ALL.into_iter().map(|kind| (kind.as_str(), schema::of(kind)));
-    policies.chain([(playbook::KIND, playbook::schema())]).collect()
+    policies.chain([(playbook::KIND, playbook::schema()), (provider::KIND, provider::schema())]).collect()
 }
 
 /// Takes a file as it lies on the disk.

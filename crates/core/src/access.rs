@@ -259,6 +259,13 @@ pub struct Login {
     pub groups: BTreeSet<String>,
 }
 
+impl Login {
+    /// What the log calls them: `login:<issuer>#<subject>`. An issuer has no `#`, so no two people are called the same, whichever session they are in.
+    pub fn actor(&self) -> String {
+        format!("login:{}#{}", self.issuer, self.subject)
+    }
+}
+
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
 pub enum Person<'a> {
@@ -286,6 +293,11 @@ pub enum Denied {
     Stranger,
     /// They have these roles, and none of them has the right.
     Lacks(BTreeSet<Role>),
+}
+
+/// True if a binding in force names them.
+pub fn is_known<'a>(bindings: impl IntoIterator<Item = &'a AccessBinding>, who: &Person<'_>, now: Timestamp) -> bool {
+    bindings.into_iter().any(|binding| binding.names(who) && binding.is_in_force(now))
 }
 
 /// How far somebody's right reaches, by all bindings together.

@@ -78,6 +78,8 @@ checked_text!(/// One `BackupTarget`.
     TargetName, "a backup target name", LABEL_RULE, is_label);
 checked_text!(/// One `AccessBinding`.
     BindingName, "a binding name", LABEL_RULE, is_label);
+checked_text!(/// One OpenID provider by which people sign in.
+    ProviderName, "a provider name", LABEL_RULE, is_label);
 checked_text!(/// What the holder of a token is called.
     TokenName, "a token name", LABEL_RULE, is_label);
 checked_text!(/// The ten digits of a Japanese medical institution.

@@ -15,8 +15,11 @@ use tegata_core::time::{HOUR, Timestamp};
 
 use crate::audit::Ledger;
 use crate::policy::PolicyError;
+use crate::sign_in::SignIn;
 use crate::store::access::TokenRow;
+use crate::store::sessions::SessionRow;
 use crate::store::{Batch, NewRecord, StoreError};
+use crate::{sessions, tokens};
 
 /// The action of a record that says what an auditor read.
 pub const READ: &str = "access.read";
@@ -39,17 +42,52 @@ pub enum AccessError {
     Policy(PolicyError),
 }
 
-/// How far a right reaches for the holder of a token.
-///
-/// # Errors
-/// [`AccessError`].
-pub async fn of_token(ledger: &Ledger, token: &TokenRow, tenant: &TenantName, right: Right, now: Timestamp) -> Result<Reach, AccessError> {
-    let Some(own) = &token.tenant else { return Ok(Reach { scope: Scope::Tenant, as_auditor: false, alone: None }) };
-    if own != tenant {
-        return Err(AccessError::Elsewhere);
+/// Who shows a bearer token.
+#[derive(Debug, Clone)]
+pub enum Holder {
+    /// Whoever was given it.
+    Token(TokenRow),
+    /// Somebody who has signed in.
+    Session(SessionRow),
+}
+
+impl Holder {
+    /// Finds whom a bearer token belongs to, if it is worth anything now.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn of(ledger: &Ledger, sign_in: &SignIn, bearer: &str, now: Timestamp) -> Result<Option<Self>, StoreError> {
+        if bearer.starts_with(sessions::PREFIX) {
+            let session = sessions::holder(ledger, bearer, now).await?;
+            return Ok(session.filter(|row| sign_in.serves(&row.tenant, &row.login.issuer)).map(Self::Session));
+        }
+        Ok(tokens::holder(ledger, bearer, now).await?.map(Self::Token))
     }
-    let policy = ledger.policy(tenant).await.map_err(AccessError::Policy)?;
-    reach(policy.bindings.values(), &Person::Token(&token.name), right, now).map_err(AccessError::Denied)
+
+    /// Who, as the log calls them: the same person in two sessions is one.
+    pub fn actor(&self) -> String {
+        match self {
+            Self::Token(row) => format!("person:{}", row.name),
+            Self::Session(row) => row.login.actor(),
+        }
+    }
+
+    /// How far a right reaches for them, by the bindings that are in force now.
+    ///
+    /// # Errors
+    /// [`AccessError`].
+    pub async fn reach(&self, ledger: &Ledger, tenant: &TenantName, right: Right, now: Timestamp) -> Result<Reach, AccessError> {
+        let (own, person) = match self {
+            Self::Token(TokenRow { tenant: None, .. }) => return Ok(Reach { scope: Scope::Tenant, as_auditor: false, alone: None }),
+            Self::Token(row @ TokenRow { tenant: Some(own), .. }) => (own, Person::Token(&row.name)),
+            Self::Session(row) => (&row.tenant, Person::Login(&row.login)),
+        };
+        if own != tenant {
+            return Err(AccessError::Elsewhere);
+        }
+        let policy = ledger.policy(tenant).await.map_err(AccessError::Policy)?;
+        reach(policy.bindings.values(), &person, right, now).map_err(AccessError::Denied)
+    }
 }
 
 /// What is on record about who read and who was refused, so that it is not said twice within the hour.

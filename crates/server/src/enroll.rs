@@ -106,6 +106,11 @@ impl Enrolment {
         Self { ledger, bells, clock, identities, server, code_key, freeze: Mutex::default() }
     }
 
+    /// The authority that the server's certificate comes from, PEM.
+    pub fn server_authority(&self) -> &str {
+        self.server.pem()
+    }
+
     /// Makes a code for a device that policy names. Earlier codes of the device are gone.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The routes: who may ask for what, and where it is answered.
 //!
-//! [`access`] lets people through, by the right that each route names. [`agent`] answers devices, [`people`], [`mod@audit`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`], [`notices`], [`playbooks`] and [`recovery`] answer bearer tokens,
+//! [`access`] lets people through, by the right that each route names. [`agent`] answers devices, [`people`], [`mod@audit`], [`log`](mod@log), [`vendor`], [`offline`], [`backup`], [`notices`], [`playbooks`] and [`recovery`] answer bearer tokens, [`sign_in`] gives them to people whom a provider knows,
 //! [`public`] and [`revocation`] answer anyone,
 //! [`portal`] answers browsers. How the server says no is made in [`refuse`] alone.
 
@@ -19,6 +19,7 @@ pub mod public;
 pub mod recovery;
 pub mod refuse;
 pub mod revocation;
+pub mod sign_in;
 pub mod vendor;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use axum::{Json, Router};
 use opentelemetry::trace::FutureExt;
 use tegata_api::v1::device::HOLD_SECONDS;
 use tegata_core::access::Right;
+use tegata_core::time::HOUR;
 use tegata_tlog::policy::Policy;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -55,6 +57,7 @@ use crate::mail::Mailer;
 use crate::notify::keys::WebhookKeys;
 use crate::portal::Desk;
 use crate::serve::certificate::ServerCertificate;
+use crate::sign_in::SignIn;
 use crate::telemetry::instruments::Instruments;
 use crate::tls::Peer;
 
@@ -102,6 +105,8 @@ pub struct App {
     pub backup_access: Access,
     /// What is on record already of who read and who was refused.
     pub told: Told,
+    /// Lets people in whom a provider knows.
+    pub sign_in: Arc<SignIn>,
     /// Times requests.
     pub instruments: Instruments,
 }
@@ -128,6 +133,9 @@ impl Audience {
     }
 }
 
+/// How long what takes much away at once goes on without witnesses.
+const FOUR_HOURS: Duration = HOUR.saturating_mul(4);
+
 /// One line of the table of routes.
 pub struct Route {
     /// Who may use it.
@@ -138,6 +146,8 @@ pub struct Route {
     pub path: &'static str,
     /// How it keeps to the clinics that somebody may see.
     pub narrowing: Narrowing,
+    /// For how long a log may be without its witnesses before this is not done any more; `None`: it goes on whatever they do.
+    pub rests_after: Option<Duration>,
     handler: MethodRouter<App>,
     patience: Duration,
     notes_reads: bool,
@@ -161,6 +171,13 @@ impl Route {
         self
     }
 
+    /// It takes much away at once, or lets in what was not there: it waits for those who would vouch that it is on record. No clinic stops
+    /// because a witness has: renewing, and revoking one certificate or device, never wait.
+    fn rests_without_witnesses(mut self, after: Duration) -> Self {
+        self.rests_after = Some(after);
+        self
+    }
+
     fn long(mut self) -> Self {
         self.patience = LONG_PATIENCE;
         self
@@ -171,8 +188,8 @@ impl Route {
         let handler = match self.audience {
             Audience::Anyone | Audience::Device => self.handler,
             Audience::Person(right) => {
-                let noted = Some(self.path).filter(|_| !self.notes_reads);
-                self.handler.route_layer(from_fn_with_state(Door::new(app, right, self.narrowing, noted), access::pass))
+                let door = Door::new(app, right, &self);
+                self.handler.route_layer(from_fn_with_state(door, access::pass))
             }
         };
         let limited = move |request: Request, next: Next| async move {
@@ -195,6 +212,7 @@ pub fn routes() -> Vec<Route> {
         notices::routes(),
         playbooks::routes(),
         recovery::routes(),
+        sign_in::routes(),
     ];
     let people = people.into_iter().flatten();
     let anyone = [public::routes(), revocation::routes(), portal::routes()].into_iter().flatten();
@@ -233,7 +251,7 @@ fn post<H: Handler<T, App>, T: 'static>(audience: Audience, path: &'static str, 
 fn route(audience: Audience, (method, path): (Method, &'static str), handler: MethodRouter<App>) -> Route {
     let is_narrow = path.contains("{clinic}") || path.contains("{serial}");
     let narrowing = if is_narrow { Narrowing::Path } else { Narrowing::Tenant };
-    Route { audience, method, path, narrowing, handler, patience: PATIENCE, notes_reads: false }
+    Route { audience, method, path, narrowing, rests_after: None, handler, patience: PATIENCE, notes_reads: false }
 }
 
 /// A JSON body, or a problem that says what is wrong with it.

@@ -33,6 +33,8 @@ pub mod reports;
 pub mod retention;
 pub mod revocations;
 pub mod serve;
+pub mod sessions;
+pub mod sign_in;
 pub mod state;
 pub mod store;
 pub mod telemetry;

@@ -13,6 +13,8 @@ pub mod witnesses;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use data_encoding::BASE64;
+use tegata_api::v1::device::LogShown;
 use tegata_core::name::TenantName;
 use tegata_tlog::entry;
 use tegata_tlog::gather::{self, Part};
@@ -20,6 +22,7 @@ use tegata_tlog::merkle::{Hash, Place, fold, peaks};
 use tegata_tlog::tile::{Resource, Tile, WIDTH, subtree};
 
 use crate::audit::Ledger;
+use crate::log::keys::LogKeys;
 use crate::store::StoreError;
 
 /// What is asked for of a tenant's tree, as bytes; nothing if it is not there, or not that much of it yet.
@@ -39,6 +42,18 @@ pub async fn read(ledger: &Ledger, tenant: &TenantName, asked: Resource) -> Resu
     let limit = u32::try_from(width).unwrap_or(u32::MAX);
     let records = ledger.store().log_entries(tenant, asked.tile.index * WIDTH, limit).await?;
     Ok((records.len() == width).then(|| entry::bundle(records.iter().map(|record| entry::of(record)))))
+}
+
+/// How far a tenant's log goes, for a device that knows its first `after` records; nothing before the first checkpoint.
+///
+/// # Errors
+/// The database failed.
+pub async fn shown(ledger: &Ledger, keys: &LogKeys, tenant: &TenantName, after: u64) -> Result<Option<LogShown>, StoreError> {
+    let Some(head) = ledger.store().log_head(tenant).await? else { return Ok(None) };
+    let parts = gather::consistency(after, head.size).unwrap_or_default();
+    let path = path(ledger, tenant, parts).await?.unwrap_or_default();
+    let consistency = path.into_iter().map(|hash| BASE64.encode(&hash.0)).collect();
+    Ok(Some(LogShown { key: keys.signer(tenant).verifier().to_string(), checkpoint: head.note, consistency }))
 }
 
 /// The hashes of a proof, from what is kept; none if a tile lacks something.

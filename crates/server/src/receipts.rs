@@ -160,6 +160,10 @@ async fn witness(
         }
         Deed::RootTrusted { fingerprint } => root(device, number, "root.trusted", fingerprint)?,
         Deed::RootDistrusted { fingerprint } => root(device, number, "root.distrusted", fingerprint)?,
+        Deed::LogContradicted { .. } => {
+            tracing::error!(device = %device.device, "a device knows another audit log: if an older state was put back by hand, run `tegata state recover --by-hand`");
+            ("log.contradicted", device.device.to_string(), device.device.clinic.clone(), None)
+        }
     };
     batch.records.push(seen(device, action, object, (&receipt.deed, signed), now));
     batch.changes.push(Change::CountReceipt { tenant: tenant.clone(), device: device.device.clone(), number });

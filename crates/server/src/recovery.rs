@@ -22,10 +22,12 @@ use crate::store::{Batch, Change, DeviceRow, NewRecord, OrderRow, Personal, Stor
 use crate::turn::{TurnError, observe};
 
 /// What may be put on record while nothing is given out. Nothing of it gives a certificate to anybody, or takes a revocation back.
-const SAFE_ACTIONS: [&str; 17] = [
+const SAFE_ACTIONS: [&str; 19] = [
     "server.sign",
     "token.create",
     "token.revoke",
+    crate::sessions::END,
+    crate::sessions::REFUSE,
     crate::access::READ,
     crate::access::REFUSE,
     "device.ahead",
@@ -88,6 +90,7 @@ pub(crate) fn is_safe(batch: &Batch) -> bool {
                 | Change::Nudge { .. }
                 | Change::AskRenewal { .. }
                 | Change::Token(_)
+                | Change::Session(crate::store::sessions::SessionChange::End { .. })
                 | Change::RevokeDevice { .. }
                 | Change::Revoke { .. }
                 | Change::RevokeAll { .. }

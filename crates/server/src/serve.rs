@@ -47,6 +47,8 @@ use crate::notify::webhook::Hooks;
 use crate::portal::{Desk, PortalKey};
 use crate::serve::certificate::{CertificateError, ServerCertificate};
 use crate::serve::folder::{Folder, FolderError};
+use crate::sign_in::provider::{ProviderError, ProviderSettings};
+use crate::sign_in::{SignIn, SignInKey};
 use crate::store::StoreError;
 use crate::store::sqlite::Sqlite;
 use crate::telemetry::export::Export;
@@ -90,6 +92,8 @@ pub struct Config {
     pub backup_credentials: Option<PathBuf>,
     /// Who witnesses the logs, and how many of them it takes. `None`: nobody is asked.
     pub witnesses: Option<Policy>,
+    /// Who says who people are. None: they are known by tokens alone.
+    pub providers: Vec<ProviderSettings>,
 }
 
 /// Why a server did not start.
@@ -119,6 +123,9 @@ pub enum ServeError {
     /// Witnesses cannot be asked.
     #[error("a client for witnesses cannot be made")]
     Witnesses(#[source] reqwest::Error),
+    /// A provider cannot be asked.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
@@ -195,6 +202,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let (listener, address) = listen(config.listen).await?;
     let (plain, figures) = (listen_if(config.plain).await?, listen_if(config.metrics).await?);
     let seal = folder.seal()?;
+    let sign_in = Arc::new(SignIn::new(&config.providers, SignInKey::of(&seal))?);
     let (code_key, portal_key) = (CodeKey::of(&seal), PortalKey::of(&seal));
     let (webhook_keys, log_keys) = (Arc::new(WebhookKeys::of(&seal)), Arc::new(LogKeys::of(&seal)));
     folder.keep_database_private()?;
@@ -224,6 +232,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
         log_keys,
         witnesses: config.witnesses.clone().map(Arc::new),
         backup_access,
+        sign_in,
     };
     let certificate = base.certificate(server.clone(), certificate_names(&config, address)).await?;
     let tls = tls::config(&devices, certificate.clone())?;
@@ -307,6 +316,7 @@ struct Base {
     log_keys: Arc<LogKeys>,
     witnesses: Option<Arc<Policy>>,
     backup_access: TargetAccess,
+    sign_in: Arc<SignIn>,
 }
 
 impl Base {
@@ -376,6 +386,7 @@ impl Base {
             desk,
             backup_access: self.backup_access.clone(),
             told: Told::default(),
+            sign_in: self.sign_in.clone(),
             instruments: self.instruments.clone(),
         }
     }
@@ -516,7 +527,7 @@ async fn administrator(folder: &Folder, ledger: &Ledger, clock: &Clock, server: 
         Some(access) if tokens::holder(ledger, &access.token, clock.now()).await?.is_some() => access.token.clone(),
         _ => first_owner(ledger, clock.now()).await?,
     };
-    let access = Access { server: address, authority: server.pem().to_owned(), token };
+    let access = Access { server: address, authority: server.pem().to_owned(), token, tenant: None };
     let is_current =
         kept.is_some_and(|kept| (&kept.server, &kept.authority, &kept.token) == (&access.server, &access.authority, &access.token));
     if !is_current {

@@ -13,6 +13,7 @@ pub mod notices;
 pub mod portal;
 pub mod recovery;
 pub mod revocation;
+pub mod sessions;
 mod snapshot;
 pub mod sqlite;
 pub mod telemetry;
@@ -192,6 +193,8 @@ pub enum Change {
     PutAuthority(AuthorityRow),
     /// What happens to tokens.
     Token(access::TokenChange),
+    /// What happens to sessions of people.
+    Session(sessions::SessionChange),
     /// What happens to acts that take two people.
     Approval(approvals::ApprovalChange),
 
@@ -203,6 +206,8 @@ pub enum Change {
     GrowLog(log::Grown),
     /// Keeps what witnesses have said about a log.
     Witness(log::Asked),
+    /// Notes since when a log is unwitnessed, or that it is so no more.
+    LogAlarm(log::Alarm),
     /// Lets the index of the audit log go on. Guard: it went as far as this before.
     Index(audit::Indexed),
     /// Erases texts beside the audit log. Guard: all of them are there.
@@ -435,6 +440,7 @@ pub struct CertificateFilter {
 #[async_trait]
 pub trait Store:
     access::TokenQueries
+    + sessions::SessionQueries
     + backup::BackupQueries
     + log::LogQueries
     + approvals::ApprovalQueries

@@ -10,6 +10,7 @@ pub mod census;
 mod collector;
 pub mod export;
 pub mod gauges;
+mod grpc;
 pub mod instruments;
 mod push;
 pub mod settings;

@@ -12,6 +12,7 @@ use futures::future::join_all;
 use serde_json::json;
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::{Facts, FileHash, InstallerSeen, Manifest, Report};
+use tegata_core::access::Login;
 use tegata_core::fleet::Template;
 use tegata_core::name::{ClinicId, DeviceId, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::notice::{Kind, Rung};
@@ -25,6 +26,7 @@ use tegata_server::store::notices::{
     Channel, DeliveryRow, DeliveryState, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow,
 };
 use tegata_server::store::revocation::{RevokedRow, Selection, Verdict};
+use tegata_server::store::sessions::{SessionChange, SessionRow};
 use tegata_server::store::sqlite::Sqlite;
 use tegata_server::store::{
     ApplicationRow, AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Change, Claim, Closed, CodeRow, DeviceRow,
@@ -119,6 +121,7 @@ contract! {
     a_renewed_file_is_delivered_once,
     what_the_portal_handed_out_is_sampled_selected_and_revoked_with_all_the_rest,
     tokens_are_kept,
+    sessions_are_kept_until_they_are_forgotten,
     a_refused_guard_leaves_nothing_of_its_batch,
     a2_records_and_changes_live_and_die_together,
     a6_sequences_have_no_gaps_whatever_is_refused,
@@ -990,6 +993,35 @@ async fn tokens_are_kept(backend: &dyn Backend) {
     store.commit(revoke()).await.unwrap();
     assert_eq!(store.token(&own.id).await.unwrap().unwrap().revoked_at, Some(at(5)));
     conflict(store.commit(revoke()).await);
+}
+
+async fn sessions_are_kept_until_they_are_forgotten(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let session = |n: u8, tenant: &TenantName, expires_at: i64| SessionRow {
+        id: format!("{n:016x}"),
+        digest: sha(n),
+        tenant: tenant.clone(),
+        login: Login { issuer: "https://id.example.jp".into(), subject: "8d1e".into(), groups: ["b", "a"].map(str::to_owned).into() },
+        created_at: at(i64::from(n)),
+        expires_at: at(expires_at),
+        ended_at: None,
+    };
+    let begin =
+        |row: &SessionRow, forget: i64| changes([Change::Session(SessionChange::Begin { row: Box::new(row.clone()), forget: at(forget) })]);
+    let momiji: TenantName = "momiji".parse().unwrap();
+    let (first, second, foreign) = (session(1, &aozora(), 10), session(2, &aozora(), 20), session(3, &momiji, 20));
+    for row in [&second, &first, &foreign] {
+        store.commit(begin(row, 0)).await.unwrap();
+    }
+    assert_eq!(store.session(&first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.sessions(&aozora()).await.unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(store.session("0").await.unwrap(), None);
+    let end = || changes([Change::Session(SessionChange::End { id: second.id.clone(), at: at(5) })]);
+    store.commit(end()).await.unwrap();
+    conflict(store.commit(end()).await);
+    assert_eq!(store.session(&second.id).await.unwrap().unwrap().ended_at, Some(at(5)));
+    store.commit(begin(&session(4, &momiji, 30), 11)).await.unwrap();
+    assert_eq!(store.sessions(&aozora()).await.unwrap().len(), 1, "what expired before 11 is forgotten, whoever signs in");
 }
 
 async fn a_refused_guard_leaves_nothing_of_its_batch(backend: &dyn Backend) {

@@ -6,7 +6,7 @@ use tegata_api::v1::fleet::{ApplyRequest, Documents, Preview};
 use crate::cli::Global;
 use crate::documents::{self, Sources};
 use crate::failure::{Exit, Failure};
-use crate::session::Session;
+use crate::session::{Session, tenant};
 use crate::{output, preview};
 
 /// Put documents in force: all of them or none, and none if devices could no longer sign in
@@ -31,7 +31,7 @@ pub struct Apply {
 impl Apply {
     /// Applies, and shows what was done.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let documents = self.sources.read(&global.tenant())?;
+        let documents = self.sources.read(&tenant(global))?;
         let session = Session::open(global)?;
         if self.dry_run {
             return self.pretend(global, &session, &documents).await;

@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{ColorChoice, Format};
 use crate::{
     adopt, application, apply, approve, audit, backup, bundle, certificate, completion, confirm, demo, describe, enroll, get, installers,
-    plan, playbook, profile, reference, renew, revoke, schema, serve, state, token, webhook, witness,
+    login, plan, playbook, profile, reference, renew, revoke, schema, serve, state, token, webhook, witness,
 };
 
 /// The right client certificate on every clinic PC: pushed, proven, renewed before anyone notices, and on record.
@@ -43,10 +43,11 @@ Exit codes, the same for every command:
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// How to reach the server: the admin.json that `tegata serve` wrote [default: ~/.local/state/tegata/admin.json]
+    /// How to reach the server: what `tegata login` or `tegata token create` wrote, or the admin.json of `tegata serve` [default: login.json
+    /// in ~/.local/state/tegata, else admin.json there]
     #[arg(long, global = true, env = "TEGATA_ACCESS", hide_env_values = true, value_name = "FILE")]
     pub access: Option<PathBuf>,
-    /// Whose clinics: the namespace of their documents [default: default]
+    /// Whose clinics: the namespace of their documents [default: that of the session, else default]
     #[arg(short = 'n', long, global = true, env = "TEGATA_TENANT", hide_env_values = true, value_name = "NAME")]
     tenant: Option<TenantName>,
     /// How answers are written: json and yaml are as the server gave them, and do not change
@@ -90,6 +91,8 @@ enum Verb {
     Application(application::Application),
     Webhook(webhook::Webhook),
     Token(token::Token),
+    Login(login::Login),
+    Logout(login::Logout),
     Approve(approve::Approve),
     State(state::State),
     Audit(audit::Audit),
@@ -127,6 +130,8 @@ impl Cli {
             Verb::Profile(verb) => verb.run(global).await,
             Verb::Webhook(verb) => verb.run(global).await,
             Verb::Token(verb) => verb.run(global).await,
+            Verb::Login(verb) => verb.run(global).await,
+            Verb::Logout(verb) => verb.run(global).await,
             Verb::Approve(verb) => verb.run(global).await,
             Verb::State(verb) => verb.run(global).await,
             Verb::Audit(verb) => verb.run(global).await,

@@ -19,6 +19,7 @@ use crate::language::is_japanese;
 use tegata_pki::sealed::SealedError;
 
 use crate::backup::RestoreError;
+use crate::login::LoginError;
 use crate::quotas;
 
 /// How a command ended. Part of the contract with scripts: `tegata --help` lists them.
@@ -303,6 +304,9 @@ pub enum Failure {
     /// The program cannot start its own machinery.
     #[error("cannot start")]
     Runtime(#[source] std::io::Error),
+    /// Nobody was signed in.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// The server did not start.
     #[error("the server cannot start")]
     Serve(#[source] tegata_server::serve::ServeError),
@@ -340,7 +344,7 @@ impl Failure {
             Self::Log(Fault::Unwitnessed(_)) | Self::Unwitnessed(_) => Exit::Unwitnessed,
             Self::Log(_) | Self::LogPeriod(_) | Self::NotDerived { .. } | Self::Undisclosed { .. } => Exit::Unbelievable,
             Self::NotPin { .. } | Self::NoPassword | Self::Variable { .. } | Self::NoSecret { .. } => Exit::Usage,
-            Self::NoHosts | Self::LimitFitsNothing { .. } => Exit::Denied,
+            Self::NoHosts | Self::LimitFitsNothing { .. } | Self::Login(LoginError::Refused(_)) => Exit::Denied,
             _ => Exit::Error,
         }
     }
@@ -395,7 +399,7 @@ impl Failure {
             Self::LockOut { devices, .. } => Some(lock_out_hint(devices.len())),
             Self::OverQuota { short, .. } => Some(over_quota_hint(short.len())),
             Self::Access { .. } | Self::NotAccess { .. } => {
-                Some("`tegata serve` writes admin.json into its state folder; name it with --access FILE or TEGATA_ACCESS".into())
+                Some("sign in with `tegata login --server …`, or name the admin.json of `tegata serve` with --access FILE or TEGATA_ACCESS".into())
             }
             Self::NoSuch { what, is_named: true, .. } => Some(format!("see what there is with `tegata get {what}s`")),
             Self::NoSuch { what, is_named: false, .. } => {
@@ -457,9 +461,10 @@ fn refusal_hint(problem: &Problem) -> Option<String> {
         Code::NotFound => Some(
             "see what there is with `tegata get devices` or `tegata get certificates`; is the tenant right (-n, TEGATA_TENANT)?".into(),
         ),
-        Code::Unauthorized => {
-            Some("the token in the access file is not known to this server: use the admin.json that it wrote itself".into())
-        }
+        Code::Unauthorized => Some(
+            "if you had signed in, that is over: sign in anew with `tegata login`; else use the admin.json that the server wrote itself"
+                .into(),
+        ),
         Code::Busy => problem.retry_after.map(|seconds| format!("again in {seconds} s")),
         _ => None,
     }
@@ -532,7 +537,7 @@ mod tests {
         expect![[r#"
             error: cannot read the access file /home/ito/admin.json
               because: entity not found
-              try: `tegata serve` writes admin.json into its state folder; name it with --access FILE or TEGATA_ACCESS
+              try: sign in with `tegata login --server …`, or name the admin.json of `tegata serve` with --access FILE or TEGATA_ACCESS
         "#]]
         .assert_eq(&failure.told());
     }

@@ -7,6 +7,7 @@ mod expiring;
 mod installers;
 mod named;
 mod notices;
+mod sessions;
 
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ enum What {
     Notices,
     /// Who may do what, where and until when
     Access,
+    /// Who has signed in with a provider, and until when; those of the last day
+    Sessions,
     /// Every document in force, who applied it and when; with -o yaml, as files that can be applied again
     Documents,
 }
@@ -101,6 +104,7 @@ impl Get {
             What::Expiring => list.expiring(self.within).await,
             What::Notices => list.show("notices", notices::table).await,
             What::Access => list.access().await,
+            What::Sessions => list.sessions().await,
             What::Documents => list.documents().await,
         }
     }
@@ -144,6 +148,13 @@ impl List<'_> {
             return Err(Failure::Clinicless("bindings"));
         }
         self.show("access", access::table).await
+    }
+
+    async fn sessions(&self) -> Result<Exit, Failure> {
+        if self.clinic.is_some() {
+            return Err(Failure::Clinicless("sessions"));
+        }
+        self.show("sessions", sessions::table).await
     }
 
     async fn documents(&self) -> Result<Exit, Failure> {

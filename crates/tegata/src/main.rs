@@ -25,6 +25,7 @@ mod failure;
 mod get;
 mod installers;
 mod language;
+mod login;
 mod moment;
 mod output;
 mod plan;

@@ -6,7 +6,7 @@ use tegata_api::v1::fleet::Preview;
 use crate::cli::Global;
 use crate::documents::{self, Sources};
 use crate::failure::{Exit, Failure};
-use crate::session::Session;
+use crate::session::{Session, tenant};
 use crate::{output, preview};
 
 /// Show what `apply` would do, and how many devices could no longer sign in; fail if an account may not have what is asked for
@@ -25,7 +25,7 @@ pub struct Plan {
 impl Plan {
     /// Asks for the preview and shows it.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let documents = self.sources.read(&global.tenant())?;
+        let documents = self.sources.read(&tenant(global))?;
         let session = Session::open(global)?;
         let answer: Result<Preview, Failure> = session.post("plan", &documents).await;
         let preview = answer.map_err(|failure| documents::explained(failure, &documents.files))?;

@@ -1,7 +1,8 @@
-//! `tegata revoke`: ends a certificate, or the trust in a device.
+//! `tegata revoke`: ends a certificate, the trust in a device, or somebody's session.
 
 use clap::{Args, Subcommand};
 use tegata_api::v1::fleet::RevokeRequest;
+use tegata_api::v1::sign_in::Session as Ended;
 use tegata_core::name::{DeviceId, Serial};
 
 use crate::certificate::Reason;
@@ -9,8 +10,9 @@ use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::session::Session;
+use crate::token::is_plain;
 
-/// End a certificate, or the trust in a device
+/// End a certificate, the trust in a device, or somebody's session
 #[derive(Args)]
 pub struct Revoke {
     #[command(subcommand)]
@@ -37,6 +39,12 @@ enum What {
         /// Its name, `clinic/device`
         device: DeviceId,
     },
+    /// End the session of somebody who has signed in: its token is worth nothing from the next request on
+    #[command(after_help = "Example:\n  $ tegata revoke session 0123456789abcdef")]
+    Session {
+        /// Its id, as `tegata get sessions` shows it
+        session: String,
+    },
 }
 
 impl Revoke {
@@ -51,6 +59,13 @@ impl Revoke {
             What::Device { device } => {
                 session.tell(&format!("devices/{device}/revoke"), &serde_json::json!({})).await?;
                 format!("{device} is not trusted any more.")
+            }
+            What::Session { session: id } => {
+                if !is_plain(&id) {
+                    return Err(session.no_such("session", vec![id]));
+                }
+                let ended: Ended = session.post(&format!("sessions/{id}/revoke"), &()).await?;
+                format!("The session of {} of {} has ended.", ended.subject, ended.issuer)
             }
         };
         output::confirm(global, &done)?;

@@ -1,6 +1,7 @@
 //! `tegata serve`: runs the server until it is told to stop.
 
 pub mod mail;
+mod oidc;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -54,6 +55,9 @@ pub struct Serve {
     /// one it is all of them; witnesses are asked at the URLs behind their keys
     #[arg(long, value_name = "FILE", value_parser = policy)]
     witnesses: Option<Policy>,
+    /// The OpenID providers by which people sign in, and to which tenants: YAML of the kind OpenIdProvider (`tegata schema OpenIdProvider`)
+    #[arg(long, value_name = "FILE")]
+    oidc: Option<PathBuf>,
     #[command(flatten)]
     mail: MailOptions,
 }
@@ -66,6 +70,7 @@ impl Serve {
         let state = self.state.unwrap_or_else(session::default_state);
         let access_file = state.join("admin.json");
         let mail = self.mail.read()?;
+        let providers = self.oidc.as_deref().map(oidc::read).transpose()?.unwrap_or_default();
         let policies = self.watch.map(|folder| (global.tenant(), folder));
         let config = Config {
             state,
@@ -79,6 +84,7 @@ impl Serve {
             backup_key: self.backup_key,
             backup_credentials: self.backup_credentials,
             witnesses: self.witnesses,
+            providers,
         };
         let server = serve::start(config).await.map_err(Failure::Serve)?;
         output::print(&format!(

@@ -26,8 +26,12 @@ pub struct Session {
 impl Session {
     /// Connects as the command line says.
     pub fn open(global: &Global) -> Result<Self, Failure> {
-        let session = Self::with(read_access(&access_file(global))?, global.tenant())?;
-        Ok(Self { is_named: global.named_tenant().is_some(), ..session })
+        let access = read_access(&access_file(global))?;
+        let own = access.tenant.as_ref().and_then(|tenant| tenant.parse().ok());
+        let named = global.named_tenant().cloned().or(own);
+        let is_named = named.is_some();
+        let session = Self::with(access, named.unwrap_or_else(|| global.tenant()))?;
+        Ok(Self { is_named, ..session })
     }
 
     /// Connects as the command line says, for a tenant that is none of the clinics'.
@@ -123,9 +127,21 @@ pub fn default_state() -> PathBuf {
     PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".local/state/tegata")
 }
 
-/// Where the access file is.
+/// Where `tegata login` keeps its session unless told otherwise.
+pub fn login_file() -> PathBuf {
+    default_state().join("login.json")
+}
+
+/// Where the access file is: whoever has signed in is meant to be that.
 pub fn access_file(global: &Global) -> PathBuf {
-    global.access.clone().unwrap_or_else(|| default_state().join("admin.json"))
+    let kept = || Some(login_file()).filter(|file| file.exists()).unwrap_or_else(|| default_state().join("admin.json"));
+    global.access.clone().unwrap_or_else(kept)
+}
+
+/// Whose clinics are meant: as somebody said, else as the access file says.
+pub fn tenant(global: &Global) -> TenantName {
+    let own = || read_access(&access_file(global)).ok().and_then(|access| access.tenant?.parse().ok());
+    global.named_tenant().cloned().or_else(own).unwrap_or_else(|| global.tenant())
 }
 
 #[cfg(test)]

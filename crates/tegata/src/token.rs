@@ -90,7 +90,7 @@ async fn create(global: &Global, session: &Session, name: &TokenName, life: Dura
 }
 
 /// Names and ids are made of these alone; nothing else gets into the path of a request.
-fn is_plain(text: &str) -> bool {
+pub fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 

@@ -51,6 +51,9 @@ const S3: [&str; 3] = ["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
 /// The collector of OpenTelemetry that telemetry is sent to, and what decodes what it passes on: PyPI packages.
 const COLLECTOR: [&str; 2] = ["rotel==0.0.1a15", "opentelemetry-proto==1.45.2"];
 
+/// The OpenID provider that people sign in with, and what its forms are filled in by: PyPI packages.
+const IDENTITY: [&str; 2] = ["canaille[front,oidc,server]==0.3.6", "httpx==0.28.1"];
+
 /// A witness of audit logs by other hands, as public ones run it: a Go module. It needs Go 1.24, which Debian has since version 13.
 const WITNESS: &str = "filippo.io/torchwood/cmd/litewitness@v0.9.0";
 
@@ -60,6 +63,7 @@ pub fn provide() -> Result<()> {
     let peers = workspace::target_folder()?.join("peers");
     venv::provide(&peers.join("moto"), &S3)?;
     venv::provide(&peers.join("rotel"), &COLLECTOR)?;
+    venv::provide(&peers.join("canaille"), &IDENTITY)?;
     go_program(&peers.join("witness"), WITNESS)
 }
 

@@ -94,6 +94,7 @@ fn kinds(deeds: &[Deed]) -> Vec<&'static str> {
             Deed::Retired { .. } => "retired",
             Deed::InstallerRemoved { .. } | Deed::InstallerQuarantined { .. } | Deed::InstallerRestored { .. } => "installer",
             Deed::RootTrusted { .. } | Deed::RootDistrusted { .. } => "root",
+            Deed::LogContradicted { .. } => "log",
         })
         .collect()
 }

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use tegata_api::client::ClientError;
 use tegata_api::v1::backup::KeepRequest;
 use tegata_api::v1::device::{
-    CertificateRequest, IssuedCertificate, Manifest, ReceiptsAnswer, Report, ReportAnswer, SealedBundle, SignedReceipt, TakenCertificate,
+    CertificateRequest, IssuedCertificate, LogShown, Manifest, ReceiptsAnswer, Report, ReportAnswer, SealedBundle, SignedReceipt,
+    TakenCertificate,
 };
 use tegata_api::v1::offline::{OfflineAnswer, OfflineBundle};
 use tegata_core::name::OrderId;
@@ -81,6 +82,11 @@ impl Server for Carried {
 
     async fn receipts(&self, _receipts: &[SignedReceipt]) -> Result<ReceiptsAnswer, ClientError> {
         Err(ClientError::Carried)
+    }
+
+    /// Nobody has carried it.
+    async fn log(&self, _after: u64) -> Result<Option<LogShown>, ClientError> {
+        Ok(None)
     }
 
     async fn keep(&self, _backup: &KeepRequest) -> Result<(), ClientError> {

@@ -33,6 +33,8 @@ pub enum Refusal {
         /// The highest so far.
         seen: u64,
     },
+    /// The server's audit log is not the one that this PC knows.
+    OtherHistory,
     /// What it says makes no sense.
     Nonsense(manifest::Unreadable),
 }
@@ -65,6 +67,9 @@ impl Refusal {
             Self::OtherTenant(tenant) => format!("別のテナント「{tenant}」の端末のファイルです。この端末のファイルを選んでください。"),
             Self::OtherDevice(device) => format!("別の端末「{device}」のファイルです。この端末のファイルを選んでください。"),
             Self::OtherIdentity => "このパソコンを登録し直す前のファイルです。管理者に作り直してもらってください。".into(),
+            Self::OtherHistory => {
+                "サーバーの監査記録が、このパソコンが確認していた内容とつながりません。使わずに、管理者に知らせてください。".into()
+            }
             Self::TooOld { got, seen } => {
                 format!("古いファイルです（第{got}版。この端末には第{seen}版が適用済み）。新しいファイルを使ってください。")
             }
@@ -87,6 +92,9 @@ impl Refusal {
             Self::OtherTenant(tenant) => format!("the file is for a device of another tenant, {tenant}; choose the one for this device"),
             Self::OtherDevice(device) => format!("the file is for another device, {device}; choose the one for this device"),
             Self::OtherIdentity => "the file was made before this PC was enrolled anew; have it exported again".into(),
+            Self::OtherHistory => {
+                "the server's audit log does not go on from what this PC has seen of it; do not use the file, and tell your administrator".into()
+            }
             Self::TooOld { got, seen } => {
                 format!("the file is old (generation {got}; this device follows {seen} already); use the newest one")
             }

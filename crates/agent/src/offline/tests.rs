@@ -132,6 +132,7 @@ fn deeds(answer: &OfflineAnswer) -> Vec<(u64, &'static str)> {
             Deed::InstallerQuarantined { .. } | Deed::InstallerRestored { .. } => (receipt.number, "moved"),
             Deed::InstallerRemoved { .. } => (receipt.number, "installer"),
             Deed::RootTrusted { .. } | Deed::RootDistrusted { .. } => (receipt.number, "root"),
+            Deed::LogContradicted { .. } => (receipt.number, "log"),
         })
         .collect()
 }
@@ -348,6 +349,7 @@ fn every_refusal_is_said_in_both_languages() {
         Refusal::OtherDevice("sakura/uketsuke-2".into()),
         Refusal::OtherIdentity,
         Refusal::TooOld { got: 7, seen: 8 },
+        Refusal::OtherHistory,
         Refusal::Nonsense(nonsense()),
     ];
     let mut said = std::collections::BTreeSet::new();

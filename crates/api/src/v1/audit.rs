@@ -18,7 +18,7 @@ pub struct Record {
     pub at: i64,
     /// Whether this was about to happen, has happened, or was witnessed.
     pub stage: Stage,
-    /// Who: `person:<token name>`, `device:<clinic/device>`, `tegata`.
+    /// Who: `person:<token name>`, `login:<issuer>#<subject>`, `device:<clinic/device>`, `tegata`.
     pub actor: String,
     /// What, such as `certificate.issue`.
     pub action: String,

@@ -442,6 +442,18 @@ pub enum Note {
     RemovalLimit,
 }
 
+/// How far the tenant's audit log goes, and that it goes on from where the device knew it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogShown {
+    /// The log's key, as signed notes write it (C2SP signed-note).
+    pub key: String,
+    /// The newest checkpoint, a signed note (C2SP tlog-checkpoint).
+    pub checkpoint: String,
+    /// The consistency proof from what the device knows (RFC 6962, section 2.1.2), each hash in base64; empty if the log is shorter.
+    pub consistency: Vec<String>,
+}
+
 /// The server has heard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -532,6 +544,14 @@ pub enum Deed {
     RootDistrusted {
         /// SHA-256 of its DER.
         fingerprint: String,
+    },
+    /// The server showed an audit log that does not go on from what the device had seen of it. Both are signed by the log's key, or the second
+    /// is by nobody: whoever has them needs no word of the device.
+    LogContradicted {
+        /// The checkpoint that the device knew, a signed note.
+        known: String,
+        /// The one that it was shown.
+        shown: String,
     },
 }
 

@@ -454,4 +454,7 @@ pub struct Access {
     pub authority: String,
     /// The bearer token.
     pub token: String,
+    /// Whose clinics, unless another tenant is named: the token of a session is good for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
 }

@@ -13,7 +13,7 @@ use super::written;
 use crate::hint::quote;
 use crate::v1::policy::{BackupTargetSpec, Directory, IssuerSpec, IssuerType, PortalSpec, S3, Sftp};
 
-mod access;
+pub(super) mod access;
 mod clinic;
 mod expect;
 mod portal;

@@ -74,7 +74,7 @@ fn seen(record: &Record) -> Option<Event> {
         Deed::Installed { fingerprint, .. } => Some(Event::Installed(device, fingerprint.parse().ok()?)),
         Deed::Proven { fingerprint, .. } => Some(Event::Proven(device, fingerprint.parse().ok()?)),
         Deed::Retired { fingerprint } => Some(Event::Gone(device, fingerprint.parse().ok()?)),
-        Deed::InstallerQuarantined { .. } | Deed::InstallerRestored { .. } => None,
+        Deed::InstallerQuarantined { .. } | Deed::InstallerRestored { .. } | Deed::LogContradicted { .. } => None,
         Deed::InstallerRemoved { .. } | Deed::RootTrusted { .. } | Deed::RootDistrusted { .. } => None,
     }
 }

@@ -4,10 +4,13 @@
 //! clinic that they may not see, gets the same 404 as for a name that was made up; whoever lacks the right is told so.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query, RawPathParams, Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -18,8 +21,9 @@ use tegata_api::v1::backup::ApproveRequest;
 use tegata_core::access::{Reach, Right, Scope};
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, Serial, SlotId, TenantName, TokenName};
 use tegata_core::time::Timestamp;
+use tegata_tlog::policy::Policy;
 
-use crate::access::{self, AccessError, Told};
+use crate::access::{self, AccessError, Holder, Told};
 use crate::approvals::{self, Act};
 use crate::audit::Ledger;
 use crate::clock::Clock;
@@ -27,6 +31,8 @@ use crate::fleet;
 use crate::http::refuse::Refusal;
 use crate::http::{App, Audience, Body, Route, get, post};
 use crate::issuers::authorities::INSTANCE;
+use crate::log::witnesses;
+use crate::sign_in::SignIn;
 use crate::store::access::TokenRow;
 use crate::store::approvals::{ApprovalRow, What};
 use crate::store::{Batch, StoreError};
@@ -81,28 +87,35 @@ pub struct Door {
     ledger: Ledger,
     clock: Clock,
     told: Told,
+    witnesses: Option<Arc<Policy>>,
+    sign_in: Arc<SignIn>,
     right: Right,
     narrowing: Narrowing,
+    rests_after: Option<Duration>,
     /// What is put on record of an auditor's read; `None` where the handler does it.
     noted: Option<&'static str>,
 }
 
 impl Door {
     /// The door of a route.
-    pub fn new(app: &App, right: Right, narrowing: Narrowing, noted: Option<&'static str>) -> Self {
-        Self { ledger: app.ledger.clone(), clock: app.clock.clone(), told: app.told.clone(), right, narrowing, noted }
+    pub(super) fn new(app: &App, right: Right, route: &Route) -> Self {
+        let (narrowing, rests_after) = (route.narrowing, route.rests_after);
+        let noted = Some(route.path).filter(|_| !route.notes_reads);
+        let (ledger, clock, told, witnesses) = (app.ledger.clone(), app.clock.clone(), app.told.clone(), app.witnesses.clone());
+        Self { ledger, clock, told, sign_in: app.sign_in.clone(), witnesses, right, narrowing, rests_after, noted }
     }
 
     /// Who asks, if they may.
     async fn admit(&self, parts: &mut Parts) -> Result<Caller, Refusal> {
         let now = self.clock.now();
-        let token = bearer(parts).ok_or_else(Refusal::unauthorized)?;
-        let holder = tokens::holder(&self.ledger, token, now).await?.ok_or_else(Refusal::unauthorized)?;
+        let token = bearer(&parts.headers).ok_or_else(Refusal::unauthorized)?;
+        let holder = Holder::of(&self.ledger, &self.sign_in, token, now).await?.ok_or_else(Refusal::unauthorized)?;
         let path = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| Refusal::not_found())?;
         let path: Vec<(String, String)> = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let tenant: TenantName = named(&path, "tenant")?;
-        let actor = format!("person:{}", holder.name);
+        let actor = holder.actor();
         let reach = self.reach(&holder, (&tenant, &actor), now).await?;
+        self.expect_witnesses(&tenant, now).await?;
         let caller = Caller { tenant, actor, scope: reach.scope, alone: reach.alone, path };
         self.narrow(&caller).await?;
         if let (true, Some(noted)) = (reach.as_auditor, self.noted) {
@@ -112,8 +125,8 @@ impl Door {
         Ok(caller)
     }
 
-    async fn reach(&self, holder: &TokenRow, who: (&TenantName, &str), now: Timestamp) -> Result<Reach, Refusal> {
-        match access::of_token(&self.ledger, holder, who.0, self.right, now).await {
+    async fn reach(&self, holder: &Holder, who: (&TenantName, &str), now: Timestamp) -> Result<Reach, Refusal> {
+        match holder.reach(&self.ledger, who.0, self.right, now).await {
             Ok(reach) => Ok(reach),
             Err(AccessError::Elsewhere) => Err(Refusal::not_found()),
             Err(AccessError::Policy(error)) => Err(error.into()),
@@ -122,6 +135,13 @@ impl Door {
                 Err(Refusal::no_right(self.right, &denied))
             }
         }
+    }
+
+    /// What cannot be taken back waits for those who would vouch that it is on record.
+    async fn expect_witnesses(&self, tenant: &TenantName, now: Timestamp) -> Result<(), Refusal> {
+        let Some(most) = self.rests_after else { return Ok(()) };
+        let missed = witnesses::missed_for(&self.ledger, self.witnesses.as_deref(), tenant, (most, now)).await?;
+        missed.map_or(Ok(()), |since| Err(Refusal::unwitnessed(since)))
     }
 
     async fn narrow(&self, caller: &Caller) -> Result<(), Refusal> {
@@ -245,8 +265,8 @@ impl Caller {
 }
 
 /// The token of `Authorization: Bearer <token>` (RFC 6750, section 2.1; the scheme's case does not matter).
-fn bearer(parts: &Parts) -> Option<&str> {
-    let (scheme, token) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
@@ -309,7 +329,7 @@ async fn create(
     Body(request): Body<TokenRequest>,
 ) -> Result<Json<TokenMade>, Refusal> {
     let name: TokenName = request.name.parse().map_err(|error| Refusal::malformed(format!("'name': {error}")))?;
-    let (life, now) = (Some(std::time::Duration::from_secs(request.life)), clock.now());
+    let (life, now) = (Some(Duration::from_secs(request.life)), clock.now());
     let wanted = Wanted { name: &name, tenant: caller.whose_tokens(), life, by: caller.actor(), now };
     let release = match caller.alone {
         None => Batch::default(),

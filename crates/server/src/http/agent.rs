@@ -25,9 +25,10 @@ use crate::enroll::Enrolment;
 use crate::http::refuse::Refusal;
 use crate::http::{Audience, Body, Route, get, post};
 use crate::issuers::order::Issuance;
+use crate::log::keys::LogKeys;
 use crate::store::DeviceRow;
 use crate::tls::{Identity, Peer};
-use crate::{receipts, recovery, reports, vendor};
+use crate::{log, receipts, recovery, reports, vendor};
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
@@ -41,6 +42,7 @@ pub fn routes() -> Vec<Route> {
         post(Device, "/v1/agent/report", report),
         post(Device, "/v1/agent/receipts", receipts),
         post(Device, "/v1/agent/identity", identity),
+        get(Device, "/v1/agent/log", audit_log),
     ]
 }
 
@@ -123,6 +125,18 @@ async fn enroll(State(enrolment): State<Arc<Enrolment>>, Body(request): Body<Enr
 struct After {
     #[serde(default)]
     after: u64,
+}
+
+/// How far the audit log goes, and that it goes on from what the device has seen of it; 204 before its first checkpoint.
+async fn audit_log(
+    caller: KnownCaller,
+    State(ledger): State<Ledger>,
+    State(keys): State<Arc<LogKeys>>,
+    query: Result<Query<After>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(After { after }) = query?;
+    let shown = log::shown(&ledger, &keys, &caller.row().tenant, after).await?;
+    Ok(shown.map_or_else(|| StatusCode::NO_CONTENT.into_response(), |shown| Json(shown).into_response()))
 }
 
 /// Answers as soon as the manifest is newer than what the device has; 204 if it stays as it is.

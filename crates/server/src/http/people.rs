@@ -19,6 +19,7 @@ use tegata_api::v1::fleet::{
 };
 use tegata_api::v1::revocation::{Blast, RevokeMany, RevokedMany, Selection};
 use tegata_core::access::Right;
+use tegata_core::time::DAY;
 
 use crate::accounts;
 use crate::applications;
@@ -30,7 +31,7 @@ use crate::enroll::Enrolment;
 use crate::fleet;
 use crate::http::access::{Caller, Only};
 use crate::http::refuse::Refusal;
-use crate::http::{Audience, Body, Route, get, post};
+use crate::http::{Audience, Body, FOUR_HOURS, Route, get, post};
 use crate::installers;
 use crate::policy;
 use crate::revocations;
@@ -57,12 +58,12 @@ pub fn routes() -> Vec<Route> {
         get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/quotas", quotas).by_handler(),
         get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/accounts/{clinic}/{account}", account),
         get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/slots/{clinic}/{device}/{profile}", slot),
-        post(Person(Right::Enroll), "/v1/tenants/{tenant}/devices/{clinic}/{device}/code", code),
+        post(Person(Right::Enroll), "/v1/tenants/{tenant}/devices/{clinic}/{device}/code", code).rests_without_witnesses(DAY),
         post(Person(Right::Revoke), "/v1/tenants/{tenant}/devices/{clinic}/{device}/revoke", revoke_device),
         post(Person(Right::Revoke), "/v1/tenants/{tenant}/certificates/{serial}/revoke", revoke_certificate),
         post(Person(Right::Renew), "/v1/tenants/{tenant}/certificates/{serial}/renew", renew_certificate),
         post(Person(Right::ReadFleet), "/v1/tenants/{tenant}/revocations/preview", preview_revocations).long(),
-        post(Person(Right::RevokeMany), "/v1/tenants/{tenant}/revocations", revoke_many).long(),
+        post(Person(Right::RevokeMany), "/v1/tenants/{tenant}/revocations", revoke_many).long().rests_without_witnesses(FOUR_HOURS),
         get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/installers", list_installers).by_handler(),
         post(Person(Right::Import), "/v1/tenants/{tenant}/installers", record_installer),
         get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/applications", list_applications).by_handler(),

@@ -10,14 +10,14 @@ use crate::audit::Ledger;
 use crate::clock::Clock;
 use crate::http::access::Caller;
 use crate::http::refuse::Refusal;
-use crate::http::{Audience, Body, Route, get, post};
+use crate::http::{Audience, Body, FOUR_HOURS, Route, get, post};
 use crate::playbooks::{self, By};
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
     use Audience::Person;
     vec![
-        post(Person(Right::RunPlaybooks), "/v1/tenants/{tenant}/playbooks/runs", begin),
+        post(Person(Right::RunPlaybooks), "/v1/tenants/{tenant}/playbooks/runs", begin).rests_without_witnesses(FOUR_HOURS),
         post(Person(Right::RunPlaybooks), "/v1/tenants/{tenant}/playbooks/runs/{run}/end", end),
         get(Person(Right::ReadFleet), "/v1/tenants/{tenant}/playbooks/host-keys", trusted),
         post(Person(Right::RunPlaybooks), "/v1/tenants/{tenant}/playbooks/host-keys/{clinic}/{device}", trust),

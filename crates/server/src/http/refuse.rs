@@ -13,6 +13,7 @@ use tegata_api::v1::bundle::BundleFault;
 use tegata_api::v1::problem::{Code, Problem};
 use tegata_core::access::{Denied, Right};
 use tegata_core::name::ClinicName;
+use tegata_core::time::Timestamp;
 
 use crate::approvals::ApprovalError;
 use crate::asks::AskError;
@@ -28,6 +29,7 @@ use crate::portal::renewal::Denial;
 use crate::portal::words;
 use crate::receipts::ReceiptError;
 use crate::recovery::RecoverError;
+use crate::sign_in::SignInError;
 use crate::store::StoreError;
 use crate::telemetry::TelemetryError;
 use crate::tokens::TokenError;
@@ -120,6 +122,15 @@ impl Refusal {
         let clinics: Vec<&str> = clinics.iter().map(ClinicName::as_str).collect();
         let detail = format!("it concerns the whole tenant, and you have the right '{}' in {} only", right.as_str(), clinics.join(", "));
         Self::new(Code::Forbidden, "you may not do that").detail(detail)
+    }
+
+    /// Nobody has vouched for the tenant's log for too long to do this.
+    pub fn unwitnessed(since: Timestamp) -> Self {
+        let detail = format!(
+            "no quorum of witnesses has vouched for it since {since}, and this waits for them; certificates go on being renewed, and \
+             single ones and devices can be revoked: see `tegata audit witnesses`"
+        );
+        Self::new(Code::Busy, "the audit log is without its witnesses").detail(detail).retry_after(60)
     }
 
     /// The request cannot be read.
@@ -292,6 +303,24 @@ impl From<TokenError> for Refusal {
             }
             TokenError::Life => Self::malformed(error.to_string()),
             TokenError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignInError> for Refusal {
+    fn from(error: SignInError) -> Self {
+        let not_let_in = |error: &SignInError, hint| Self::new(Code::Forbidden, "you were not signed in").detail(format!("{error}{hint}"));
+        match error {
+            SignInError::NotFound => Self::not_found(),
+            SignInError::Which(_) | SignInError::Malformed(_) => Self::malformed(error.to_string()),
+            SignInError::Stale | SignInError::Code => not_let_in(&error, "; begin anew with `tegata login`"),
+            SignInError::Token(_) => not_let_in(&error, ""),
+            SignInError::Unbound { .. } => not_let_in(&error, "; ask an admin of the tenant for a binding"),
+            SignInError::Provider { .. } => Self::new(Code::Busy, "nobody can sign in for the moment")
+                .detail(format!("{error}; whoever is signed in stays so"))
+                .retry_after(30),
+            SignInError::Policy(error) => error.into(),
+            SignInError::Store(error) => error.into(),
         }
     }
 }

@@ -9,6 +9,7 @@ use tegata_pki::key::Seal;
 use tegata_tlog::checkpoint::Checkpoint;
 use tegata_tlog::note::VerifierKey;
 use tegata_tlog::period::Period;
+use tegata_tlog::proof::Consistency;
 use tegata_tlog::verify::{self, Fault};
 
 use super::keys::LogKeys;
@@ -87,6 +88,33 @@ impl World {
             DROP TRIGGER IF EXISTS log_heads_only_grow; DROP TRIGGER IF EXISTS log_heads_stay;";
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{unguarded} {sql}"))).execute(&mut db).await.unwrap();
     }
+}
+
+/// What a device checks that knows a log's beginning.
+#[tokio::test]
+async fn a_device_is_shown_that_the_log_goes_on_from_any_size() {
+    let world = World::new().await;
+    let (ledger, keys) = (&world.sequencer.ledger, &world.sequencer.keys);
+    assert_eq!(shown(ledger, keys, &tenant(), 0).await.unwrap(), None, "there is no log yet");
+    let mut roots = Vec::new();
+    for _step in 0..5 {
+        world.append(130).await;
+        world.sequencer.catch_up().await.unwrap();
+        roots.push(world.checkpoint().await);
+    }
+    let now = world.checkpoint().await;
+    for known in &roots {
+        let shown = shown(ledger, keys, &tenant(), known.size).await.unwrap().unwrap();
+        assert_eq!(verify::checkpoint(&shown.checkpoint, &shown.key.parse().unwrap()), Ok(now.clone()));
+        let hash = |text: &String| Hash(BASE64.decode(text.as_bytes()).unwrap().try_into().unwrap());
+        let proof = Consistency { old: known.size, new: now.size, path: shown.consistency.iter().map(hash).collect() };
+        assert!(proof.holds(known.root, now.root), "{}", known.size);
+    }
+    assert_eq!(
+        shown(ledger, keys, &tenant(), now.size + 1).await.unwrap().unwrap().consistency,
+        [""; 0],
+        "whoever knows more sees that it is less"
+    );
 }
 
 fn database(folder: &Path) -> std::path::PathBuf {

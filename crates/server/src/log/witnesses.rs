@@ -5,9 +5,8 @@
 //!
 //! Nothing waits for witnesses. What they say is put beside the log, and a log that they have not vouched for in a while is on record.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -30,7 +29,7 @@ use super::keys::LogKeys;
 use super::path;
 use crate::audit::{Ledger, TEGATA};
 use crate::clock::Clock;
-use crate::store::log::{Asked, CosignedRow, UnseenRow, WitnessRow};
+use crate::store::log::{Alarm, Asked, CosignedRow, UnseenRow, WitnessRow};
 use crate::store::{Batch, Change, NewRecord, StoreError};
 
 /// How long to wait before witnesses are asked again (C2SP tlog-witness asks for patience; nobody reads faster).
@@ -55,8 +54,6 @@ pub struct Witnesses {
     web: Client,
     /// Nothing was asked before.
     since: Timestamp,
-    /// Logs that are on record as unwitnessed.
-    alarmed: Mutex<BTreeSet<TenantName>>,
 }
 
 /// Why a witness has not cosigned, as its operator and ours are told.
@@ -89,7 +86,7 @@ impl Witnesses {
     /// A client for HTTP cannot be made.
     pub fn new(ledger: Ledger, clock: Clock, keys: Arc<LogKeys>, policy: Arc<Policy>) -> Result<Self, reqwest::Error> {
         let since = clock.now();
-        Ok(Self { ledger, clock, keys, policy, web: client()?, since, alarmed: Mutex::default() })
+        Ok(Self { ledger, clock, keys, policy, web: client()?, since })
     }
 
     /// Works until `stopping`.
@@ -117,8 +114,10 @@ impl Witnesses {
         let asking: Vec<_> = unseen.iter().map(|log| self.ask(log, &silent)).collect();
         let asked: Vec<_> = stream::iter(asking).buffer_unordered(LOGS_AT_ONCE).collect().await;
         let asked = asked.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let records = unseen.iter().filter_map(|log| self.news(log, &asked, now)).collect();
-        let changes: Vec<_> = asked.into_iter().map(Change::Witness).collect();
+        let alarms = self.ledger.store().log_alarms().await?;
+        let news = unseen.iter().filter_map(|log| self.news(log, &asked, alarms.contains_key(&log.tenant), now));
+        let (records, alarms): (Vec<_>, Vec<_>) = news.unzip();
+        let changes: Vec<_> = asked.into_iter().map(Change::Witness).chain(alarms.into_iter().map(Change::LogAlarm)).collect();
         if changes.is_empty() { Ok(()) } else { self.ledger.note(Batch { records, changes }).await }
     }
 
@@ -204,22 +203,39 @@ impl Witnesses {
     }
 
     /// What goes on record: that nobody has vouched for a log in a while, and that it is over.
-    fn news(&self, log: &UnseenRow, asked: &[Asked], now: Timestamp) -> Option<NewRecord> {
+    fn news(&self, log: &UnseenRow, asked: &[Asked], is_alarmed: bool, now: Timestamp) -> Option<(NewRecord, Alarm)> {
         let is_seen = asked.iter().any(|asked| asked.tenant == log.tenant && asked.cosigned.is_some());
         let since = log.seen.unwrap_or(self.since).max(self.since);
-        let mut alarmed = self.alarmed.lock().unwrap_or_else(PoisonError::into_inner);
-        let action = if is_seen {
-            alarmed.remove(&log.tenant).then_some("log.witnessed")?
-        } else {
-            (now.since(since) >= ALARM && alarmed.insert(log.tenant.clone())).then_some("log.unwitnessed")?
+        let action = match (is_seen, is_alarmed) {
+            (true, true) => "log.witnessed",
+            (false, false) if now.since(since) >= ALARM => "log.unwitnessed",
+            _ => return None,
         };
         if !is_seen {
             tracing::error!(tenant = %log.tenant, "no quorum of witnesses has vouched for this log in a while: see `tegata audit witnesses`");
         }
         let details = json!({ "since": since.unix(), "size": log.head.size });
         let (tenant, object) = (log.tenant.clone(), log.tenant.to_string());
-        Some(NewRecord { tenant, at: now, stage: Stage::Done, actor: TEGATA.into(), action, object, details })
+        let record = NewRecord { tenant: tenant.clone(), at: now, stage: Stage::Done, actor: TEGATA.into(), action, object, details };
+        Some((record, Alarm { tenant, since: (!is_seen).then_some(since) }))
     }
+}
+
+/// Since when a tenant's log is without its witnesses, if that is longer than `most`. While nobody is asked, nothing is missed.
+///
+/// # Errors
+/// The database failed.
+pub async fn missed_for(
+    ledger: &Ledger,
+    policy: Option<&Policy>,
+    tenant: &TenantName,
+    (most, now): (Duration, Timestamp),
+) -> Result<Option<Timestamp>, StoreError> {
+    if policy.is_none() {
+        return Ok(None);
+    }
+    let since = ledger.store().log_alarms().await?.remove(tenant);
+    Ok(since.filter(|since| now.since(*since) >= most))
 }
 
 /// Nobody is followed elsewhere, and no proxy hears what a log is called.

@@ -31,7 +31,7 @@ pub(super) async fn witness(
     let (tenant, number) = (device.tenant.clone(), receipt.number);
     let slot = match &receipt.deed {
         Deed::Installed { slot, .. } | Deed::Proven { slot, .. } => Some(slot.parse::<SlotId>().ok()),
-        Deed::InstallerQuarantined { .. } | Deed::InstallerRestored { .. } => None,
+        Deed::InstallerQuarantined { .. } | Deed::InstallerRestored { .. } | Deed::LogContradicted { .. } => None,
         Deed::Retired { .. } | Deed::InstallerRemoved { .. } | Deed::RootTrusted { .. } | Deed::RootDistrusted { .. } => None,
     };
     let slot = slot.map(|slot| slot.filter(|slot| slot.device == device.device).ok_or(ReceiptError::NotYours { number })).transpose()?;

@@ -13,6 +13,7 @@ mod portal;
 mod recovery;
 mod relying;
 mod revocation;
+mod sessions;
 mod tenants;
 mod vendor;
 mod watching;

@@ -1,5 +1,7 @@
 //! What is derived from a tenant's records, so that nobody has to trust the server about them: tiles of hashes, and the newest checkpoint.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use tegata_core::name::TenantName;
 use tegata_core::time::Timestamp;
@@ -23,6 +25,8 @@ pub trait LogQueries: Send + Sync {
     async fn logs_unseen(&self, before: Timestamp) -> Result<Vec<UnseenRow>, StoreError>;
     /// The newest checkpoint of a tenant's log that a quorum of witnesses has cosigned.
     async fn log_cosigned(&self, tenant: &TenantName) -> Result<Option<CosignedRow>, StoreError>;
+    /// Logs that are on record as unwitnessed, and since when no quorum has vouched for them.
+    async fn log_alarms(&self) -> Result<BTreeMap<TenantName, Timestamp>, StoreError>;
     /// What witnesses have said about a tenant's log.
     async fn log_witnesses(&self, tenant: &TenantName) -> Result<Vec<WitnessRow>, StoreError>;
 }
@@ -84,6 +88,15 @@ pub struct WitnessRow {
     pub seen: Option<Timestamp>,
     /// Why it did not, the last time that it did not, and when that was.
     pub problem: Option<(String, Timestamp)>,
+}
+
+/// That it goes on record that a log is unwitnessed, or that it is so no more.
+#[derive(Debug, Clone)]
+pub struct Alarm {
+    /// Whose.
+    pub tenant: TenantName,
+    /// Since when; `None`: it is over.
+    pub since: Option<Timestamp>,
 }
 
 /// What came of asking about one log.

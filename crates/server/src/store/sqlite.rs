@@ -17,6 +17,7 @@ mod portal;
 mod recovery;
 mod revocation;
 mod rows;
+mod sessions;
 mod settings;
 mod snapshot;
 mod telemetry;

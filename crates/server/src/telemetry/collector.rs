@@ -1,6 +1,7 @@
-//! One collector, and what it answers (opentelemetry.io/docs/specs/otlp, section "OTLP/HTTP").
+//! One collector, and what it answers (opentelemetry.io/docs/specs/otlp, sections "OTLP/HTTP" and "OTLP/gRPC").
 
 use std::error::Error as _;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +17,13 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::runtime::Handle;
 
-use super::settings::Target;
+use super::grpc;
+use super::settings::{Protocol, Target};
 
 /// How long it may take to connect.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How much of an answer is read.
-const ANSWER_MAX: usize = 64 << 10;
+pub(super) const ANSWER_MAX: usize = 64 << 10;
 /// The longest that a collector may ask to be left alone.
 const LEAVE_ALONE_MAX: Duration = Duration::from_secs(3_600);
 
@@ -61,12 +63,19 @@ impl Collector {
     /// If the authorities cannot be read.
     pub fn new(target: Target) -> Result<Self, CollectorError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
+        let mut tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider knows TLS 1.2 and 1.3")
             .with_root_certificates(roots(&target)?)
             .with_no_client_auth();
-        let client = Client::builder()
+        let client = match target.protocol {
+            Protocol::Http => Client::builder(),
+            Protocol::Grpc => {
+                tls.alpn_protocols = vec![b"h2".to_vec()];
+                Client::builder().http2_prior_knowledge()
+            }
+        };
+        let client = client
             .tls_backend_preconfigured(tls)
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_PATIENCE)
@@ -83,12 +92,16 @@ impl Collector {
 
     /// The same client, for OpenTelemetry's own exporters.
     pub(super) fn http(&self) -> OnRuntime {
-        OnRuntime { client: self.client.clone(), headers: self.target.headers.clone(), runtime: Handle::current() }
+        OnRuntime { collector: self.clone(), runtime: Handle::current() }
     }
 
     /// Sends one message, once.
     pub(super) async fn send(&self, message: Vec<u8>) -> Answer {
-        let request = self.client.post(self.target.url.clone()).headers(self.target.headers.clone());
+        let (url, headers) = (self.target.url.clone(), self.target.headers.clone());
+        if self.target.protocol == Protocol::Grpc {
+            return grpc::send(&self.client, url, headers, &message).await;
+        }
+        let request = self.client.post(url).headers(headers);
         match request.header(CONTENT_TYPE, "application/x-protobuf").body(message).send().await {
             Ok(response) => judge(response).await,
             Err(error) => Answer::Later { after: Duration::ZERO, problem: told(&error) },
@@ -124,15 +137,25 @@ async fn judge(mut response: Response) -> Answer {
     }
     match status {
         StatusCode::OK => taken(&body, is_json),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            Answer::Later { after, problem: format!("it answered {status}") }
+        status => Answer::of_http(status, after),
+    }
+}
+
+impl Answer {
+    /// Of a status that is no success.
+    pub(super) fn of_http(status: StatusCode, after: Duration) -> Self {
+        let problem = format!("it answered {status}");
+        match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                Self::Later { after, problem }
+            }
+            _ => Self::Refused(problem),
         }
-        status => Answer::Refused(format!("it answered {status}")),
     }
 }
 
 /// A 200 that takes only a part is none. The field has the same place in the answers for all signals.
-fn taken(body: &[u8], is_json: bool) -> Answer {
+pub(super) fn taken(body: &[u8], is_json: bool) -> Answer {
     let (rejected, problem) = if is_json {
         let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else { return Answer::Refused("its answer is no JSON".into()) };
         let part = &answer["partialSuccess"];
@@ -149,7 +172,7 @@ fn taken(body: &[u8], is_json: bool) -> Answer {
 }
 
 /// `Retry-After`: seconds, or a moment (RFC 9110, section 10.2.3).
-fn left_alone(headers: &HeaderMap) -> Duration {
+pub(super) fn left_alone(headers: &HeaderMap) -> Duration {
     let Some(text) = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()) else { return Duration::ZERO };
     let until = || -> Option<Duration> {
         let moment = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
@@ -160,7 +183,7 @@ fn left_alone(headers: &HeaderMap) -> Duration {
 }
 
 /// What went wrong, without the address: what stands behind its host may be a secret.
-fn told(error: &reqwest::Error) -> String {
+pub(super) fn told(error: &reqwest::Error) -> String {
     let mut source = error.source();
     let mut last = if error.is_timeout() { "no answer in time".to_owned() } else { "no connection".to_owned() };
     while let Some(error) = source {
@@ -171,27 +194,33 @@ fn told(error: &reqwest::Error) -> String {
 }
 
 /// OpenTelemetry's exporters work on threads of their own, where nothing drives a connection: requests are made on the server's runtime.
-#[derive(Debug, Clone)]
+/// What it answers they hear as HTTP says it.
+#[derive(Clone)]
 pub(super) struct OnRuntime {
-    client: Client,
-    headers: HeaderMap,
+    collector: Collector,
     runtime: Handle,
+}
+
+impl fmt::Debug for OnRuntime {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("OnRuntime").field("target", &self.collector.target).finish_non_exhaustive()
+    }
 }
 
 #[async_trait]
 impl HttpClient for OnRuntime {
-    async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<opentelemetry_http::Response<Bytes>, HttpError> {
-        request.headers_mut().extend(self.headers.clone());
-        let client = self.client.clone();
-        let work = async move {
-            let mut response = client.execute(request.try_into()?).await?;
-            let mut answer = opentelemetry_http::Response::builder().status(response.status());
-            if let Some(headers) = answer.headers_mut() {
-                *headers = std::mem::take(response.headers_mut());
-            }
-            Ok::<_, HttpError>(answer.body(response.bytes().await?)?)
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<opentelemetry_http::Response<Bytes>, HttpError> {
+        let collector = self.collector.clone();
+        let answer = self.runtime.spawn(async move { collector.send(request.into_body().into()).await }).await?;
+        let (status, problem) = match answer {
+            Answer::Taken => (StatusCode::OK, String::new()),
+            Answer::Later { problem, .. } => (StatusCode::SERVICE_UNAVAILABLE, problem),
+            Answer::Refused(problem) => (StatusCode::BAD_REQUEST, problem),
         };
-        self.runtime.spawn(work).await?
+        if !status.is_success() {
+            tracing::debug!(problem, "telemetry was not taken");
+        }
+        Ok(opentelemetry_http::Response::builder().status(status).body(Bytes::new())?)
     }
 }
 

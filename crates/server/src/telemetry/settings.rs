@@ -40,9 +40,20 @@ pub struct Settings {
     pub interval: Duration,
 }
 
-/// A place that takes one signal, by OTLP over HTTP with protobuf.
+/// How OTLP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// `http/protobuf`
+    Http,
+    /// `grpc`
+    Grpc,
+}
+
+/// A place that takes one signal, by OTLP with protobuf.
 #[derive(Clone)]
 pub struct Target {
+    /// How it is spoken to.
+    pub protocol: Protocol,
     /// Its address.
     pub url: Url,
     /// What is sent along: often a secret.
@@ -63,7 +74,7 @@ impl fmt::Debug for Target {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// Another protocol.
-    #[error("{variable}: '{value}' is not spoken here; say http/protobuf, whose port is usually 4318")]
+    #[error("{variable}: '{value}' is not spoken here; say http/protobuf, whose port is usually 4318, or grpc, whose port is usually 4317")]
     Protocol {
         /// Where it stands.
         variable: String,
@@ -86,6 +97,14 @@ impl Signal {
             Self::Traces => "TRACES",
             Self::Metrics => "METRICS",
             Self::Logs => "LOGS",
+        }
+    }
+
+    fn service(self) -> &'static str {
+        match self {
+            Self::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            Self::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+            Self::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
         }
     }
 
@@ -159,25 +178,35 @@ impl Environment<'_> {
             Some("none") => return Ok(None),
             Some(_) => return Err(malformed(exporter, "only `otlp` and `none` are known here")),
         }
-        let Some(url) = self.url(signal)? else { return Ok(None) };
-        if let Some((variable, value)) = self.either(signal, "PROTOCOL").filter(|(_, value)| value != "http/protobuf") {
-            return Err(SettingsError::Protocol { variable, value });
-        }
+        let protocol = match self.either(signal, "PROTOCOL") {
+            None => Protocol::Http,
+            Some((_, value)) if value == "http/protobuf" => Protocol::Http,
+            Some((_, value)) if value == "grpc" => Protocol::Grpc,
+            Some((variable, value)) => return Err(SettingsError::Protocol { variable, value }),
+        };
+        let Some(url) = self.url(signal, protocol)? else { return Ok(None) };
         let patience = match self.either(signal, "TIMEOUT") {
             Some((name, _)) => self.milliseconds(&name)?.unwrap_or(PATIENCE),
             None => PATIENCE,
         };
         let authority = self.either(signal, "CERTIFICATE").map(|(_, path)| path.into());
-        Ok(Some(Target { url, headers: self.headers(signal)?, patience, authority }))
+        Ok(Some(Target { protocol, url, headers: self.headers(signal)?, patience, authority }))
     }
 
-    /// The address for one signal is taken as it is; below the one for all, each signal has its path.
-    fn url(&self, signal: Signal) -> Result<Option<Url>, SettingsError> {
+    /// By HTTP, the address for one signal is taken as it is, and below the one for all each signal has its path. By gRPC only the host counts:
+    /// what is called says its service.
+    fn url(&self, signal: Signal, protocol: Protocol) -> Result<Option<Url>, SettingsError> {
         let Some((name, value)) = self.either(signal, "ENDPOINT") else { return Ok(None) };
-        let is_base = name == "OTEL_EXPORTER_OTLP_ENDPOINT";
+        let is_base = name == "OTEL_EXPORTER_OTLP_ENDPOINT" && protocol == Protocol::Http;
         let whole = if is_base { format!("{}/{}", value.trim_end_matches('/'), signal.path()) } else { value };
         match Url::parse(&whole) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Some(url)),
+            Ok(mut url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                if protocol == Protocol::Grpc {
+                    url.set_path(signal.service());
+                    url.set_query(None);
+                }
+                Ok(Some(url))
+            }
             Ok(_) => Err(malformed(name, "it is no http:// or https:// address")),
             Err(error) => Err(malformed(name, &error.to_string())),
         }
@@ -247,6 +276,24 @@ mod tests {
     }
 
     #[test]
+    fn by_grpc_only_the_host_counts() {
+        let settings = read(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs.example:4317/v1/logs"),
+            ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf"),
+        ])
+        .unwrap();
+        let shown = [&settings.traces, &settings.metrics, &settings.logs].map(|target| target.as_ref().unwrap().url.to_string());
+        let expected = [
+            "http://c:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            "http://c:4317/v1/metrics",
+            "https://logs.example:4317/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
     fn headers_are_decoded_and_never_shown() {
         let variables = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://me:word@c"),
@@ -262,7 +309,7 @@ mod tests {
     fn what_cannot_be_followed_is_an_error_that_quotes_no_secret() {
         let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318");
         for wrong in [
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "thrift"),
             ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/json"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "geheim"),
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "c:4317"),

@@ -101,6 +101,10 @@ pub fn why(matter: Matter, is_japanese: bool) -> &'static str {
         (Matter::Unrecorded, true) => "記録にない証明書がパソコンにある",
         (Matter::Ahead, false) => "a device is further than the server",
         (Matter::Ahead, true) => "端末の状態がサーバーの記録より先に進んでいる",
+        (Matter::Unwitnessed, false) => "no quorum of witnesses vouched for the log",
+        (Matter::Unwitnessed, true) => "監査記録を証人が確認していない期間がある",
+        (Matter::Contradicted, false) => "a device knows another history of the log",
+        (Matter::Contradicted, true) => "端末が知っている監査記録とつながらない",
         (Matter::Refused, false) => "refused",
         (Matter::Refused, true) => "拒否された",
     }

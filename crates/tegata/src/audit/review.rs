@@ -66,7 +66,7 @@ const WITHOUT_OUTCOME: [&str; 8] =
     ["act.ask", "backup.ask", "bundle.export", "certificate.renew", "identity.sign", "ocsp.sign", "pin.try", "server.sign"];
 
 /// Records of something that was refused.
-const REFUSED: [&str; 4] = ["access.refuse", "device.code-refused", "portal.code-refused", "portal.renewal-refused"];
+const REFUSED: [&str; 5] = ["access.refuse", "session.refuse", "device.code-refused", "portal.code-refused", "portal.renewal-refused"];
 /// Records of a certificate that a PC has, and of which the log knows nothing.
 const UNRECORDED: [&str; 2] = ["certificate.unknown", "certificate.unrecorded"];
 
@@ -80,9 +80,22 @@ pub enum Matter {
     Unrecorded,
     /// A device is further than the server: the server has lost a past, or somebody pretends to be the device.
     Ahead,
+    /// No quorum of witnesses has vouched for the log in a while.
+    Unwitnessed,
+    /// A device was shown a log that does not go on from the one that it knows.
+    Contradicted,
     /// Somebody was refused.
     Refused,
 }
+
+/// Records that tell by themselves that something is to be looked at.
+const MATTERS: [(&[&str], Matter); 5] = [
+    (&REFUSED, Matter::Refused),
+    (&UNRECORDED, Matter::Unrecorded),
+    (&["device.ahead"], Matter::Ahead),
+    (&["log.unwitnessed"], Matter::Unwitnessed),
+    (&["log.contradicted"], Matter::Contradicted),
+];
 
 /// One thing to look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -153,9 +166,8 @@ impl Review {
             Stage::Intended => self.promised(record),
             Stage::Done | Stage::Seen => self.ended(record),
         }
-        let matter = [(&REFUSED[..], Matter::Refused), (&UNRECORDED[..], Matter::Unrecorded), (&["device.ahead"][..], Matter::Ahead)];
-        if let Some((_, matter)) = matter.into_iter().find(|(actions, _)| actions.contains(&&*record.action)) {
-            self.told.push(exception(record, matter, String::new()));
+        if let Some((_, matter)) = MATTERS.iter().find(|(actions, _)| actions.contains(&&*record.action)) {
+            self.told.push(exception(record, *matter, String::new()));
         }
     }
 

@@ -47,6 +47,7 @@ impl Stage {
             backup_key: None,
             backup_credentials: None,
             witnesses: None,
+            providers: Vec::new(),
         };
         let server = serve::start(config).await.context("the server did not start")?;
         progress.say(&format!("the server listens on {}", server.address()));

@@ -13,13 +13,16 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("tegata-playbook", &["tegata-core", "tegata-pki", "tegata-api", "tegata-ssh"]),
     // The witness only in its tests, as a real peer.
     ("tegata-server", &["tegata-core", "tegata-pki", "tegata-api", "tegata-ssh", "tegata-tlog", "tegata-witness"]),
-    ("tegata-agent", &["tegata-core", "tegata-pki", "tegata-api"]),
+    ("tegata-agent", &["tegata-core", "tegata-pki", "tegata-api", "tegata-tlog"]),
     (
         "tegata",
         &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-ssh", "tegata-tlog", "tegata-playbook", "tegata-witness"],
     ),
     ("xtask", &[]),
-    ("tegata-tests", &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-agent", "tegata-ssh", "tegata-playbook"]),
+    (
+        "tegata-tests",
+        &["tegata-core", "tegata-pki", "tegata-api", "tegata-server", "tegata-agent", "tegata-ssh", "tegata-playbook", "tegata-tlog"],
+    ),
 ];
 
 /// Outside crates that only these packages may name outside their tests.

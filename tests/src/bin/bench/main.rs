@@ -11,6 +11,7 @@ mod left;
 mod plan;
 mod proc;
 mod push;
+mod records;
 mod revoke;
 mod turn;
 
@@ -62,7 +63,7 @@ impl Row {
 /// A named group of measurements.
 type Group = (&'static str, fn() -> Result<Vec<Row>>);
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     ("plan", plan::measure),
     ("turn", turn::measure),
     ("figures", figures::measure),
@@ -72,6 +73,7 @@ const GROUPS: [Group; 9] = [
     ("push", push::measure),
     ("revoke", revoke::measure),
     ("left", left::measure),
+    ("records", records::measure),
 ];
 
 fn main() -> Result<()> {

@@ -65,7 +65,7 @@ fn subject(written: &AccessSubject, at: &At<'_>, gather: &mut Gather<'_>) -> Opt
 }
 
 /// Compared byte by byte with what tokens say, so nothing is tidied here.
-fn issuer_of(text: &str, at: &At<'_>, gather: &mut Gather<'_>) -> Option<String> {
+pub(in crate::yaml) fn issuer_of(text: &str, at: &At<'_>, gather: &mut Gather<'_>) -> Option<String> {
     let host = text.strip_prefix("https://").unwrap_or_default();
     let fits = !host.is_empty() && !host.starts_with('/') && !text.contains(['?', '#', ' ']) && !text.chars().any(is_deceptive);
     let wrong = || {
@@ -76,7 +76,7 @@ fn issuer_of(text: &str, at: &At<'_>, gather: &mut Gather<'_>) -> Option<String>
 }
 
 /// Compared byte by byte as well: a blank too many, or another case, is somebody else.
-fn id(text: &str, at: &At<'_>, gather: &mut Gather<'_>) -> Option<String> {
+pub(in crate::yaml) fn id(text: &str, at: &At<'_>, gather: &mut Gather<'_>) -> Option<String> {
     let fits = text.trim() == text && !text.is_empty() && text.len() <= 255 && !text.chars().any(is_deceptive);
     let wrong =
         || Wrong::new(format!("{} is no id that a provider gives", quote(text)), "copy it from a token; 1 to 255 characters on one line");

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tegata_api::v1::audit::{Record, Vouched};
-use tegata_core::time::MINUTE;
+use tegata_core::time::{HOUR, MINUTE};
 use tegata_tlog::note::Note;
 use tegata_tlog::policy::Policy;
 use tegata_witness::{Cosigner, Door, WitnessError};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::log::witnesses::{ALARM, Witnesses, told};
+use crate::log::witnesses::{ALARM, Witnesses, missed_for, told};
 
 /// A witness that can be shut and opened again, and remembers.
 struct Peer {
@@ -59,6 +59,11 @@ impl Drop for Peer {
     }
 }
 
+fn clock(passed: &Arc<AtomicI64>) -> Clock {
+    let passed = passed.clone();
+    Clock::with(move || Timestamp::from_unix(NOW.unix() + passed.load(Ordering::Relaxed)))
+}
+
 struct Witnessed {
     world: World,
     peers: Vec<Peer>,
@@ -86,11 +91,7 @@ impl Witnessed {
         }
         let policy: Arc<Policy> = Arc::new((text + quorum).parse().unwrap());
         let passed = Arc::<AtomicI64>::default();
-        let clock = {
-            let passed = passed.clone();
-            Clock::with(move || Timestamp::from_unix(NOW.unix() + passed.load(Ordering::Relaxed)))
-        };
-        let asking = Witnesses::new(world.sequencer.ledger.clone(), clock, world.sequencer.keys.clone(), policy.clone()).unwrap();
+        let asking = Witnesses::new(world.sequencer.ledger.clone(), clock(&passed), world.sequencer.keys.clone(), policy.clone()).unwrap();
         Self { world, peers, policy, asking, passed }
     }
 
@@ -105,8 +106,22 @@ impl Witnessed {
         self.told().await
     }
 
+    /// As after a restart of the server.
+    fn begin_anew(&mut self) {
+        let (sequencer, clock) = (&self.world.sequencer, clock(&self.passed));
+        self.asking = Witnesses::new(sequencer.ledger.clone(), clock, sequencer.keys.clone(), self.policy.clone()).unwrap();
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix(NOW.unix() + self.passed.load(Ordering::Relaxed))
+    }
+
+    async fn missed_for(&self, most: Duration) -> Option<Timestamp> {
+        missed_for(&self.world.sequencer.ledger, Some(&self.policy), &tenant(), (most, self.now())).await.unwrap()
+    }
+
     async fn told(&self) -> tegata_api::v1::audit::Witnesses {
-        let now = Timestamp::from_unix(NOW.unix() + self.passed.load(Ordering::Relaxed));
+        let now = self.now();
         let sequencer = &self.world.sequencer;
         told(&sequencer.ledger, &sequencer.keys, Some(&self.policy), &tenant(), now).await.unwrap()
     }
@@ -187,11 +202,19 @@ async fn a_log_that_nobody_vouches_for_is_on_record_once_and_so_is_its_end() {
     let alarms = scene.alarms().await;
     assert_eq!(alarms.iter().map(|record| &*record.action).collect::<Vec<_>>(), ["log.unwitnessed"]);
     assert_eq!(alarms[0].details["since"], NOW.unix());
+    assert_eq!((scene.missed_for(ALARM).await, scene.missed_for(HOUR).await), (Some(NOW), None));
+    scene.pass(HOUR);
+    // A server that begins anew knows it still: it is neither said twice nor forgotten.
+    scene.begin_anew();
+    scene.round().await;
+    assert_eq!((scene.alarms().await.len(), scene.missed_for(HOUR).await), (1, Some(NOW)));
+    assert_eq!(missed_for(&scene.world.sequencer.ledger, None, &tenant(), (ALARM, scene.now())).await.unwrap(), None, "nobody is asked");
     for peer in &mut scene.peers {
         peer.open().await;
     }
     assert_eq!(scene.round().await.vouched, Vouched::Witnessed);
     assert_eq!(scene.alarms().await.last().unwrap().action, "log.witnessed");
+    assert_eq!((scene.alarms().await.len(), scene.missed_for(Duration::ZERO).await), (2, None));
 }
 
 /// Whoever has everything of the server, its keys included, writes a new history and signs it.

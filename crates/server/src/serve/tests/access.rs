@@ -1,14 +1,22 @@
 //! People by token: what bindings give, what auditors read, and who stays.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 use tegata_api::client::{Client, Credentials};
 use tegata_api::v1::access::{Approval, Binding, Token, TokenMade, TokenRequest};
 use tegata_api::v1::audit::Record;
-use tegata_api::v1::fleet::{ApplyRequest, Clinic, Documents, File, Preview};
+use tegata_api::v1::fleet::{ApplyRequest, Clinic, CodeAnswer, CodeKind, CodeRequest, Documents, File, Preview};
 use tegata_api::v1::problem::Code;
 use tegata_core::time::DAY;
+use tegata_tlog::note::{Kind, SignerKey};
 
-use super::world::{World, ask, clinic, code_of, problem};
+use super::world::{World, ask, clinic, clock, code_of, config, policy, problem};
+use crate::http::routes;
+use crate::serve::{Config, start_at};
+use crate::store::log::Alarm;
+use crate::store::{Batch, Change};
 
 const DAY_SECONDS: u64 = DAY.as_secs();
 
@@ -42,6 +50,38 @@ async fn a_token_may_nothing_before_a_binding_names_it_and_nothing_after_it_ends
     assert!(renewing.detail.unwrap().contains("make you viewer"));
     world.bind("aozora", "ito", &format!("role: viewer, notAfter: \"{}\"", world.now().before(DAY))).await;
     assert_eq!(code_of(asked().await), Code::Forbidden);
+}
+
+#[tokio::test]
+async fn without_witnesses_what_takes_much_away_rests_first_and_no_clinic_stops() {
+    let rests: Vec<_> = routes().into_iter().filter_map(|route| Some((route.path, route.rests_after?.as_secs() / 3_600))).collect();
+    let clinic = "/v1/tenants/{tenant}/devices/{clinic}/{device}/code";
+    let expected = [(clinic, 24), ("/v1/tenants/{tenant}/revocations", 4), ("/v1/tenants/{tenant}/playbooks/runs", 4)];
+    assert_eq!(rests, expected);
+
+    let (place, offset) = (tempfile::tempdir().unwrap(), Arc::default());
+    // Nobody answers there.
+    let key = SignerKey::new("witness.example.jp", Kind::Witness, &[1; 32]).unwrap();
+    let asked = format!("witness w {} http://127.0.0.1:1/\nquorum w\n", key.verifier());
+    let witnesses = Some(asked.parse().unwrap());
+    let server = start_at(Config { witnesses, ..config(&place) }, clock(&offset)).await.unwrap();
+    let world = World::of(place, server, offset);
+    world.apply("aozora", &policy("sakura")).await;
+    let admin = world.admin();
+    let revoke = async || ask(&admin, true, "/v1/tenants/aozora/revocations", &json!({})).await.unwrap();
+    let code =
+        async || admin.post::<_, CodeAnswer>("/v1/tenants/aozora/devices/sakura/pc-1/code", &CodeRequest { kind: CodeKind::Join }).await;
+    let alarm = Alarm { tenant: "aozora".parse().unwrap(), since: Some(world.now()) };
+    world.ledger().note(Batch { records: vec![], changes: vec![Change::LogAlarm(alarm)] }).await.unwrap();
+    for (hours, many, one) in [(0, true, true), (3, true, true), (4, false, true), (23, false, true), (24, false, false)] {
+        world.offset.store(hours * 3_600, Ordering::Relaxed);
+        let answer = revoke().await;
+        assert_eq!(answer.code, if many { Code::Malformed } else { Code::Busy }, "{hours} h: {answer:?}");
+        assert!(many || answer.detail.unwrap().contains("tegata audit witnesses"));
+        assert_eq!(code().await.is_ok(), one, "{hours} h");
+    }
+    let renewed = ask(&admin, true, "/v1/tenants/aozora/certificates/00/renew", &json!({})).await.unwrap();
+    assert_eq!(renewed.code, Code::NotFound, "let through");
 }
 
 #[tokio::test]

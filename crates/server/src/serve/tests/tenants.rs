@@ -26,6 +26,7 @@ pub fn body() -> serde_json::Value {
         "slot": "nowhere/nothing/karte", "chain": "", "fileName": "client.pfx", "file": { "sha256": "00".repeat(32), "size": 1 },
         "sealed": "", "recipients": [], "fingerprint": "00000000", "answer": "", "signature": "", "id": "", "target": "nas", "outcome": "opened",
         "playbook": "nothing", "mode": "run", "hosts": [], "key": "", "fingerprint": "",
+        "ticket": "", "code": "", "verifier": "", "port": 1, "state": "", "challenge": "",
     })
 }
 
@@ -55,6 +56,7 @@ pub fn filled(route: &Route, names: &Names) -> String {
         .replace("{serial}", names.serial)
         .replace("{order}", names.order)
         .replace("{token}", "0000000000000000")
+        .replace("{session}", "0000000000000000")
         .replace("{file}", "portal.pem")
         .replace("{*path}", "entries/000.p/1")
 }

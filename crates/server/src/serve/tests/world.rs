@@ -196,6 +196,7 @@ pub fn config(place: &TempDir) -> Config {
         backup_key: None,
         backup_credentials: None,
         witnesses: None,
+        providers: vec![],
     }
 }
 

@@ -108,12 +108,14 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
 
         Change::PutAuthority(authority) => put_authority(db, authority).await,
         Change::Token(change) => super::access::apply(db, change).await,
+        Change::Session(change) => super::sessions::apply(db, change).await,
         Change::Approval(change) => super::approvals::apply(db, change).await,
 
         Change::Portal(change) => super::portal::apply(db, change).await,
         Change::Backup(change) => super::backups::apply(db, change).await,
         Change::GrowLog(grown) => super::log::grow(db, grown).await,
         Change::Witness(asked) => super::log::witness(db, asked).await,
+        Change::LogAlarm(alarm) => super::log::alarm(db, alarm).await,
         Change::Index(indexed) => super::index::grow(db, indexed).await,
         Change::Erase(erase) => super::personal::erase(db, erase).await,
         Change::Export(exported) => super::telemetry::export(db, exported).await,

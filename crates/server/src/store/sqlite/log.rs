@@ -1,5 +1,7 @@
 //! Tiles and checkpoints.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde_json::json;
 use sqlx::query;
@@ -13,7 +15,7 @@ use super::changes::{Applied, guard};
 use super::rows::{Columns, number};
 use super::{Sqlite, all, hex, one};
 use crate::store::StoreError;
-use crate::store::log::{Asked, CosignedRow, Grown, HeadRow, LogQueries, UnseenRow, WitnessRow};
+use crate::store::log::{Alarm, Asked, CosignedRow, Grown, HeadRow, LogQueries, UnseenRow, WitnessRow};
 
 #[async_trait]
 impl LogQueries for Sqlite {
@@ -39,6 +41,11 @@ impl LogQueries for Sqlite {
 
     async fn log_cosigned(&self, tenant: &TenantName) -> Result<Option<CosignedRow>, StoreError> {
         cosigned(&self.readers, tenant).await
+    }
+
+    async fn log_alarms(&self) -> Result<BTreeMap<TenantName, Timestamp>, StoreError> {
+        let read = |row: &Columns| Ok((row.tenant()?, row.moment("since")?));
+        Ok(all(&self.readers, "log_alarms", query("SELECT * FROM log_alarms"), read).await?.into_iter().collect())
     }
 
     async fn log_witnesses(&self, tenant: &TenantName) -> Result<Vec<WitnessRow>, StoreError> {
@@ -76,6 +83,17 @@ pub(super) async fn witness(db: &mut SqliteConnection, asked: &Asked) -> Applied
         let (problem, problem_at) = told.problem.clone().unzip();
         keep.bind(told.seen.map(Timestamp::unix)).bind(problem).bind(problem_at.map(Timestamp::unix)).execute(&mut *db).await?;
     }
+    Ok(())
+}
+
+pub(super) async fn alarm(db: &mut SqliteConnection, alarm: &Alarm) -> Applied {
+    let change = match alarm.since {
+        Some(since) => {
+            query("INSERT OR IGNORE INTO log_alarms (tenant, since) VALUES (?, ?)").bind(alarm.tenant.to_string()).bind(since.unix())
+        }
+        None => query("DELETE FROM log_alarms WHERE tenant = ?").bind(alarm.tenant.to_string()),
+    };
+    change.execute(db).await?;
     Ok(())
 }
 

@@ -14,13 +14,14 @@ use crate::store::{OrderRow, StoreError};
 /// How many portal certificates of one issuer may have been issued between a backup and its restoring.
 const NUMBERS_LEFT_OUT: i64 = 1_000;
 
-/// What can be used once may have been used since the backup was made.
-const USED_ONCE: [&str; 5] = [
+/// What can be used once may have been used since the backup was made, and whoever was signed in then may have been signed out.
+const USED_ONCE: [&str; 6] = [
     "DELETE FROM codes",
     "DELETE FROM portal_codes",
     "DELETE FROM portal_sessions",
     "DELETE FROM portal_deliveries",
     "DELETE FROM approvals",
+    "DELETE FROM sessions",
 ];
 
 pub(super) async fn apply(db: &mut SqliteConnection, change: &RecoveryChange) -> Applied {

@@ -142,7 +142,7 @@ pub fn chapters(is_japanese: bool) -> [Chapter; 6] {
                 "Remote maintenance is recorded and compared with a plan",
                 "playbook.run, device.code, and every record by a person",
             ),
-            ("第10章", "リモート保守の記録と作業計画との照合", "playbook.run、device.code、および person: による全記録"),
+            ("第10章", "リモート保守の記録と作業計画との照合", "playbook.run、device.code、および person: と login: による全記録"),
         ),
         (
             ("Chapter 13", "TLS with client certificates on open networks", "issued, proven and revoked certificates, by PC and account"),

@@ -92,6 +92,8 @@ fn what_the_log_does_not_know_and_what_was_refused_is_told() {
     REFUSED.iter().for_each(|action| assert_eq!(told(action), Some(Matter::Refused)));
     UNRECORDED.iter().for_each(|action| assert_eq!(told(action), Some(Matter::Unrecorded)));
     assert_eq!(told("device.ahead"), Some(Matter::Ahead));
+    assert_eq!(told("log.unwitnessed"), Some(Matter::Unwitnessed));
+    assert_eq!(told("log.contradicted"), Some(Matter::Contradicted));
     assert_eq!(told("certificate.issue"), None);
 }
 
