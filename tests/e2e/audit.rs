@@ -110,6 +110,61 @@ fn a_period_is_believed_alone_and_nothing_can_be_done_to_it() -> Result<()> {
     Ok(())
 }
 
+/// A text that names a person is shown, taken along and checked; and then it is gone from everything but what was taken along, while all that was signed
+/// stays what it was.
+#[test]
+fn a_text_is_erased_for_good_and_no_proof_changes() -> Result<()> {
+    const REASON: &str = "sato has lost it in the train";
+    let world = World::start()?;
+    world.apply(&clinic(1))?;
+    let mut agent = world.enroll("sakura/pc-1", &["--keystore", "file"])?;
+    agent.start()?;
+    world.wait_until_ready()?;
+    let issued = world.audit()?.into_iter().find(|record| record.action == "certificate.issue").context("one was issued")?;
+    let serial = issued.details["serial"].as_str().context("it has a serial number")?.to_owned();
+    world.cli_well(["revoke", "certificate", &serial, "--note", REASON])?;
+    let revoked = |record: &Record| record.action == "certificate.revoke" && record.details["note"] == REASON;
+    let number = world.audit()?.iter().find(|record| revoked(record)).context("with its reason")?.sequence;
+
+    let (memory, folder) = (world.path("memory"), world.path("export"));
+    wait_for(PATIENCE, "it to be covered", || Ok((records(&verify(&world, &memory)?)? > number).then_some(())))?;
+    world.cli_well(["audit", "export", "--out", &text(&folder)])?;
+    let of_folder = || world.cli(["audit", "verify", &text(&folder), "--memory", &text(&memory)]);
+    let holds = of_folder()?;
+    ensure!(holds.status.success() && said(&holds).contains("texts are what their records commit to, 0 were erased"), "{holds:?}");
+    let (texts, kept) = (folder.join("personal.jsonl"), std::fs::read_to_string(folder.join("personal.jsonl"))?);
+    ensure!(kept.contains(REASON) && !std::fs::read_to_string(folder.join("records.jsonl"))?.contains(REASON), "{kept}");
+    std::fs::write(&texts, kept.replace(REASON, "suzuki has lost it in the train"))?;
+    let altered = of_folder()?;
+    ensure!(altered.status.code() == Some(12) && failed(&altered).contains(&format!("a text of record {number}")), "{altered:?}");
+    // Whoever has to forget it takes the lines out, and makes the table anew.
+    let others: String = kept.lines().filter(|line| !line.contains(REASON)).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&texts, others)?;
+    ensure!(of_folder()?.status.code() == Some(12), "the table still has it");
+    world.cli_well(["audit", "report", &text(&folder)])?;
+    let fewer = of_folder()?;
+    ensure!(fewer.status.success() && said(&fewer).contains(" 2 were erased"), "{fewer:?}");
+
+    let database = || -> Result<Vec<u8>> {
+        let read = |name: &str| std::fs::read(world.path("server").join(name)).unwrap_or_default();
+        Ok([read("tegata.db"), read("tegata.db-wal")].concat())
+    };
+    let has = |bytes: &[u8]| bytes.windows(REASON.len()).any(|part| part == REASON.as_bytes());
+    ensure!(has(&database()?), "the search finds what is there");
+    let shown = world.cli(["audit", "erase", "--text", REASON])?;
+    ensure!(shown.status.code() == Some(11) && said(&shown).contains(&number.to_string()), "{shown:?}");
+    world.cli_well(["audit", "erase", "--text", REASON, "--why", "she has asked for it", "--yes"])?;
+    ensure!(!has(&database()?), "a copy is left in the database's files");
+    let list = world.cli_well(["audit", "list", "--after", &(number - 1).to_string(), "--limit", "1"])?;
+    ensure!(list.contains("(erased)") && !list.contains("sato"), "{list}");
+    let told = world.audit()?.into_iter().find(|record| record.action == "audit.erase").context("it is on record")?;
+    ensure!(told.details["texts"] == 2 && told.details["why"] == "she has asked for it", "{told:?}");
+    let goes_on = verify(&world, &memory)?;
+    ensure!(goes_on.status.success(), "{goes_on:?}");
+    ensure!(of_folder()?.status.success(), "what was exported before still goes with what is there");
+    Ok(())
+}
+
 fn clinic(devices: usize) -> String {
     Clinic { devices: &names("pc", devices), profiles: &names("karte", 1) }.to_yaml()
 }
@@ -127,6 +182,10 @@ fn records(output: &Output) -> Result<u64> {
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn failed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn text(path: &Path) -> String {

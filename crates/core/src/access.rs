@@ -41,13 +41,15 @@ pub enum Right {
     ManageTokens,
     /// See the keys that webhooks are signed with, and change them.
     ReadKeys,
+    /// Erase texts of audit records that may name a person.
+    EraseTexts,
     /// End the pause after the database was put back.
     Recover,
 }
 
 impl Right {
     /// Every right.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ReadFleet,
         Self::ReadPolicy,
         Self::ReadAudit,
@@ -62,6 +64,7 @@ impl Right {
         Self::ChangePolicy,
         Self::ManageTokens,
         Self::ReadKeys,
+        Self::EraseTexts,
         Self::Recover,
     ];
 
@@ -82,6 +85,7 @@ impl Right {
             Self::ChangePolicy => "change-policy",
             Self::ManageTokens => "manage-tokens",
             Self::ReadKeys => "read-keys",
+            Self::EraseTexts => "erase-texts",
             Self::Recover => "recover",
         }
     }
@@ -101,8 +105,8 @@ pub enum Role {
 }
 
 use Right::{
-    Approve, ChangePolicy, Enroll, Import, ManageTokens, ReadAudit, ReadFleet, ReadKeys, ReadPolicy, ReadSealed, Renew, Revoke, RevokeMany,
-    RunPlaybooks,
+    Approve, ChangePolicy, Enroll, EraseTexts, Import, ManageTokens, ReadAudit, ReadFleet, ReadKeys, ReadPolicy, ReadSealed, Renew, Revoke,
+    RevokeMany, RunPlaybooks,
 };
 
 const VIEWER: &[Right] = &[ReadFleet, ReadPolicy];
@@ -123,6 +127,7 @@ const ADMIN: &[Right] = &[
     ChangePolicy,
     ManageTokens,
     ReadKeys,
+    EraseTexts,
 ];
 
 impl Role {

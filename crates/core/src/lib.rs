@@ -18,6 +18,7 @@ pub mod name;
 pub mod notice;
 pub mod plan;
 pub mod policy;
+pub mod retention;
 pub mod revocation;
 pub mod simulate;
 pub mod time;

@@ -82,6 +82,14 @@ pub struct Tbs {
     pub bytes: Vec<u8>,
 }
 
+impl Tbs {
+    /// The last moment of validity of what will be signed; nothing if it cannot be read, and so will never be.
+    pub fn not_after(&self) -> Option<Timestamp> {
+        let (_, read) = TbsCertificate::from_der(&self.bytes).ok()?;
+        Some(Timestamp::from_unix(read.validity().not_after.timestamp()))
+    }
+}
+
 /// Makes a serial number: 16 random bytes, the first in 0x40–0x7f.
 pub fn new_serial() -> Serial {
     let mut bytes = key::random::<16>();

@@ -15,7 +15,7 @@ use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::policy::PolicyError;
 use crate::store::portal::PortalChange;
-use crate::store::{Batch, CertificateFilter, CertificateRow, Change, DeviceRow, NewRecord, StoreError};
+use crate::store::{Batch, CertificateFilter, CertificateRow, Change, DeviceRow, NewRecord, Personal, StoreError};
 use crate::turn::observe;
 use crate::words;
 
@@ -94,7 +94,7 @@ async fn try_revoke_certificate(
         return Ok(());
     }
     let mut batch = Batch { records: vec![], changes: vec![ask.nudge(row.slot.clinic.clone())] };
-    ask.revoke(&row, why.reason.into(), json!({ "serial": serial.to_string(), "note": why.note }), &mut batch);
+    ask.revoke(&row, why.reason.into(), json!({ "serial": serial.to_string(), "note": Personal(&why.note) }), &mut batch);
     ledger.record((), batch).await?;
     bells.ring_turn();
     Ok(())
@@ -108,7 +108,7 @@ async fn revoke_from_portal(ledger: &Ledger, bells: &Bells, ask: Ask<'_>, serial
         return Ok(());
     }
     let because = why.reason.into();
-    let details = json!({ "serial": serial.to_string(), "memo": row.draft.memo, "because": words::cause(because), "note": why.note });
+    let details = json!({ "serial": serial.to_string(), "memo": Personal(&row.draft.memo), "because": words::cause(because), "note": Personal(&why.note) });
     let object = crate::portal::object(&row.draft.account);
     let records = [Stage::Intended, Stage::Done].map(|stage| ask.record(stage, "portal.revoke", &object, details.clone()));
     let revoke = Change::Portal(PortalChange::Revoke { serial: *serial, at: ask.now, because });
@@ -165,8 +165,8 @@ pub async fn record_installer(
     let sha256: Sha256 = installer.file.sha256.parse().map_err(|_| AskError::Malformed("sha256 must be 64 hexadecimal digits"))?;
     let name: Label = installer.name.parse().map_err(|_| AskError::Malformed("the name must be 1 to 64 readable characters"))?;
     let ask = Ask { tenant, actor, now };
-    let details = json!({ "sha256": sha256.to_string(), "size": installer.file.size });
-    let record = ask.record(Stage::Done, "installer.record", &name, details);
+    let details = json!({ "sha256": sha256.to_string(), "size": installer.file.size, "name": Personal(name.as_str()) });
+    let record = ask.record(Stage::Done, "installer.record", &sha256, details);
     let file = installer.file.clone();
     let mut changes = vec![Change::PutInstaller { tenant: tenant.clone(), file, name: name.to_string(), order: None, at: now }];
     let seen: BTreeSet<ClinicName> =

@@ -29,6 +29,7 @@ use crate::enroll::freeze::Freeze;
 use crate::enroll::identity::Identities;
 use crate::issuers::signer::{Signer, fits_identity};
 use crate::policy::PolicyError;
+use crate::store::audit::personal;
 use crate::store::{Batch, Change, CodeRow, DeviceRow, NewRecord, StoreError};
 
 /// Wrong secrets that one code survives.
@@ -262,6 +263,8 @@ impl Enrolment {
             receipts: 0,
         };
         let draft = self.identities.draft(&row)?;
+        let mut facts = json!(row.facts);
+        personal::wrap(&mut facts["hostname"]);
         let enrolled = NewRecord {
             tenant: row.tenant.clone(),
             at: now,
@@ -269,7 +272,7 @@ impl Enrolment {
             actor: format!("device:{}", row.device),
             action: "device.enroll",
             object: row.device.to_string(),
-            details: json!({ "handle": code.handle, "publicKeySha256": identity.to_string(), "facts": row.facts }),
+            details: json!({ "handle": code.handle, "publicKeySha256": identity.to_string(), "facts": facts }),
         };
         let mut changes = vec![Change::UseCode { handle: code.handle.clone(), identity }, Change::PutDevice(row.clone().into())];
         changes.extend(asks::on_enrolment(&self.ledger, &row, now).await?);

@@ -16,7 +16,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::notice::{Bulletin, Item};
 use tegata_core::calendar::{Calendar, Local};
@@ -31,7 +31,7 @@ use self::due::{Expiry, running_out};
 use crate::audit::{Ledger, TEGATA};
 use crate::bells::Bells;
 use crate::store::notices::{Channel, LetterRow, NewLetter, Told};
-use crate::store::{Batch, Change, NewRecord, StoreError};
+use crate::store::{Batch, Change, NewRecord, Personal, StoreError};
 use crate::turn::observe::Scene;
 use crate::words as wire;
 
@@ -112,7 +112,7 @@ fn intended(new: &NewLetter) -> NewRecord {
     let told = new.told.iter().map(|told| {
         json!({ "kind": wire::kind(told.kind), "object": told.object, "deadline": told.deadline.unix(), "rung": wire::rung(told.rung) })
     });
-    let to = new.to.iter().map(|(channel, target)| json!({ "channel": wire::channel(*channel), "to": shown(*channel, target) }));
+    let to = new.to.iter().map(|(channel, target)| json!({ "channel": wire::channel(*channel), "to": told_to(*channel, target) }));
     let details = json!({ "letter": new.letter.id, "told": told.collect::<Vec<_>>(), "to": to.collect::<Vec<_>>() });
     record(&new.letter, Stage::Intended, "notice.send", details)
 }
@@ -120,6 +120,14 @@ fn intended(new: &NewLetter) -> NewRecord {
 fn record(letter: &LetterRow, stage: Stage, action: &'static str, details: serde_json::Value) -> NewRecord {
     let ClinicId { tenant, clinic } = letter.clinic.clone();
     NewRecord { tenant, at: letter.at, stage, actor: TEGATA.to_owned(), action, object: clinic.to_string(), details }
+}
+
+/// A recipient as the log has it: a mail address names somebody.
+fn told_to(channel: Channel, target: &str) -> Value {
+    match channel {
+        Channel::Mail => json!(Personal(target)),
+        Channel::Webhook => shown(channel, target).into(),
+    }
 }
 
 /// A recipient as people may see it: what stands behind the host of a URL is often a secret.

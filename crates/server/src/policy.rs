@@ -10,7 +10,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::fleet::{ApplyRequest, Documents, Preview};
 use tegata_api::v1::policy::Kind;
@@ -27,7 +27,7 @@ use crate::approvals::{self, Act, ApprovalError};
 use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::store::approvals::What;
-use crate::store::{Batch, Change, DocumentRow, NewRecord, Store, StoreError};
+use crate::store::{Batch, Change, DocumentRow, NewRecord, Store, StoreError, audit};
 use crate::turn::observe;
 use crate::words;
 
@@ -226,7 +226,7 @@ fn batch(tenant: &TenantName, foreseen: &Foreseen, author: &str, now: Timestamp)
             actor: author.to_owned(),
             action: "policy.apply",
             object: format!("{kind}/{name}"),
-            details: json!({ "change": change.change, "paths": change.paths, "revision": revision, "document": body }),
+            details: json!({ "change": change.change, "paths": change.paths, "revision": revision, "document": body.as_ref().map(without_mail) }),
         });
         batch.changes.push(match body.clone() {
             Some(body) => Change::PutDocument { tenant: tenant.clone(), kind, name, body, author: author.to_owned(), at: now },
@@ -236,6 +236,28 @@ fn batch(tenant: &TenantName, foreseen: &Foreseen, author: &str, now: Timestamp)
     let clinics = foreseen.affected.iter().map(|affected| ClinicId { tenant: tenant.clone(), clinic: affected.clinic.clone() });
     batch.changes.extend(clinics.map(|clinic| Change::Nudge { clinic, at: now }));
     batch
+}
+
+/// A document as the log has it: names are the tenant's own, addresses are of people.
+fn without_mail(body: &Value) -> Value {
+    fn hide(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    match (&**name, &mut *value) {
+                        ("mail", mail @ Value::String(_)) => audit::personal::wrap(mail),
+                        ("contacts", Value::Array(contacts)) => contacts.iter_mut().for_each(audit::personal::wrap),
+                        _ => hide(value),
+                    }
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(hide),
+            _ => {}
+        }
+    }
+    let mut hidden = body.clone();
+    hide(&mut hidden);
+    hidden
 }
 
 fn stored(rows: &[DocumentRow]) -> Result<Vec<Document>, Vec<Finding>> {

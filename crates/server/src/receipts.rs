@@ -3,7 +3,7 @@
 mod lost;
 
 use data_encoding::BASE64;
-use serde_json::json;
+use serde_json::{Value, json};
 use tegata_api::v1::audit::Stage;
 use tegata_api::v1::device::{Deed, Receipt, ReceiptsAnswer, SignedReceipt};
 use tegata_core::name::{ClinicId, ClinicName, Serial, Sha256};
@@ -15,7 +15,7 @@ use crate::audit::{Ledger, TEGATA};
 use crate::bells::Bells;
 use crate::policy::PolicyError;
 use crate::store::installers::InstallerChange;
-use crate::store::{Batch, CertificateRow, Change, DeviceRow, NewRecord, Store, StoreError};
+use crate::store::{Batch, CertificateRow, Change, DeviceRow, NewRecord, Personal, Store, StoreError};
 use crate::words;
 
 /// How many receipts of one message are looked at; the rest is sent again.
@@ -165,14 +165,14 @@ async fn witness(
             ("log.contradicted", device.device.to_string(), device.device.clinic.clone(), None)
         }
     };
-    batch.records.push(seen(device, action, object, signed, now));
+    batch.records.push(seen(device, action, object, (&receipt.deed, signed), now));
     batch.changes.push(Change::CountReceipt { tenant: tenant.clone(), device: device.device.clone(), number });
     batch.changes.extend(change);
     batch.changes.push(Change::Nudge { clinic: ClinicId { tenant, clinic }, at: now });
     Ok(())
 }
 
-fn seen(device: &DeviceRow, action: &'static str, object: String, signed: &SignedReceipt, at: Timestamp) -> NewRecord {
+fn seen(device: &DeviceRow, action: &'static str, object: String, (deed, signed): (&Deed, &SignedReceipt), at: Timestamp) -> NewRecord {
     NewRecord {
         tenant: device.tenant.clone(),
         at,
@@ -180,8 +180,20 @@ fn seen(device: &DeviceRow, action: &'static str, object: String, signed: &Signe
         actor: format!("device:{}", device.device),
         action,
         object,
-        // Byte for byte as it was signed: whoever holds the device's public key can check it without us.
-        details: json!({ "receipt": signed.receipt, "signature": signed.signature, "identity": device.identity.to_string() }),
+        details: told(device, deed, signed),
+    }
+}
+
+/// Byte for byte as it was signed: whoever holds the device's public key can check it without us. A path holds the name of whoever logs on to the
+/// PC, so that such a receipt is committed to as a whole, and what the file was is said beside it.
+fn told(device: &DeviceRow, deed: &Deed, signed: &SignedReceipt) -> Value {
+    let (signature, identity) = (&signed.signature, device.identity.to_string());
+    match deed {
+        Deed::InstallerRemoved { file, .. } | Deed::InstallerQuarantined { file, .. } | Deed::InstallerRestored { file, .. } => {
+            let sha256 = file.sha256.to_lowercase();
+            json!({ "receipt": Personal(&signed.receipt), "signature": signature, "identity": identity, "sha256": sha256 })
+        }
+        _ => json!({ "receipt": signed.receipt, "signature": signature, "identity": identity }),
     }
 }
 

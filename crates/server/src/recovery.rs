@@ -18,7 +18,7 @@ use crate::bells::Bells;
 use crate::issuers::authorities::instance;
 use crate::store::installers::InstallerChange;
 use crate::store::recovery::{EpochRow, RecoveryChange};
-use crate::store::{Batch, Change, DeviceRow, NewRecord, OrderRow, StoreError};
+use crate::store::{Batch, Change, DeviceRow, NewRecord, OrderRow, Personal, StoreError};
 use crate::turn::{TurnError, observe};
 
 /// What may be put on record while nothing is given out. Nothing of it gives a certificate to anybody, or takes a revocation back.
@@ -129,7 +129,7 @@ pub async fn recover(
         open.copied().unwrap_or(EpochRow { number: epochs.len() as u64 + 1, backed_up_at: None, restored_at: now, recorded_at: None });
     let orders = ledger.store().open_orders().await?;
     let details = json!({
-        "epoch": epoch.number, "backedUpAt": epoch.backed_up_at.map(Timestamp::unix), "restoredAt": epoch.restored_at.unix(), "note": note,
+        "epoch": epoch.number, "backedUpAt": epoch.backed_up_at.map(Timestamp::unix), "restoredAt": epoch.restored_at.unix(), "note": Personal(note),
     });
     let mut batch = Batch::default();
     // Every tenant's log goes on from where the backup ended, and says so.

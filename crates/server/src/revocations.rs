@@ -19,7 +19,7 @@ use crate::bells::Bells;
 use crate::portal;
 use crate::store::approvals::What;
 use crate::store::revocation::{Holder, Selected, Selection};
-use crate::store::{Batch, Change, NewRecord, StoreError};
+use crate::store::{Batch, Change, NewRecord, Personal, StoreError};
 use crate::words;
 
 /// How many certificates one wish may mean.
@@ -187,7 +187,7 @@ impl Wish<'_> {
         details["mode"] = json!(self.said.mode);
         details["digest"] = self.said.digest.clone().into();
         details["reason"] = words::cause(self.cause).into();
-        details["note"] = self.said.note.clone().into();
+        details["note"] = json!(Personal(&self.said.note));
         let record = self.record(stage, "certificates.revoke", self.tenant, details);
         with.records.push(record);
         self.ledger.record((), with).await?;
@@ -231,7 +231,7 @@ impl Wish<'_> {
     fn revoke(&self, some: &[&Selected], batch: &mut Batch) {
         for one in some {
             let details = json!({ "serial": one.serial.to_string(), "because": "asked", "reason": words::cause(self.cause),
-                "note": self.said.note, "digest": self.said.digest });
+                "note": Personal(&self.said.note), "digest": self.said.digest });
             let (action, object) = match &one.holder {
                 Holder::Slot(slot) => ("certificate.revoke", slot.to_string()),
                 Holder::Account(account) => ("portal.revoke", portal::object(account)),
@@ -250,7 +250,7 @@ impl Wish<'_> {
     /// Make before break: a renewal is asked for, and its proof revokes what it replaces.
     fn replace(&self, some: &[(&Selected, &SlotId)], batch: &mut Batch) {
         for (one, slot) in some {
-            let details = json!({ "serial": one.serial.to_string(), "thenRevoked": words::cause(self.cause), "note": self.said.note,
+            let details = json!({ "serial": one.serial.to_string(), "thenRevoked": words::cause(self.cause), "note": Personal(&self.said.note),
                 "digest": self.said.digest });
             batch.records.push(self.record(Stage::Intended, "certificate.renew", slot, details));
         }

@@ -31,6 +31,7 @@ use tegata_core::plan::Reason;
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
 
+pub use self::audit::personal::Personal;
 pub use self::audit::{AuditQuery, NewRecord, Part};
 use self::backup::BackupChange;
 use self::notices::{DeliveryRow, ExpiringQuery, LetterRow, NewLetter, Outcome, Told, WebhookKeyRow};
@@ -81,6 +82,7 @@ impl Batch {
         let rows = |change: &Change| match change {
             Change::RevokeAll { serials, .. } | Change::Condemn { serials, .. } => serials.len(),
             Change::Index(indexed) => indexed.keys.len(),
+            Change::Erase(erase) => erase.texts.len(),
             _ => 1,
         };
         self.records.len() + self.changes.iter().map(rows).sum::<usize>()
@@ -208,6 +210,8 @@ pub enum Change {
     LogAlarm(log::Alarm),
     /// Lets the index of the audit log go on. Guard: it went as far as this before.
     Index(audit::Indexed),
+    /// Erases texts beside the audit log. Guard: all of them are there.
+    Erase(audit::personal::Erase),
     /// Notes that records were taken by whoever they are exported to. Guard: it had as many before as this says.
     Export(telemetry::Exported),
     /// What happens because the database was put back.
@@ -440,6 +444,7 @@ pub trait Store:
     + backup::BackupQueries
     + log::LogQueries
     + approvals::ApprovalQueries
+    + audit::personal::PersonalQueries
     + portal::PortalQueries
     + recovery::RecoveryQueries
     + telemetry::TelemetryQueries

@@ -35,7 +35,7 @@ use crate::backup::is_sealed;
 use crate::backup::keep::{Of, keep};
 use crate::policy::PolicyError;
 use crate::store::backup::Kind;
-use crate::store::{Bundle, CertificateRow, Change, Closed, DeviceRow, NewRecord, OrderRow, OrderState, StoreError, TakenIn};
+use crate::store::{Bundle, CertificateRow, Change, Closed, DeviceRow, NewRecord, OrderRow, OrderState, Personal, StoreError, TakenIn};
 use crate::turn::announce::new_order_id;
 use crate::words;
 
@@ -228,7 +228,7 @@ fn details(taken: &TakenIn, facts: &BundleFacts) -> Value {
         "order": taken.order.to_string(), "serial": taken.serial.to_string(), "fingerprint": taken.fingerprint.to_string(),
         "vendorSerial": facts.serial, "issuer": facts.issuer_common_name, "commonName": taken.common_name,
         "organization": taken.organization, "notBefore": taken.not_before.unix(), "notAfter": taken.not_after.unix(),
-        "fileName": facts.file_name,
+        "fileName": Personal(&facts.file_name),
     })
 }
 

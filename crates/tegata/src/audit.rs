@@ -1,13 +1,16 @@
 //! `tegata audit`: what was intended, what was done, and what a device has seen.
 
 mod as_of;
+mod erase;
 mod exceptions;
 mod export;
 mod key;
 mod memory;
+mod personal;
 mod prove;
 mod query;
 mod report;
+mod retention;
 mod review;
 mod sheet;
 mod source;
@@ -21,6 +24,7 @@ use tegata_api::v1::audit::{Record, Stage};
 
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
+use crate::language;
 use crate::output::{self, Look};
 use crate::session::Session;
 use crate::table::Table;
@@ -61,6 +65,8 @@ enum What {
     Prove(prove::Prove),
     Key(key::Key),
     Witnesses(witnesses::Witnesses),
+    Erase(erase::Erase),
+    Retention(retention::Retention),
 }
 
 impl Audit {
@@ -77,6 +83,8 @@ impl Audit {
             What::Prove(prove) => return prove.run(global).await,
             What::Key(key) => return key.run(global).await,
             What::Witnesses(witnesses) => return witnesses.run(global).await,
+            What::Erase(erase) => return erase.run(global).await,
+            What::Retention(retention) => return retention.run(global).await,
         };
         let session = Session::open(global)?;
         let records: Vec<Record> = session.get(&format!("audit?{}", asked(after, limit, last, object.as_deref()))).await?;
@@ -114,7 +122,7 @@ fn table(records: &[Record], look: &Look) -> String {
             (*record.action).into(),
             (*record.object).into(),
             record.details["serial"].as_str().into(),
-            record.details["note"].as_str().filter(|note| !note.is_empty()).into(),
+            personal::shown(&record.details["note"], language::is_japanese()).filter(|note| !note.is_empty()).into(),
         ]);
     }
     table.or("No records.")

@@ -232,6 +232,12 @@ pub enum Failure {
         /// Which file.
         name: &'static str,
     },
+    /// A text beside the records of an export is not what its record commits to.
+    #[error("personal.jsonl has a text of record {sequence} that is not one which this record commits to: it was changed, or put in")]
+    Undisclosed {
+        /// The number of the record.
+        sequence: u64,
+    },
     /// A record is not there, or not in the tree yet.
     #[error("record {sequence} is not among the {size} that the log's checkpoint covers")]
     NotCovered {
@@ -336,7 +342,7 @@ impl Failure {
             Self::NoSuch { .. } | Self::NotCovered { .. } | Self::Restore(RestoreError::NotThere { .. }) => Exit::Denied,
             Self::Bundle { .. } => Exit::Bundle,
             Self::Log(Fault::Unwitnessed(_)) | Self::Unwitnessed(_) => Exit::Unwitnessed,
-            Self::Log(_) | Self::LogPeriod(_) | Self::NotDerived { .. } => Exit::Unbelievable,
+            Self::Log(_) | Self::LogPeriod(_) | Self::NotDerived { .. } | Self::Undisclosed { .. } => Exit::Unbelievable,
             Self::NotPin { .. } | Self::NoPassword | Self::Variable { .. } | Self::NoSecret { .. } => Exit::Usage,
             Self::NoHosts | Self::LimitFitsNothing { .. } | Self::Login(LoginError::Refused(_)) => Exit::Denied,
             _ => Exit::Error,

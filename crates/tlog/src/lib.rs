@@ -9,6 +9,7 @@ pub mod gather;
 pub mod merkle;
 pub mod note;
 pub mod period;
+pub mod personal;
 pub mod policy;
 pub mod proof;
 pub mod ticket;

@@ -31,7 +31,7 @@ pub fn node(left: Hash, right: Hash) -> Hash {
     hash(&[&[1], &left.0, &right.0])
 }
 
-fn hash(parts: &[&[u8]]) -> Hash {
+pub(crate) fn hash(parts: &[&[u8]]) -> Hash {
     let mut context = Context::new(&SHA256);
     for part in parts {
         context.update(part);

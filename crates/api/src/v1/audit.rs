@@ -1,6 +1,12 @@
 //! Entries of the audit log, as they are shown.
 
+mod personal;
+mod retention;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::personal::{Disclosure, EraseRequest, Erased, Erasure, commitments, is_commitment, reveal};
+pub use self::retention::{Oldest, Retention};
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

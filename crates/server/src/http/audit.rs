@@ -6,22 +6,27 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::http::HeaderName;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use futures::TryStreamExt;
 use serde::Deserialize;
 use serde_json::json;
-use tegata_api::v1::audit::{AsOf, Stage};
+use tegata_api::v1::audit::{AsOf, EraseRequest, Erasure, Retention, Stage};
 use tegata_core::access::Right;
 use tegata_core::name::ClinicName;
+use tegata_core::retention::YEARS_MIN;
 use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
 use crate::clock::Clock;
+use crate::erasure;
 use crate::history::{self, Reader};
 use crate::http::access::Caller;
 use crate::http::refuse::Refusal;
-use crate::http::{Audience, Route, get};
+use crate::http::{Audience, Body as Sent, Route, get, post};
+use crate::retention;
+use crate::store::audit::Entry;
 use crate::store::audit::filter::Filter;
 
 /// The longest text in a question: longer than any name.
@@ -33,6 +38,9 @@ pub fn routes() -> Vec<Route> {
     vec![
         get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/audit/query", query).long().notes_reads(),
         get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/audit/as-of", as_of).long().notes_reads().by_handler(),
+        get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/audit/personal", personal).long().notes_reads(),
+        get(Person(Right::ReadAudit), "/v1/tenants/{tenant}/audit/retention", retention).long().notes_reads(),
+        post(Person(Right::EraseTexts), "/v1/tenants/{tenant}/audit/erase", erase).long(),
     ]
 }
 
@@ -52,6 +60,9 @@ struct Asked {
     #[serde(default)]
     after: u64,
     limit: Option<u64>,
+    /// Records with the texts that they commit to, instead of their exact bytes.
+    #[serde(default)]
+    texts: bool,
 }
 
 impl Asked {
@@ -87,7 +98,7 @@ impl Asked {
     }
 }
 
-/// Records as they are kept, one on each line, as many as there were when it was asked.
+/// Records as they are kept, or as they are shown, one on each line, as many as there were when it was asked.
 async fn query(
     caller: Caller,
     asked: Result<Query<Asked>, QueryRejection>,
@@ -104,8 +115,68 @@ async fn query(
     history::note_read(&ledger, caller.tenant(), caller.actor(), "query", said, clock.now()).await?;
     let filter = asked.filter(certificates);
     let reader = Reader { tenant: caller.tenant().clone(), after: asked.after, through, left: asked.limit.unwrap_or(u64::MAX), filter };
-    let lines = reader.pages(ledger).map_ok(|page| page.into_iter().map(|entry| entry.bytes + "\n").collect::<String>());
-    Ok(([(CONTENT_TYPE, "application/x-ndjson"), (CACHE_CONTROL, "no-store")], Body::from_stream(lines)))
+    let line = move |entry: Entry| if asked.texts { json!(entry.record).to_string() } else { entry.bytes } + "\n";
+    let lines = reader.pages(ledger).map_ok(move |page| page.into_iter().map(&line).collect::<String>());
+    Ok((LINES, Body::from_stream(lines)))
+}
+
+const LINES: [(HeaderName, &str); 2] = [(CONTENT_TYPE, "application/x-ndjson"), (CACHE_CONTROL, "no-store")];
+
+#[derive(Deserialize)]
+struct Span {
+    #[serde(default)]
+    after: u64,
+    through: Option<u64>,
+}
+
+/// The texts behind commitments that are still there, one on each line, by the numbers of their records.
+async fn personal(
+    caller: Caller,
+    asked: Result<Query<Span>, QueryRejection>,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+) -> Result<impl IntoResponse, Refusal> {
+    let Query(Span { after, through }) = asked?;
+    let newest = ledger.store().newest(caller.tenant()).await?;
+    history::note_read(&ledger, caller.tenant(), caller.actor(), "personal", json!({ "after": after, "through": through }), clock.now())
+        .await?;
+    let through = through.unwrap_or(newest).min(newest);
+    let pages = erasure::pages(ledger, caller.tenant().clone(), after, through);
+    let lines = pages.map_ok(|page| page.iter().map(|disclosure| json!(disclosure).to_string() + "\n").collect::<String>());
+    Ok((LINES, Body::from_stream(lines)))
+}
+
+#[derive(Deserialize)]
+struct Years {
+    #[serde(default = "shortest")]
+    years: u32,
+}
+
+fn shortest() -> u32 {
+    YEARS_MIN
+}
+
+/// How long the log has to be provable.
+async fn retention(
+    caller: Caller,
+    asked: Result<Query<Years>, QueryRejection>,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+) -> Result<Json<Retention>, Refusal> {
+    let (Query(Years { years }), now) = (asked?, clock.now());
+    history::note_read(&ledger, caller.tenant(), caller.actor(), "retention", json!({ "years": years }), now).await?;
+    let planned = retention::plan(&ledger, caller.tenant(), (years, now), |_| {}).await?;
+    planned.map(Json).ok_or_else(|| Refusal::malformed(erasure::TOO_SHORT))
+}
+
+/// Erases texts, or says which ones it would be.
+async fn erase(
+    caller: Caller,
+    State(ledger): State<Ledger>,
+    State(clock): State<Clock>,
+    Sent(request): Sent<EraseRequest>,
+) -> Result<Json<Erasure>, Refusal> {
+    Ok(Json(erasure::erase(&ledger, caller.tenant(), &request, (caller.actor(), clock.now())).await?))
 }
 
 #[derive(Deserialize)]

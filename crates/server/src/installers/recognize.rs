@@ -13,7 +13,7 @@ use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
 use crate::store::installers::InstallerChange;
-use crate::store::{Batch, Change, DeviceRow, NewRecord, StoreError};
+use crate::store::{Batch, Change, DeviceRow, NewRecord, Personal, StoreError};
 
 /// How many files of one report are compared with what is on record; the next report goes on.
 const FILES_MAX: usize = 50;
@@ -73,7 +73,7 @@ pub(crate) fn note(device: &DeviceRow, recognized: &Recognized, now: Timestamp, 
         actor: format!("device:{}", device.device),
         action: "installer.recognize",
         object: device.device.to_string(),
-        details: json!({ "sha256": seen.file.sha256, "size": seen.file.size, "path": seen.path, "certificates": by }),
+        details: json!({ "sha256": seen.file.sha256, "size": seen.file.size, "path": Personal(&seen.path), "certificates": by }),
     });
     let (tenant, device, file) = (device.tenant.clone(), device.device.clone(), FileHash::clone(&seen.file));
     batch.changes.push(Change::Installer(InstallerChange::Recognized {

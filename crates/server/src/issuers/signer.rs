@@ -106,7 +106,10 @@ impl Validity {
 
 /// What the log says about bytes that are about to be signed.
 pub fn intent(serial: Serial, tbs: &Tbs, public_key: &Sha256) -> serde_json::Value {
-    serde_json::json!({ "serial": serial.to_string(), "tbsSha256": sha256(&tbs.bytes).to_string(), "publicKeySha256": public_key.to_string() })
+    // Also of what is never signed it is known how long it could have mattered.
+    let not_after = tbs.not_after().map(Timestamp::unix);
+    let (tbs, key) = (sha256(&tbs.bytes).to_string(), public_key.to_string());
+    serde_json::json!({ "serial": serial.to_string(), "tbsSha256": tbs, "publicKeySha256": key, "notAfter": not_after })
 }
 
 /// True if a device identity may have this key: receipts are signed with ECDSA on P-256.

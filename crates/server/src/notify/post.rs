@@ -16,14 +16,14 @@ use tegata_pki::key::sha256;
 use tokio_util::sync::CancellationToken;
 
 use super::webhook::Hooks;
-use super::{letter, record, shown};
+use super::{letter, record, shown, told_to};
 use crate::audit::{Ledger, Recorded};
 use crate::bells::Bells;
 use crate::clock::Clock;
 use crate::mail::{Letter, MailError, Mailer};
 use crate::policy::PolicyError;
 use crate::store::notices::{Channel, DeliveryRow, LetterRow, Outcome};
-use crate::store::{Batch, Change, StoreError};
+use crate::store::{Batch, Change, Personal, StoreError};
 use crate::words;
 
 /// How many deliveries are asked for at once.
@@ -188,14 +188,15 @@ impl Post {
     async fn note(&self, row: DeliveryRow, letter: &LetterRow, attempt: u32, outcome: Outcome) -> Result<(), PostError> {
         let at = self.clock.now();
         let to = shown(row.channel, &row.target);
+        let told = told_to(row.channel, &row.target);
         let details =
-            json!({ "letter": letter.id, "delivery": row.id, "channel": words::channel(row.channel), "to": to, "tries": attempt });
+            json!({ "letter": letter.id, "delivery": row.id, "channel": words::channel(row.channel), "to": told, "tries": attempt });
         let ended = match &outcome {
             Outcome::Done => Some(("notice.send", details)),
             Outcome::Failed(problem) => {
                 tracing::warn!(clinic = %letter.clinic, to, problem, "somebody could not be told what is about to expire");
                 let mut details = details;
-                details["problem"] = json!(problem);
+                details["problem"] = json!(Personal(problem));
                 Some(("notice.give-up", details))
             }
             Outcome::Later(problem) => {

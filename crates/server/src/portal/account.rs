@@ -14,7 +14,7 @@ use zip::write::SimpleFileOptions;
 use super::issue::{Application, Handed};
 use super::{Desk, Place, PortalError, actor, nudge, said};
 use crate::store::portal::{AccountId, PortalCertificateRow, PortalChange, Rolling, Room};
-use crate::store::{Batch, CertificateFilter, CertificateRow, Change, StoreError};
+use crate::store::{Batch, CertificateFilter, CertificateRow, Change, Personal, StoreError};
 
 /// The longest remark, in characters.
 const REMARKS_MAX: usize = 200;
@@ -192,7 +192,7 @@ impl Desk {
     /// [`PortalError::Revoked`] if it was already, or that the database failed.
     pub async fn revoke(&self, row: &PortalCertificateRow, by: &str, why: &str, because: Cause) -> Result<(), PortalError> {
         let (account, at) = (&row.draft.account, self.clock.now());
-        let details = json!({ "serial": row.draft.serial.to_string(), "memo": row.draft.memo, "because": why });
+        let details = json!({ "serial": row.draft.serial.to_string(), "memo": Personal(&row.draft.memo), "because": why });
         let records = [Stage::Intended, Stage::Done].map(|stage| said(account, by, stage, "portal.revoke", at, details.clone()));
         let revoke = Change::Portal(PortalChange::Revoke { serial: row.draft.serial, at, because });
         let batch = Batch { records: records.into(), changes: vec![revoke, nudge(account, at)] };

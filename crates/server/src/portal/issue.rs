@@ -18,7 +18,7 @@ use crate::issuers::publication::Part;
 use crate::issuers::signer::{Validity, intent};
 use crate::store::portal::{AccountId, MEMO_TAKEN, NO_ROOM, PortalChange, PortalDraft, PortalIssued};
 use crate::store::revocation::Shard;
-use crate::store::{Batch, Change, StoreError};
+use crate::store::{Batch, Change, Personal, StoreError};
 
 /// How often a number is drawn again when somebody else was faster.
 const ATTEMPTS: u32 = 5;
@@ -116,7 +116,7 @@ impl Desk {
         let draft = self.draft(place, account, wanted, key, &issuing, &names, (n, shard))?;
         let tbs = Tbs { bytes: draft.tbs.clone() };
         let mut details = intent(draft.serial, &tbs, &draft.public_key);
-        details["memo"] = draft.memo.clone().into();
+        details["memo"] = json!(Personal(&draft.memo));
         details["commonName"] = draft.common_name.clone().into();
         details["label"] = draft.label.clone().into();
         details["replaces"] = draft.replaces.map(|serial| serial.to_string()).into();
@@ -195,7 +195,7 @@ impl Desk {
         let bundle = pkcs12::write(flavor, key, &chain, &names.friendly_name, &password)?;
         let at = self.clock.now();
         let details = json!({
-            "serial": draft.serial.to_string(), "fingerprint": fingerprint.to_string(), "memo": draft.memo,
+            "serial": draft.serial.to_string(), "fingerprint": fingerprint.to_string(), "memo": Personal(&draft.memo),
             "fileSha256": sha256(&bundle).to_string(), "notAfter": draft.not_after.unix(),
         });
         let record = said(account, actor, Stage::Done, "portal.issue", at, details);

@@ -36,7 +36,7 @@ pub(super) async fn witness(
     };
     let slot = slot.map(|slot| slot.filter(|slot| slot.device == device.device).ok_or(ReceiptError::NotYours { number })).transpose()?;
     let object = slot.as_ref().map_or_else(|| device.device.to_string(), ToString::to_string);
-    batch.records.push(seen(device, "certificate.unknown", object, signed, now));
+    batch.records.push(seen(device, "certificate.unknown", object, (&receipt.deed, signed), now));
     batch.changes.push(Change::CountReceipt { tenant: tenant.clone(), device: device.device.clone(), number });
     let policy = ledger.policy(&tenant).await?;
     let is_own = |slot: &SlotId| policy.profiles.get(&slot.profile).is_some_and(|profile| profile.key != KeyOrigin::Vendor);

@@ -11,7 +11,7 @@ use tegata_core::policy::IssuerKind;
 use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
-use crate::store::{DeviceRow, NewRecord};
+use crate::store::{DeviceRow, NewRecord, Personal};
 use crate::turn::TurnError;
 
 /// Records of those that were not there when the device reported last. The work is in proportion to what is new.
@@ -53,7 +53,7 @@ fn record(device: &DeviceRow, found: &FoundCertificate, at: Timestamp) -> NewRec
         action: "certificate.unrecorded",
         object: device.device.to_string(),
         details: json!({
-            "fingerprint": found.fingerprint, "serial": found.serial, "subject": found.subject, "issuer": found.issuer,
+            "fingerprint": found.fingerprint, "serial": found.serial, "subject": Personal(&found.subject), "issuer": found.issuer,
             "store": found.store, "notAfter": found.not_after,
         }),
     }

@@ -8,6 +8,7 @@ mod lifecycle;
 mod matrix;
 mod notices;
 mod offline;
+mod personal;
 mod portal;
 mod recovery;
 mod relying;

@@ -2,6 +2,7 @@
 
 pub mod filter;
 pub mod keys;
+pub mod personal;
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,7 @@ pub struct NewRecord {
     pub action: &'static str,
     /// To what.
     pub object: String,
-    /// The particulars. Never a secret.
+    /// The particulars. Never a secret, and what may name a person only as [`Personal`](personal::Personal).
     pub details: serde_json::Value,
 }
 
@@ -68,7 +69,7 @@ pub struct Search {
 pub struct Entry {
     /// Its exact bytes.
     pub bytes: String,
-    /// What they say.
+    /// What they say, with the texts behind its commitments as far as they are still there.
     pub record: Record,
 }
 

@@ -12,6 +12,7 @@ mod installers;
 mod log;
 mod lookup;
 mod notices;
+mod personal;
 mod portal;
 mod recovery;
 mod revocation;
@@ -355,7 +356,9 @@ impl Store for Sqlite {
     }
 
     async fn search(&self, tenant: &TenantName, search: &Search) -> Result<Vec<Entry>, StoreError> {
-        index::search(&self.readers, tenant, search).await
+        let mut found = index::search(&self.readers, tenant, search).await?;
+        personal::show(&self.readers, tenant, &mut found).await?;
+        Ok(found)
     }
 
     async fn newest(&self, tenant: &TenantName) -> Result<u64, StoreError> {

@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, S
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::transform::common::tonic::Attributes;
 use prost::Message;
-use tegata_api::v1::audit::Record;
+use tegata_api::v1::audit::{Disclosure, Record};
 use tegata_core::name::TenantName;
 use tokio_util::sync::CancellationToken;
 
@@ -125,7 +125,9 @@ impl AuditExport {
         let records = self.ledger.store().log_entries(tenant, from, limit).await?;
         let records_sent = records.len();
         let through = from + records_sent as u64;
-        let message = self.message(tenant, records)?;
+        let numbers: Vec<u64> = (from + 1..=through).collect();
+        let disclosures = self.ledger.store().disclosures_of(tenant, &numbers).await?;
+        let message = self.message(tenant, records, disclosures)?;
         match self.collector.send(message).await {
             Answer::Taken => {}
             Answer::Later { after, problem } => return Err(Untaken::Later { after, problem }),
@@ -142,9 +144,11 @@ impl AuditExport {
         Ok(())
     }
 
-    fn message(&self, tenant: &TenantName, records: Vec<String>) -> Result<Vec<u8>, StoreError> {
+    fn message(&self, tenant: &TenantName, records: Vec<String>, disclosures: Vec<Disclosure>) -> Result<Vec<u8>, StoreError> {
+        let mut texts: BTreeMap<u64, Vec<Disclosure>> = BTreeMap::new();
+        disclosures.into_iter().for_each(|disclosure| texts.entry(disclosure.sequence).or_default().push(disclosure));
         let log_records: Result<Vec<LogRecord>, serde_json::Error> =
-            records.into_iter().map(|text| self.log_record(tenant, text)).collect();
+            records.into_iter().map(|text| self.log_record(tenant, text, &mut texts)).collect();
         let log_records = log_records.map_err(|source| StoreError::Corrupt { place: "audit", source: source.into() })?;
         let scope = InstrumentationScope { name: "tegata.audit".into(), version: env!("CARGO_PKG_VERSION").into(), ..Default::default() };
         let scope_logs = vec![ScopeLogs { scope: Some(scope), log_records, schema_url: String::new() }];
@@ -152,18 +156,26 @@ impl AuditExport {
         Ok(ExportLogsServiceRequest { resource_logs }.encode_to_vec())
     }
 
-    /// The body is the record as it is kept, so that it can be proven from the log's tree.
-    fn log_record(&self, tenant: &TenantName, text: String) -> Result<LogRecord, serde_json::Error> {
+    /// The body is the record as it is kept, so that it can be proven from the log's tree; beside it are the texts that it commits to.
+    fn log_record(
+        &self,
+        tenant: &TenantName,
+        text: String,
+        texts: &mut BTreeMap<u64, Vec<Disclosure>>,
+    ) -> Result<LogRecord, serde_json::Error> {
         let record: Record = serde_json::from_str(&text)?;
         let stage = serde_json::to_value(record.stage)?.as_str().unwrap_or_default().to_owned();
-        let attributes = Attributes::from([
+        let texts = texts.remove(&record.sequence).map(|texts| serde_json::to_string(&texts)).transpose()?;
+        let texts = texts.map(|texts| KeyValue::new("tegata.audit.personal", texts));
+        let attributes = [
             KeyValue::new("tegata.tenant", tenant.to_string()),
             KeyValue::new("tegata.audit.sequence", i64::try_from(record.sequence).unwrap_or(i64::MAX)),
             KeyValue::new("tegata.audit.stage", stage),
             KeyValue::new("tegata.audit.action", record.action.clone()),
             KeyValue::new("tegata.audit.actor", record.actor),
             KeyValue::new("tegata.audit.object", record.object),
-        ]);
+        ];
+        let attributes = Attributes::from(attributes.into_iter().chain(texts));
         Ok(LogRecord {
             time_unix_nano: nanoseconds(record.at),
             observed_time_unix_nano: nanoseconds(self.clock.now().unix()),

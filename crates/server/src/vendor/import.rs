@@ -16,7 +16,7 @@ use crate::audit::Ledger;
 use crate::backup::sealed_to;
 use crate::bells::Bells;
 use crate::manifest;
-use crate::store::{Batch, Bundle, CertificateRow, Change, NewRecord, OrderRow, OrderState};
+use crate::store::{Batch, Bundle, CertificateRow, Change, NewRecord, OrderRow, OrderState, Personal};
 
 /// To whom a vendor's file for a slot is sealed.
 ///
@@ -141,7 +141,8 @@ impl Brought<'_> {
 
     /// The device cannot open what was sealed before: it has a new key, or another PC has its name now.
     fn seal_anew(&self, place: &Place, row: CertificateRow, open: Option<OrderRow>, batch: &mut Batch) -> tegata_core::name::Serial {
-        let details = json!({ "order": row.order.to_string(), "serial": row.serial.to_string(), "fileName": self.bundle.file_name });
+        let details =
+            json!({ "order": row.order.to_string(), "serial": row.serial.to_string(), "fileName": Personal(&self.bundle.file_name) });
         batch.records.push(place.record(Stage::Done, self.actor, "certificate.seal", details, self.now));
         batch.changes.push(Change::PutBundle { order: row.order, bundle: self.bundle.clone() });
         batch.changes.extend(open.map(|order| Change::CancelOrder { id: order.id, at: self.now }));
@@ -161,8 +162,8 @@ impl Brought<'_> {
             stage: Stage::Done,
             actor: self.actor.to_owned(),
             action: "installer.record",
-            object: self.bundle.file_name.clone(),
-            details: json!({ "sha256": self.installer.to_string(), "size": request.file.size }),
+            object: self.installer.to_string(),
+            details: json!({ "sha256": self.installer.to_string(), "size": request.file.size, "name": Personal(&self.bundle.file_name) }),
         }
     }
 }

@@ -14,6 +14,7 @@ use tegata_tlog::gather;
 use tegata_tlog::period::Period;
 use tegata_tlog::verify;
 
+use super::personal::PERSONAL;
 use super::report::{self, About};
 use super::source::{CHECKPOINT, KEY, PERIOD, RECORDS, Source, WITNESSED, parsed};
 use super::when::{When, when, zone};
@@ -29,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 /// Write the log, or a period of it, into a folder, with what it takes to verify it without the server, a table and a report
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  $ tegata audit export --out ./whole\n  $ tegata audit export --since 2026-05-01 --until 2026-05-31 --zone Asia/Tokyo --out ./2026-05\n\nThe folder gets: records.jsonl, the records' exact bytes; period.txt, which part of the log they are, with proofs; checkpoint.txt and key.txt;\nrecords.csv and report.ja.html, report.en.html, made of the records alone: `tegata audit verify` makes them again and compares."
+    after_help = "Examples:\n  $ tegata audit export --out ./whole\n  $ tegata audit export --since 2026-05-01 --until 2026-05-31 --zone Asia/Tokyo --out ./2026-05\n\nThe folder gets: records.jsonl, the records' exact bytes; period.txt, which part of the log they are, with proofs; checkpoint.txt and key.txt;\npersonal.jsonl, the texts that may name a person: records hold salted hashes of them; records.csv and report.ja.html, report.en.html, made of\nthese alone: `tegata audit verify` makes them again and compares. Texts can be erased on the server (`tegata audit erase`); from an export\nthat was taken before, take out their lines and run `tegata audit report` on it."
 )]
 pub struct Export {
     /// The folder. It is made, and must not be there yet
@@ -60,6 +61,7 @@ impl Export {
         let period = period(&session, first, end, checkpoint.size).await?;
         fs::create_dir(&self.out).map_err(kept(&self.out))?;
         self.records(&session, &period, &checkpoint).await?;
+        self.texts(&session, &period).await?;
         let about_text = output::json(&about)?;
         let texts = [(KEY, format!("{key}\n")), (PERIOD, period.to_string()), (report::ABOUT, about_text + "\n"), (CHECKPOINT, note)];
         let texts = texts.into_iter().chain(witnessed.map(|note| (WITNESSED, note)));
@@ -95,6 +97,15 @@ impl Export {
             session.get_lines(&asked, PATIENCE, take).await?;
         }
         stretch.finish()?;
+        file.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all()).map_err(kept(&path))
+    }
+
+    /// Writes the texts that these records commit to, as far as they are still there.
+    async fn texts(&self, session: &Session, period: &Period) -> Result<(), Failure> {
+        let path = self.out.join(PERSONAL);
+        let mut file = BufWriter::new(File::create_new(&path).map_err(kept(&path))?);
+        let asked = format!("audit/personal?after={}&through={}", period.first, period.end());
+        session.get_lines(&asked, PATIENCE, |line| file.write_all(&[line, b"\n"].concat()).map_err(kept(&path))).await?;
         file.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all()).map_err(kept(&path))
     }
 }

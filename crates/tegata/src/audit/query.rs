@@ -66,7 +66,7 @@ pub struct Query {
     /// At most this many [default: 100; with --lines, all]
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Write each record on a line of its own, as its exact bytes, as it comes (JSON Lines), whatever --output says
+    /// Write each record on a line of its own, as its exact bytes, as it comes (JSON Lines), whatever --output says. Texts that may name a person are commitments in them
     #[arg(long)]
     lines: bool,
 }
@@ -84,7 +84,8 @@ impl Query {
         let session = Session::open(global)?;
         let zone = self.zone(&session).await?;
         let limit = if self.lines { self.limit } else { Some(self.limit.unwrap_or(SHOWN)) };
-        let path = format!("audit/query?{}", self.asked(&zone, limit)?);
+        let texts = if self.lines { "" } else { "&texts=true" };
+        let path = format!("audit/query?{}{texts}", self.asked(&zone, limit)?);
         if self.lines {
             session.get_lines(&path, PATIENCE, |line| output::print(&String::from_utf8_lossy(line))).await?;
             return Ok(Exit::Fine);

@@ -13,7 +13,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tegata_api::hint::visible;
-use tegata_api::v1::audit::{Record, Stage};
+use tegata_api::v1::audit::{Record, Stage, reveal};
 use tegata_tlog::checkpoint::Checkpoint;
 use tegata_tlog::note::Note;
 use tegata_tlog::period::Period;
@@ -21,6 +21,7 @@ use tegata_tlog::verify::Fault;
 
 use super::exceptions::why;
 use super::export::kept;
+use super::personal::Disclosures;
 use super::review::{Exception, Review};
 use super::sheet::Sheet;
 use super::source::{self, CHECKPOINT, Source, parsed};
@@ -133,8 +134,11 @@ fn contents(folder: &Path, sheet: &Path) -> Result<Contents, Failure> {
     let checkpoint: Checkpoint = note.text().parse().map_err(Fault::Checkpoint)?;
     let mut rows = File::create(sheet).and_then(|file| Sheet::new(BufWriter::new(file), zone.clone())).map_err(kept(sheet))?;
     let (mut review, mut certificates, mut more) = (Review::default(), Vec::new(), 0);
+    let mut disclosures = Disclosures::of(folder)?;
     source.records(|bytes| {
-        let record: Record = parsed(bytes.as_bytes())?;
+        let mut record: Record = parsed(bytes.as_bytes())?;
+        let texts = disclosures.of_record(record.sequence)?.into_iter().map(|told| (told.commitment, told.text)).collect();
+        reveal(&mut record.details, &texts);
         review.push(&record);
         match certificate(&record, &zone) {
             Some(certificate) if certificates.len() < ROWS_MAX => certificates.push(certificate),

@@ -6,6 +6,8 @@ use jiff::tz::TimeZone;
 use tegata_api::hint::visible;
 use tegata_api::v1::audit::Record;
 
+use super::personal;
+
 /// By this Excel knows that letters are in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 const HEAD: [&str; 9] = ["number", "time", "stage", "actor", "action", "object", "serial", "note", "details"];
@@ -38,7 +40,7 @@ impl<W: Write> Sheet<W> {
             &record.action,
             &record.object,
             detail("serial"),
-            detail("note"),
+            personal::shown(&record.details["note"], true).unwrap_or_default(),
             &record.details.to_string(),
         ];
         Ok(self.rows.write_record(cells.map(harmless))?)

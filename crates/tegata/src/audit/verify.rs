@@ -12,8 +12,8 @@ use tegata_tlog::policy::Policy;
 use tegata_tlog::verify;
 
 use super::memory::Memory;
-use super::report;
 use super::source::Source;
+use super::{personal, report};
 use crate::cli::Global;
 use crate::failure::{Exit, Failure};
 use crate::moment::wall_clock;
@@ -24,7 +24,7 @@ use crate::witness::policy;
 /// Check every record against the signed checkpoint, and against what was seen before
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  $ tegata audit verify\n  $ tegata audit verify ./2026-11\n  $ tegata audit verify --witnesses witnesses.policy\n\nExit code 12: a record was changed, left out, put in or moved, or the log is not the one that was seen before.\nExit code 13: not as many witnesses as the policy asks for vouch for the log, or, of a server, not in the last hour."
+    after_help = "Examples:\n  $ tegata audit verify\n  $ tegata audit verify ./2026-11\n  $ tegata audit verify --witnesses witnesses.policy\n\nExit code 12: a record was changed, left out, put in or moved, or the log is not the one that was seen before, or a text\nin personal.jsonl is not the one that its record commits to. One that is missing was erased, and is counted.\nExit code 13: not as many witnesses as the policy asks for vouch for the log, or, of a server, not in the last hour."
 )]
 pub struct Verify {
     /// The folder of an export, instead of the server. Needs no network
@@ -76,6 +76,10 @@ impl Verify {
         let mut stretch = period.against(now.clone(), before.clone().into_iter().chain(witnessed).collect())?;
         source.entries(now.size, |entry| Ok(stretch.push(entry)?)).await?;
         stretch.finish()?;
+        let texts = match &source {
+            Source::Folder(folder) => personal::check(folder)?.told(),
+            Source::Server(_) => String::new(),
+        };
         let derived = match &source {
             Source::Folder(folder) if report::check(folder)? => "\nThe table and the reports are what these records come to.",
             Source::Folder(_) => "\nThe table and the reports were made by another version, and not compared.",
@@ -92,7 +96,7 @@ impl Verify {
             memory.keep(&key, &note)?;
         }
         let holds = format!("{}\n{count} records, none changed, left out, put in or moved.", now.origin);
-        output::confirm(global, &format!("{holds}\n{since}{derived}{vouched}"))?;
+        output::confirm(global, &format!("{holds}\n{since}{texts}{derived}{vouched}"))?;
         Ok(Exit::Fine)
     }
 }

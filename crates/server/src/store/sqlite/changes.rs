@@ -117,6 +117,7 @@ async fn apply(db: &mut SqliteConnection, change: &Change) -> Applied {
         Change::Witness(asked) => super::log::witness(db, asked).await,
         Change::LogAlarm(alarm) => super::log::alarm(db, alarm).await,
         Change::Index(indexed) => super::index::grow(db, indexed).await,
+        Change::Erase(erase) => super::personal::erase(db, erase).await,
         Change::Export(exported) => super::telemetry::export(db, exported).await,
         Change::Recovery(change) => super::recovery::apply(db, change).await,
     }

@@ -11,7 +11,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::changes::{self, Refusal};
 use super::crowd::gather;
-use crate::store::{Batch, NewRecord, StoreError};
+use super::personal;
+use crate::store::audit::personal::{Kept, commit};
+use crate::store::{Batch, Change, NewRecord, StoreError};
 
 /// How many batches share one commit at most.
 const GROUP_MAX: usize = 512;
@@ -21,6 +23,11 @@ const CHECKPOINT_AFTER: usize = 5_000;
 const CHECKPOINT_BY: usize = 40_000;
 /// How many pages (4 KiB) the log may have before readers are waited for, so that it can begin anew.
 const LOG_PAGES_MAX: i64 = 16_384;
+
+/// For readers of an older state, once something was erased.
+const WAIT_SHORTLY: &str = "PRAGMA busy_timeout = 1000";
+/// As the connection was opened.
+const WAIT_LONG: &str = "PRAGMA busy_timeout = 30000";
 
 /// Why nothing is committed any more, once that is so.
 pub(super) type Failure = Option<Arc<sqlx::Error>>;
@@ -38,11 +45,13 @@ pub(super) struct Writer {
     failure: watch::Sender<Failure>,
     tails: Tails,
     since_checkpoint: usize,
+    /// True while the database's log may still hold texts that were erased, also by an earlier process.
+    is_soiled: bool,
 }
 
 impl Writer {
     pub(super) fn new(db: SqliteConnection, queue: mpsc::Receiver<Request>, failure: watch::Sender<Failure>) -> Self {
-        Self { db, queue, failure, tails: Tails::default(), since_checkpoint: 0 }
+        Self { db, queue, failure, tails: Tails::default(), since_checkpoint: 0, is_soiled: true }
     }
 
     /// Works until nobody can send any more, or until the database fails: then never again.
@@ -56,6 +65,9 @@ impl Writer {
                 Ok(outcomes) => outcomes,
                 Err(error) => return self.stop(error, group),
             };
+            if let Err(error) = self.wash().await {
+                return self.stop(error, group);
+            }
             for (request, outcome) in group.into_iter().zip(outcomes) {
                 // Whoever does not wait any more does not mind.
                 let _ = request.answer.send(outcome);
@@ -94,6 +106,7 @@ impl Writer {
             }
         };
         self.execute("COMMIT").await?;
+        self.is_soiled |= group.iter().flat_map(|request| &request.batch.changes).any(|change| matches!(change, Change::Erase(_)));
         Ok(outcomes)
     }
 
@@ -132,10 +145,12 @@ impl Writer {
 
     /// Appends records in one statement, however many there are: each statement costs two changes of thread.
     async fn append(&mut self, records: &[&NewRecord]) -> Result<(), sqlx::Error> {
-        let mut rows = Vec::new();
+        let (mut rows, mut texts) = (Vec::new(), Vec::new());
         for record in records {
             let sequence = self.tails.next(&mut self.db, &record.tenant).await?;
-            rows.push((record.tenant.to_string(), sequence, canonical(record, sequence)));
+            let (text, kept) = canonical(record, sequence);
+            rows.push((record.tenant.to_string(), sequence, text));
+            texts.extend(kept.into_iter().map(|kept| (record.tenant.to_string(), sequence, kept)));
         }
         if rows.is_empty() {
             return Ok(());
@@ -145,6 +160,22 @@ impl Writer {
              SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?)",
         );
         append.bind(serde_json::json!(rows).to_string()).execute(&mut self.db).await?;
+        personal::keep(&mut self.db, texts).await
+    }
+
+    /// Empties the database's log of texts that were erased: their old places are overwritten in the database then, and nowhere else are copies.
+    /// Whoever reads an older state is waited for, for a moment; else it is tried again with whatever is written next.
+    async fn wash(&mut self) -> Result<(), sqlx::Error> {
+        if !self.is_soiled {
+            return Ok(());
+        }
+        self.execute(WAIT_SHORTLY).await?;
+        let emptied: (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut self.db).await?;
+        self.execute(WAIT_LONG).await?;
+        self.is_soiled = emptied.0 != 0;
+        if self.is_soiled {
+            tracing::warn!("texts that were erased stay in the database's log until a backup or a read that goes on has ended");
+        }
         Ok(())
     }
 
@@ -186,8 +217,10 @@ impl Tails {
     }
 }
 
-/// The bytes that stand for a record for ever: JSON without blanks, keys in order.
-fn canonical(record: &NewRecord, sequence: u64) -> String {
+/// The bytes that stand for a record for ever: JSON without blanks, keys in order. And the texts that only commitments stand for in them.
+fn canonical(record: &NewRecord, sequence: u64) -> (String, Vec<Kept>) {
+    let mut details = record.details.clone();
+    let kept = commit(&mut details);
     let record = Record {
         sequence,
         at: record.at.unix(),
@@ -195,11 +228,11 @@ fn canonical(record: &NewRecord, sequence: u64) -> String {
         actor: record.actor.clone(),
         action: record.action.to_owned(),
         object: record.object.clone(),
-        details: record.details.clone(),
+        details,
     };
     // Values keep their keys in a sorted map; a struct written directly would keep the order of its fields.
     let value = serde_json::to_value(record).expect("a record is plain data with text keys");
-    value.to_string()
+    (value.to_string(), kept)
 }
 
 #[cfg(test)]
@@ -221,12 +254,12 @@ mod tests {
             object: "o".into(),
             details: json!({ "z": 1, "a": { "y": "\u{0}", "b": [] } }),
         };
-        let text = canonical(&record, 3);
+        let (text, kept) = canonical(&record, 3);
         let expected = concat!(
             r#"{"action":"certificate.proven","actor":"device:sakura/\"pc\n1"#,
             "\u{202e}",
             r#"","at":7,"details":{"a":{"b":[],"y":"\u0000"},"z":1},"object":"o","sequence":3,"stage":"seen"}"#
         );
-        assert_eq!(text, expected);
+        assert_eq!((&*text, kept), (expected, vec![]));
     }
 }

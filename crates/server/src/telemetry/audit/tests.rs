@@ -200,3 +200,33 @@ async fn a_collector_that_is_away_holds_nobody_up_and_gets_everything_later() {
     back.catch_up().await.unwrap();
     assert_eq!(sink.sequences(&tenant()), (1..=302).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_text_that_is_still_there_goes_beside_its_record_and_not_into_it() {
+    let (world, sink) = (World::new().await, Sink::default());
+    records(&world, &tenant(), 1).await;
+    let record = NewRecord {
+        tenant: tenant(),
+        at: Timestamp::from_unix(1_800_000_000),
+        stage: Stage::Done,
+        actor: "person:test".into(),
+        action: "test.act",
+        object: "thing".into(),
+        details: json!({ "note": crate::store::Personal("佐藤") }),
+    };
+    world.ledger.note(Batch { records: vec![record], changes: vec![] }).await.unwrap();
+    let store = world.ledger.store();
+    let (kept, disclosures) = (store.log_entries(&tenant(), 0, 9).await.unwrap(), store.disclosures_of(&tenant(), &[1, 2]).await.unwrap());
+    let export = export(&world, &sink.listen().await);
+    let beside = |disclosures| {
+        let message = export.message(&tenant(), kept.clone(), disclosures).unwrap();
+        let request = ExportLogsServiceRequest::decode(&message[..]).unwrap();
+        let records = request.resource_logs[0].scope_logs[0].log_records.clone();
+        assert_eq!(records.iter().map(|record| read(record).2).collect::<Vec<_>>(), kept);
+        let of = |record: &LogRecord| record.attributes.iter().find(|attribute| attribute.key == "tegata.audit.personal").cloned();
+        records.iter().map(of).map(|found| found.map(|found| format!("{found:?}"))).collect::<Vec<_>>()
+    };
+    let [None, Some(told)] = &beside(disclosures)[..] else { panic!("one has a text") };
+    assert!(told.contains("佐藤") && !kept[1].contains("佐藤"), "{told}");
+    assert_eq!(beside(vec![]), [None, None], "an erased one keeps nothing up");
+}
