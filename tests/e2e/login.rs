@@ -200,7 +200,7 @@ fn what_was_stolen_from_a_sign_in_lets_nobody_in() -> Result<()> {
     scene.identity.end();
     scene.identity.resume()?;
     // Whoever is signed in stays so while the provider is away; whoever signs in is told what is wrong.
-    let (code, said) = ito.login("ito")?;
+    let (code, said) = scene.desk("ito").login("ito")?;
     ensure!(code == Some(0), "{code:?} {said}");
     let (process, address) = scene.desk("sato").begin("aozora")?;
     let place = scene.identity.sign_in(&address, "sato")?;
