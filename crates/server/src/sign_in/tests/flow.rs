@@ -251,7 +251,7 @@ async fn a_server_with_a_secret_shows_it_to_the_provider() {
     let begun = scene.begin("aozora").await.unwrap();
     scene.stand_in.give(&scene.key.sign(&scene.claims(&begun, json!({}))));
     scene.finish(&begun).await.unwrap();
-    let basic = data_encoding::BASE64.encode(b"tegata:s%3A1+%C3%A9");
+    let basic = data_encoding::BASE64.encode(b"tegata:s%3A1%20%C3%A9");
     assert_eq!(scene.stand_in.asked(&format!("token Basic {basic} ")), 1);
     assert!(!format!("{:?}", scene.settings).contains("s:1"));
 }
