@@ -3,7 +3,7 @@
 
 use futures::Stream;
 use serde_json::json;
-use tegata_api::v1::audit::{Disclosure, EraseRequest, Erasure, Stage};
+use tegata_api::v1::audit::{Disclosure, EraseRequest, Erased, Erasure, Stage};
 use tegata_core::name::TenantName;
 use tegata_core::time::Timestamp;
 
@@ -43,19 +43,24 @@ pub async fn erase(
     let mut texts = ledger.store().erasable(tenant, &which, AT_ONCE + 1).await?;
     let more = texts.len() > AT_ONCE as usize;
     texts.truncate(AT_ONCE as usize);
-    if request.sure && !texts.is_empty() {
-        let mut records: Vec<u64> = texts.iter().map(|text| text.sequence).collect();
-        let count = records.len();
-        records.dedup();
-        let details = json!({ "records": records, "texts": count, "why": Personal(request.why.trim()) });
-        let (actor, object) = (actor.to_owned(), "audit".to_owned());
-        // The transaction is the deed.
-        let record = NewRecord { tenant: tenant.clone(), at: now, stage: Stage::Done, actor, action: "audit.erase", object, details };
+    if request.sure {
         let named = texts.iter().map(|text| (text.sequence, text.commitment.clone())).collect();
         let erase = Change::Erase(Erase { tenant: tenant.clone(), texts: named });
-        ledger.record((), Batch { records: vec![record], changes: vec![erase] }).await?;
+        let records = said(tenant, request, &texts, (actor, now)).into_iter().collect();
+        // Also of nothing: a process that ended in the middle may have left a copy in the database's log.
+        ledger.note(Batch { records, changes: vec![erase] }).await?;
     }
     Ok(Erasure { texts, more })
+}
+
+/// The record of it: the transaction is the deed. Of nothing there is none.
+fn said(tenant: &TenantName, request: &EraseRequest, texts: &[Erased], (actor, at): (&str, Timestamp)) -> Option<NewRecord> {
+    let mut records: Vec<u64> = texts.iter().map(|text| text.sequence).collect();
+    records.dedup();
+    let details = json!({ "records": records, "texts": texts.len(), "why": Personal(request.why.trim()) });
+    let (actor, object) = (actor.to_owned(), "audit".to_owned());
+    let record = NewRecord { tenant: tenant.clone(), at, stage: Stage::Done, actor, action: "audit.erase", object, details };
+    (!texts.is_empty()).then_some(record)
 }
 
 /// Records whose time is over and whose texts are still there: the first thousand.

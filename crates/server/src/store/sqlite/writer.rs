@@ -45,13 +45,13 @@ pub(super) struct Writer {
     failure: watch::Sender<Failure>,
     tails: Tails,
     since_checkpoint: usize,
-    /// True while the database's log may still hold texts that were erased, also by an earlier process.
+    /// True while the database's log may still hold texts that were erased.
     is_soiled: bool,
 }
 
 impl Writer {
     pub(super) fn new(db: SqliteConnection, queue: mpsc::Receiver<Request>, failure: watch::Sender<Failure>) -> Self {
-        Self { db, queue, failure, tails: Tails::default(), since_checkpoint: 0, is_soiled: true }
+        Self { db, queue, failure, tails: Tails::default(), since_checkpoint: 0, is_soiled: false }
     }
 
     /// Works until nobody can send any more, or until the database fails: then never again.
