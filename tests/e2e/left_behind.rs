@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 use tegata_api::v1::audit::Stage;
+use tegata_api::v1::device::Manifest;
 use tegata_api::v1::fleet::{Installer, InstallerState};
 use tegata_api::v1::vendor::ImportAnswer;
 use tegata_tests::World;
@@ -35,6 +36,12 @@ fn a_file_goes_wherever_it_lies_and_is_found_again_when_it_comes_back_under_anot
     })?;
     wait_for(PATIENCE, "every copy to be removed", || Ok(places.iter().all(|place| !place.exists()).then_some(())))?;
     wait_for(PATIENCE, "the removal to be known", || Ok(has(&world, InstallerState::Removed, 0)?.then_some(())))?;
+    // As long as it is to be removed, whatever is found of it is one more copy.
+    let is_settled = || {
+        let manifest: Manifest = serde_json::from_slice(&fs::read(agent.state().join("manifest.json"))?)?;
+        Ok(manifest.remove_installers.is_empty().then_some(()))
+    };
+    wait_for(PATIENCE, "the PC to be told that nothing is to be removed", is_settled)?;
 
     agent.kill();
     let back = agent.home().join("Downloads/innocent.dat");
