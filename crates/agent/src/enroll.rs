@@ -166,8 +166,10 @@ fn take_over(
     // Goes with the receipts that said so: should the server ask again, it is said again. First, as a crash may come in between.
     Inventory::open(state)?.forget_gone_except(&BTreeSet::new())?;
     Receipts::reset(state)?;
-    disk::remove(&state.manifest())?;
-    disk::remove(&state.carried())?;
+    // What the server before has said is no word of this one: its log above all, which would be held against another's.
+    for said in [state.manifest(), state.carried(), state.audit_log(), state.epoch()] {
+        disk::remove(&said)?;
+    }
     settings.write(state)?;
     match probe_roots {
         Some(pem) => disk::write(&state.probe_roots(), pem.as_bytes(), Readers::Owner)?,
@@ -229,12 +231,13 @@ mod tests {
     }
 
     #[test]
-    fn taking_over_restarts_the_numbers_and_forgets_the_old_manifest() {
+    fn taking_over_restarts_the_numbers_and_forgets_what_the_server_before_said() {
         let world = World::new();
         let mut receipts = world.receipts();
         receipts.record(world.retired(1), 0).unwrap();
-        for path in [world.state.manifest(), world.state.carried()] {
-            disk::write_json(&path, &1).unwrap();
+        let of_the_server_before = [world.state.manifest(), world.state.carried(), world.state.audit_log(), world.state.epoch()];
+        for path in &of_the_server_before {
+            disk::write_json(path, &1).unwrap();
         }
         let gone = Sha256([1; 32]);
         Inventory::open(&world.state).unwrap().mark_gone(gone).unwrap();
@@ -247,7 +250,9 @@ mod tests {
         take_over(&world.state, &world.identity.key, &enrolled, &world.settings, None).unwrap();
         assert!(!world.receipts().is_waiting());
         assert!(!Inventory::open(&world.state).unwrap().was_said_gone(gone), "the server would wait for that word for ever");
-        assert!(disk::read(&world.state.manifest()).unwrap().is_none() && disk::read(&world.state.carried()).unwrap().is_none());
+        for path in &of_the_server_before {
+            assert_eq!(disk::read(path).unwrap(), None, "{}: another server's log, or a new one's, is no contradiction", path.display());
+        }
         Identity::load(&world.state).unwrap();
     }
 }
