@@ -43,4 +43,5 @@ pub mod tokens;
 pub mod turn;
 pub mod vendor;
 pub mod watch;
+mod web;
 pub mod words;

@@ -12,10 +12,12 @@ use clap::Args;
 use data_encoding::BASE64URL_NOPAD;
 use tegata_api::client::{Client, ClientError, Credentials};
 use tegata_api::v1::fleet::Access;
+use tegata_api::v1::problem::Code;
 use tegata_api::v1::sign_in::{Begin, Begun, Finish, SignedIn};
 use tegata_core::name::{ProviderName, Sha256};
 use tegata_core::time::MINUTE;
 use tegata_pki::key::{random, sha256};
+use tegata_server::sessions;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -27,8 +29,6 @@ use crate::{moment, output};
 
 /// How long somebody may take in the browser: as long as the server keeps the sign-in open.
 const PATIENCE: Duration = MINUTE.saturating_mul(10);
-/// What the token of a session begins with.
-const SESSION: &str = "tgs1.";
 
 /// Why nobody was signed in.
 #[derive(Debug, thiserror::Error)]
@@ -147,8 +147,8 @@ impl Logout {
         expect_ours(&file)?;
         let session = Session::open(global)?;
         match session.tell("sign-out", &()).await {
-            // Over is over.
-            Ok(()) | Err(Failure::Server(ClientError::Refused(_))) => {}
+            Ok(()) => {}
+            Err(failure) if is_over(&failure) => {}
             Err(failure) => return Err(failure),
         }
         fs::remove_file(&file).map_err(|source| Failure::Keep { path: file, source })?;
@@ -157,9 +157,14 @@ impl Logout {
     }
 }
 
+/// True if the server says that there is no such session any more. Whatever else it says, the session may go on, and the file is what ends it.
+fn is_over(failure: &Failure) -> bool {
+    matches!(failure, Failure::Server(ClientError::Refused(problem)) if problem.code == Code::Unauthorized)
+}
+
 /// A file that holds something else than a session is never written over, or removed.
 fn expect_ours(file: &Path) -> Result<(), Failure> {
-    if !file.exists() || session::read_access(file)?.token.starts_with(SESSION) {
+    if !file.exists() || session::read_access(file)?.token.starts_with(sessions::PREFIX) {
         Ok(())
     } else {
         Err(LoginError::NoSession(file.into()).into())
@@ -191,4 +196,24 @@ fn open(address: &str) {
 
 fn text(bytes: &[u8]) -> String {
     BASE64URL_NOPAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use tegata_api::v1::problem::Problem;
+
+    use super::*;
+
+    #[test]
+    fn a_session_is_over_only_if_the_server_says_so() {
+        let said = |code, status| {
+            let problem = serde_json::json!({ "status": status, "code": code, "title": "no" });
+            let problem: Problem = serde_json::from_value(problem).unwrap();
+            is_over(&Failure::Server(ClientError::Refused(Box::new(problem))))
+        };
+        assert!(said("unauthorized", 401));
+        for (code, status) in [("busy", 503), ("internal", 500), ("conflict", 409), ("not-found", 404)] {
+            assert!(!said(code, status), "{code}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jsonschema::Validator;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -141,6 +142,27 @@ fn understood(document: Document, mut body: Value, faults: Vec<Fault>, found: Ve
     let content = content.filter(|_| found.is_empty());
     findings.append(&mut found);
     Draft { document, content }
+}
+
+/// What a document says that may be of one kind only, if it is of that kind and fits its schema; else what is wrong.
+pub(super) fn of_one_kind<Spec: DeserializeOwned>(
+    (kind, (schema, validator)): (&'static str, &(Value, Validator)),
+    source: &Source,
+    body: &Value,
+) -> Result<Envelope<Spec>, Vec<Finding>> {
+    let mut gather = Gather::new(source);
+    if let Some(other) = body.get("kind").filter(|other| **other != kind) {
+        let hint = other.as_str().and_then(|other| did_you_mean(other, [kind]));
+        gather.say(&At::ROOT.key("kind"), Wrong { message: format!("this is a {}, no {kind}", schema::shown(other)), hint });
+        return Err(gather.findings);
+    }
+    let faults = schema::check_by(schema, validator, body, FINDINGS_MAX + 1);
+    if !faults.is_empty() {
+        return Err(faults.into_iter().map(|fault| located(source, fault)).collect());
+    }
+    let wrong = |error| Wrong { message: format!("the {kind} cannot be understood: {error}"), hint: None };
+    let read = gather.take(&At::ROOT, Envelope::deserialize(body).map_err(wrong));
+    read.ok_or(gather.findings)
 }
 
 pub(super) fn located(source: &Source, fault: Fault) -> Finding {

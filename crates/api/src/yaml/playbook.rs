@@ -3,15 +3,13 @@
 use std::sync::{Arc, LazyLock};
 
 use jsonschema::Validator;
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::draft::located;
-use super::gather::{At, Gather, Wrong};
+use super::draft::of_one_kind;
+use super::gather::Wrong;
 use super::schema::{self, compiled};
 use super::tree::Tree;
-use super::{FINDINGS_MAX, Source, in_order, read};
-use crate::hint::did_you_mean;
+use super::{Source, in_order, read};
 use crate::v1::fleet::File;
 use crate::v1::playbook::PlaybookSpec;
 use crate::v1::policy::Envelope;
@@ -61,26 +59,14 @@ pub fn playbook(file: &File) -> Result<PlaybookDocument, Vec<Finding>> {
 fn from_tree(file: &str, tree: Tree, findings: &mut Vec<Finding>) -> Option<PlaybookDocument> {
     let body = tree.value();
     let source = Source { file: file.to_owned(), tree: Some(Arc::new(tree)) };
-    let root = At::ROOT;
-    if let Some(kind) = body.get("kind").filter(|kind| **kind != KIND) {
-        let mut gather = Gather::new(&source);
-        let hint = kind.as_str().and_then(|kind| did_you_mean(kind, [KIND]));
-        let message = format!("this is a {}, no {KIND}", schema::shown(kind));
-        gather.say(&root.key("kind"), Wrong { message, hint });
-        findings.append(&mut gather.findings);
-        return None;
-    }
-    let faults = schema::check_by(&COMPILED.0, &COMPILED.1, &body, FINDINGS_MAX + 1);
-    if !faults.is_empty() {
-        findings.extend(faults.into_iter().map(|fault| located(&source, fault)));
-        return None;
-    }
-    let mut gather = Gather::new(&source);
-    let read = Envelope::<PlaybookSpec>::deserialize(&body);
-    let read =
-        gather.take(&root, read.map_err(|error| Wrong { message: format!("the playbook cannot be understood: {error}"), hint: None }));
-    findings.append(&mut gather.findings);
-    let Envelope { metadata, spec, .. } = read?;
+    let read = match of_one_kind::<PlaybookSpec>((KIND, &COMPILED), &source, &body) {
+        Ok(read) => read,
+        Err(mut found) => {
+            findings.append(&mut found);
+            return None;
+        }
+    };
+    let Envelope { metadata, spec, .. } = read;
     Some(PlaybookDocument { name: metadata.name.0, spec, source })
 }
 

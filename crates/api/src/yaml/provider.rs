@@ -6,18 +6,17 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jsonschema::Validator;
-use serde::Deserialize;
 use serde_json::Value;
 use tegata_core::name::{ProviderName, TenantName};
 use tegata_core::time::{DAY, HOUR, MINUTE};
 
 use super::convert::access::{id, issuer_of};
-use super::draft::located;
+use super::draft::of_one_kind;
 use super::gather::{At, Gather, Wrong};
 use super::schema::{self, compiled};
 use super::tree::Tree;
-use super::{FINDINGS_MAX, Source, in_order, read, written};
-use crate::hint::{did_you_mean, quote};
+use super::{Source, in_order, read, written};
+use crate::hint::quote;
 use crate::v1::fleet::File;
 use crate::v1::policy::Envelope;
 use crate::v1::problem::Finding;
@@ -88,22 +87,15 @@ pub fn providers(file: &File) -> Result<Vec<OpenIdProvider>, Vec<Finding>> {
 fn from_tree(file: &str, tree: Tree, findings: &mut Vec<Finding>) -> Option<(OpenIdProvider, Source)> {
     let body = tree.value();
     let source = Source { file: file.to_owned(), tree: Some(Arc::new(tree)) };
+    let read = match of_one_kind((KIND, &COMPILED), &source, &body) {
+        Ok(read) => read,
+        Err(mut found) => {
+            findings.append(&mut found);
+            return None;
+        }
+    };
     let mut gather = Gather::new(&source);
-    if let Some(kind) = body.get("kind").filter(|kind| **kind != KIND) {
-        let hint = kind.as_str().and_then(|kind| did_you_mean(kind, [KIND]));
-        let message = format!("this is a {}, no {KIND}", schema::shown(kind));
-        gather.say(&At::ROOT.key("kind"), Wrong { message, hint });
-        findings.append(&mut gather.findings);
-        return None;
-    }
-    let faults = schema::check_by(&COMPILED.0, &COMPILED.1, &body, FINDINGS_MAX + 1);
-    if !faults.is_empty() {
-        findings.extend(faults.into_iter().map(|fault| located(&source, fault)));
-        return None;
-    }
-    let read = Envelope::<OpenIdProviderSpec>::deserialize(&body);
-    let wrong = |error| Wrong { message: format!("the provider cannot be understood: {error}"), hint: None };
-    let provider = gather.take(&At::ROOT, read.map_err(wrong)).and_then(|read| convert(&read, &mut gather));
+    let provider = convert(&read, &mut gather);
     let mut found = gather.findings;
     let is_whole = found.is_empty();
     findings.append(&mut found);

@@ -13,8 +13,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, StatusCode, redirect};
-use rustls::{ClientConfig, RootCertStore};
+use reqwest::{Client, StatusCode};
 use serde_json::json;
 use tegata_api::v1::audit::{Stage, Vouched, Witness, Witnesses as Answer};
 use tegata_core::name::TenantName;
@@ -31,6 +30,7 @@ use crate::audit::{Ledger, TEGATA};
 use crate::clock::Clock;
 use crate::store::log::{Alarm, Asked, CosignedRow, UnseenRow, WitnessRow};
 use crate::store::{Batch, Change, NewRecord, StoreError};
+use crate::web;
 
 /// How long to wait before witnesses are asked again (C2SP tlog-witness asks for patience; nobody reads faster).
 const PAUSE: Duration = Duration::from_secs(10);
@@ -240,15 +240,7 @@ pub async fn missed_for(
 
 /// Nobody is followed elsewhere, and no proxy hears what a log is called.
 fn client() -> Result<Client, reqwest::Error> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider knows TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let client = Client::builder().tls_backend_preconfigured(tls).redirect(redirect::Policy::none()).no_proxy();
+    let client = web::client(web::tls(web::system_roots())).no_proxy();
     client.connect_timeout(PATIENCE).timeout(PATIENCE).build()
 }
 

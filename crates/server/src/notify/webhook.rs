@@ -1,14 +1,13 @@
 //! Calls webhooks: signed, only where they may be, and at the very address that was checked.
 
-use std::error::Error as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use reqwest::{Client, Response, StatusCode, Url, redirect};
-use rustls::{ClientConfig, RootCertStore};
+use reqwest::{Client, Response, StatusCode, Url};
+use rustls::RootCertStore;
 use tegata_api::v1::notice::Event;
 use tegata_core::name::ClinicId;
 use tegata_core::policy::Webhook;
@@ -18,6 +17,7 @@ use super::address::{Reach, reach};
 use super::keys::WebhookKeys;
 use crate::audit::Recorded;
 use crate::store::notices::{DeliveryRow, Outcome};
+use crate::web::{self, told};
 
 /// How long it may take to connect.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
@@ -39,9 +39,7 @@ pub struct Hooks {
 impl Hooks {
     /// Asks the system for addresses, and trusts the authorities that the system trusts.
     pub fn new(keys: Arc<WebhookKeys>) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Self::with(keys, Arc::new(|host, port| Box::pin(ask_system(host, port))), roots)
+        Self::with(keys, Arc::new(|host, port| Box::pin(ask_system(host, port))), web::system_roots())
     }
 
     /// Asks `lookup` for addresses, and trusts `roots`.
@@ -115,16 +113,8 @@ impl Hooks {
 
     /// A client that connects to the addresses that were checked and asks nobody for others: no proxy, no redirect, no second look-up.
     fn client(&self, place: &Place) -> Result<Client, reqwest::Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider knows TLS 1.2 and 1.3")
-            .with_root_certificates(self.roots.clone())
-            .with_no_client_auth();
-        Client::builder()
-            .tls_backend_preconfigured(tls)
+        web::client(web::tls(self.roots.clone()))
             .resolve_to_addrs(&place.host, &place.addresses)
-            .redirect(redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_PATIENCE)
             .timeout(PATIENCE)
@@ -162,15 +152,4 @@ async fn judge(mut response: Response) -> Outcome {
         StatusCode::GONE => Outcome::Failed("it answered 410: it does not want to be told any more".into()),
         status => Outcome::Later(format!("it answered {}", status.as_u16())),
     }
-}
-
-/// What went wrong, without the URL: what stands behind its host is often a secret.
-fn told(error: &reqwest::Error) -> String {
-    let mut source = error.source();
-    let mut last = if error.is_timeout() { "no answer in time".to_owned() } else { "no connection".to_owned() };
-    while let Some(error) = source {
-        last = error.to_string();
-        source = error.source();
-    }
-    last
 }

@@ -7,10 +7,7 @@ use std::time::Duration;
 use form_urlencoded::Serializer;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use tegata_api::v1::sign_in::Begin;
@@ -23,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::ticket;
 use super::token::Keys;
+use crate::web::{self, told};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -108,6 +106,14 @@ struct Known {
     at: Timestamp,
 }
 
+/// What came of asking it. Whoever asks holds this: others wait for the same answer.
+#[derive(Debug, Default)]
+struct Memory {
+    known: Option<Arc<Known>>,
+    /// When it was asked in vain last, and why that was.
+    failed: Option<(Timestamp, Trouble)>,
+}
+
 /// What is given for an ID token.
 pub struct Exchange<'a> {
     /// The code.
@@ -122,8 +128,7 @@ pub struct Exchange<'a> {
 pub struct Provider {
     settings: ProviderSettings,
     client: Client,
-    known: Mutex<Option<Arc<Known>>>,
-    rests: std::sync::Mutex<Option<(Timestamp, Trouble)>>,
+    memory: Mutex<Memory>,
     places: Semaphore,
 }
 
@@ -134,7 +139,7 @@ impl Provider {
     /// [`ProviderError`].
     pub fn new(settings: ProviderSettings) -> Result<Self, ProviderError> {
         let client = client(&settings)?;
-        Ok(Self { settings, client, known: Mutex::default(), rests: Default::default(), places: Semaphore::new(AT_ONCE) })
+        Ok(Self { settings, client, memory: Mutex::default(), places: Semaphore::new(AT_ONCE) })
     }
 
     /// What it is called here.
@@ -193,7 +198,7 @@ impl Provider {
         }
         let _place = timeout(PATIENCE, self.places.acquire()).await.map_err(|_| Trouble::Busy)?.map_err(|_| Trouble::Busy)?;
         let known = self.known(now, KNOWN_FOR).await?;
-        let response = self.asked_for(&known.metadata, &exchange)?.send().await.map_err(|error| unreachable(&error))?;
+        let response = self.asked_for(&known.metadata, &exchange)?.send().await.map_err(|error| Trouble::Unreachable(told(&error)))?;
         let status = response.status();
         let answer = read(response).await?;
         if status.is_success() {
@@ -249,18 +254,17 @@ impl Provider {
     }
 
     async fn known(&self, now: Timestamp, good_for: Duration) -> Result<Arc<Known>, Trouble> {
-        let mut known = self.known.lock().await;
-        if let Some(known) = known.as_ref().filter(|known| now < known.at.after(good_for)) {
+        let mut memory = self.memory.lock().await;
+        if let Some(known) = memory.known.as_ref().filter(|known| now < known.at.after(good_for)) {
             return Ok(known.clone());
         }
-        let rest = self.rests.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        if let Some((_, trouble)) = rest.filter(|(since, _)| now < since.after(REST)) {
-            return Err(trouble);
+        if let Some((_, trouble)) = memory.failed.as_ref().filter(|(since, _)| now < since.after(REST)) {
+            return Err(trouble.clone());
         }
         match self.learn(now).await {
-            Ok(learnt) => Ok(known.insert(learnt.into()).clone()),
+            Ok(learnt) => Ok(memory.known.insert(learnt.into()).clone()),
             Err(trouble) => {
-                *self.rests.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((now, trouble.clone()));
+                memory.failed = Some((now, trouble.clone()));
                 Err(trouble)
             }
         }
@@ -279,8 +283,13 @@ impl Provider {
     }
 
     async fn fetch<T: serde::de::DeserializeOwned>(&self, place: &str) -> Result<T, Trouble> {
-        let response =
-            self.client.get(door(place)?).header(ACCEPT, "application/json").send().await.map_err(|error| unreachable(&error))?;
+        let response = self
+            .client
+            .get(door(place)?)
+            .header(ACCEPT, "application/json")
+            .send()
+            .await
+            .map_err(|error| Trouble::Unreachable(told(&error)))?;
         if response.status() != StatusCode::OK {
             return Err(Trouble::Nonsense(format!("HTTP status {} at {place}", response.status().as_u16())));
         }
@@ -296,7 +305,7 @@ fn door(text: &str) -> Result<Url, Trouble> {
 
 async fn read(mut response: Response) -> Result<Zeroizing<Vec<u8>>, Trouble> {
     let mut answer = Zeroizing::new(Vec::new());
-    while let Some(part) = response.chunk().await.map_err(|error| unreachable(&error))? {
+    while let Some(part) = response.chunk().await.map_err(|error| Trouble::Unreachable(told(&error)))? {
         if answer.len() + part.len() > ANSWER_MAX {
             return Err(Trouble::Nonsense("an answer without end".into()));
         }
@@ -305,38 +314,14 @@ async fn read(mut response: Response) -> Result<Zeroizing<Vec<u8>>, Trouble> {
     Ok(answer)
 }
 
-fn unreachable(error: &reqwest::Error) -> Trouble {
-    if error.is_timeout() {
-        return Trouble::Unreachable("no answer in time".into());
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    Trouble::Unreachable(cause.to_string())
-}
-
 /// Nobody is followed elsewhere, and no authority is believed but those that are meant.
 fn client(settings: &ProviderSettings) -> Result<Client, ProviderError> {
     let name = || settings.provider.name.clone();
-    let mut roots = RootCertStore::empty();
-    match &settings.authority {
-        Some(pem) => {
-            let (added, _) = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok));
-            if added == 0 {
-                return Err(ProviderError::Authority(name()));
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider knows TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let client = Client::builder().tls_backend_preconfigured(tls).redirect(redirect::Policy::none()).no_proxy();
+    let roots = match settings.authority.as_deref().map(web::roots_in) {
+        None => web::system_roots(),
+        Some((_, 0)) => return Err(ProviderError::Authority(name())),
+        Some((roots, _)) => roots,
+    };
+    let client = web::client(web::tls(roots)).no_proxy();
     client.connect_timeout(PATIENCE).timeout(PATIENCE).build().map_err(|error| ProviderError::Client(name(), error))
 }

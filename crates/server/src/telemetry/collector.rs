@@ -1,9 +1,7 @@
 //! One collector, and what it answers (opentelemetry.io/docs/specs/otlp, sections "OTLP/HTTP" and "OTLP/gRPC").
 
-use std::error::Error as _;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,14 +9,15 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use prost::Message;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, redirect};
-use rustls::{ClientConfig, RootCertStore};
+use reqwest::{Client, Response, StatusCode};
+use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::runtime::Handle;
 
 use super::grpc;
 use super::settings::{Protocol, Target};
+use crate::web::{self, told};
 
 /// How long it may take to connect.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
@@ -62,22 +61,15 @@ impl Collector {
     /// # Errors
     /// If the authorities cannot be read.
     pub fn new(target: Target) -> Result<Self, CollectorError> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider knows TLS 1.2 and 1.3")
-            .with_root_certificates(roots(&target)?)
-            .with_no_client_auth();
+        let mut tls = web::tls(roots(&target)?);
         let client = match target.protocol {
-            Protocol::Http => Client::builder(),
+            Protocol::Http => web::client(tls),
             Protocol::Grpc => {
                 tls.alpn_protocols = vec![b"h2".to_vec()];
-                Client::builder().http2_prior_knowledge()
+                web::client(tls).http2_prior_knowledge()
             }
         };
         let client = client
-            .tls_backend_preconfigured(tls)
-            .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_PATIENCE)
             .timeout(target.patience)
             .user_agent(concat!("tegata/", env!("CARGO_PKG_VERSION")))
@@ -110,11 +102,8 @@ impl Collector {
 }
 
 fn roots(target: &Target) -> Result<RootCertStore, CollectorError> {
+    let Some(path) = &target.authority else { return Ok(web::system_roots()) };
     let mut roots = RootCertStore::empty();
-    let Some(path) = &target.authority else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
-    };
     let failed = |error| CollectorError::Authority(path.display().to_string(), error);
     let text = std::fs::read(path).map_err(failed)?;
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
@@ -180,17 +169,6 @@ pub(super) fn left_alone(headers: &HeaderMap) -> Duration {
     };
     let asked = text.trim().parse().ok().map(Duration::from_secs).or_else(until);
     asked.unwrap_or_default().min(LEAVE_ALONE_MAX)
-}
-
-/// What went wrong, without the address: what stands behind its host may be a secret.
-pub(super) fn told(error: &reqwest::Error) -> String {
-    let mut source = error.source();
-    let mut last = if error.is_timeout() { "no answer in time".to_owned() } else { "no connection".to_owned() };
-    while let Some(error) = source {
-        last = error.to_string();
-        source = error.source();
-    }
-    last
 }
 
 /// OpenTelemetry's exporters work on threads of their own, where nothing drives a connection: requests are made on the server's runtime.

@@ -6,7 +6,8 @@ use percent_encoding::percent_decode_str;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
 use reqwest::{Body, Client, Response, Url};
 
-use super::collector::{ANSWER_MAX, Answer, left_alone, taken, told};
+use super::collector::{ANSWER_MAX, Answer, left_alone, taken};
+use crate::web::told;
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");

@@ -4,22 +4,19 @@
 
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{HttpClient, HttpConnector, HttpError, HttpErrorKind};
 use object_store::path::Path;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig, UpdateVersion};
-use reqwest::{Client, redirect};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use reqwest::Client;
 use tegata_core::backup::Trouble;
 use tegata_core::policy::Bucket;
 use tokio::runtime::{Builder, Runtime};
 
 use super::credentials::Credentials;
 use super::{Access, OBJECT_MAX, ObjectName, Target, TargetError};
+use crate::web;
 
 /// What a bucket's server says instead of a bucket that is not there.
 const NO_BUCKET: &str = "NoSuchBucket";
@@ -145,20 +142,8 @@ fn address(bucket: &Bucket) -> Option<String> {
 
 /// A client that nobody leads elsewhere: no proxy, no redirect, and no authority but those that are meant.
 fn client(bucket: &Bucket, access: &Access) -> Result<Client, TargetError> {
-    let mut roots = RootCertStore::empty();
-    match &bucket.authority {
-        Some(pem) => roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok)),
-        None => roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
-    };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider knows TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(redirect::Policy::none())
+    let roots = bucket.authority.as_deref().map_or_else(web::system_roots, |pem| web::roots_in(pem).0);
+    web::client(web::tls(roots))
         .no_proxy()
         .connect_timeout(access.patience)
         .timeout(access.patience)
