@@ -68,6 +68,16 @@ impl Scene {
         Ok(if path.exists() { Some(serde_json::from_slice(&fs::read(path)?)?) } else { None })
     }
 
+    /// What the PC remembers once that goes beyond this many records, which the server's log has to cover first.
+    fn until_log_is_known(&mut self, beyond: u64) -> Result<Value> {
+        let covered = || Ok((self.world.ask::<Value>(["audit", "witnesses"])?["size"].as_u64() > Some(beyond)).then_some(()));
+        wait_for(PATIENCE, "the log to cover what happened", covered)?;
+        // It asks when it begins.
+        self.restart_agent()?;
+        let size = |log: &Value| log["checkpoint"].as_str()?.lines().nth(1)?.parse::<u64>().ok();
+        wait_for(PATIENCE, "the PC to know the longer log", || Ok(self.known_log()?.filter(|log| size(log) > Some(beyond))))
+    }
+
     fn restart_agent(&mut self) -> Result<()> {
         self.agent.kill();
         self.agent.start()
@@ -97,6 +107,7 @@ fn count(records: &[Record], action: &str) -> usize {
 fn s5_an_old_backup_gives_nothing_out_until_a_person_knows_and_every_pc_comes_back_by_itself() -> Result<()> {
     let mut scene = Scene::set()?;
     let (from, out) = (scene.text("server"), scene.text("backup"));
+    let saved = scene.world.audit()?.len() as u64;
     let made = scene.state("backup", &["--state", &from, "--out", &out, "--recipient", &scene.recipient])?;
     ensure!(made.status.success(), "{made:?}");
     ensure!(scene.state("backup", &["--state", &from, "--out", &out])?.status.code() == Some(1), "nothing is written over");
@@ -113,6 +124,7 @@ fn s5_an_old_backup_gives_nothing_out_until_a_person_knows_and_every_pc_comes_ba
     let lost: BTreeSet<String> =
         wait_for(PATIENCE, "two certificates on the PC", || Ok(Some(scene.held()?).filter(|held| held.len() == 2)))?;
     let serials = serials(&scene)?;
+    let known = scene.until_log_is_known(saved)?;
     scene.world.server().stop(PATIENCE)?;
     // Nobody tells the PC anything any more.
     let generation = scene.generation()?;
@@ -127,7 +139,8 @@ fn s5_an_old_backup_gives_nothing_out_until_a_person_knows_and_every_pc_comes_ba
     nothing_is_given_out(&scene, generation)?;
     ensure!(scene.world.cli(["state", "recover", "--note", " "])?.status.code() == Some(1), "a note is needed");
     scene.world.cli_well(["state", "recover", "--note", "the disk of the server broke"])?;
-    comes_back(&scene, &lost, generation, &serials)
+    comes_back(&scene, &lost, generation, &serials)?;
+    follows_the_new_log(&scene, &known)
 }
 
 fn serials(scene: &Scene) -> Result<BTreeSet<String>> {
@@ -164,9 +177,6 @@ fn comes_back(scene: &Scene, lost: &BTreeSet<String>, generation: u64, serials: 
     wait_for(PATIENCE, "what is unknown to be replaced", is_renewed)?;
     scene.world.wait_until_ready()?;
     ensure!(scene.generation()? > generation, "a generation was given out twice");
-    let follows = || Ok(scene.known_log()?.filter(|log| log["epoch"] == 1 && log["contradiction"].is_null()));
-    let log = wait_for(PATIENCE, "the PC to follow the log from the new epoch on", follows)?;
-    ensure!(log["left"][0].is_string(), "where the log ended that was lost: {log}");
     let records = scene.world.audit()?;
     let epochs: Vec<&Record> = records.iter().filter(|record| record.action == "state.recover").collect();
     ensure!(epochs.len() == 1 && epochs[0].details["note"] == "the disk of the server broke", "{epochs:?}");
@@ -187,6 +197,13 @@ fn comes_back(scene: &Scene, lost: &BTreeSet<String>, generation: u64, serials: 
     Ok(())
 }
 
+fn follows_the_new_log(scene: &Scene, lost: &Value) -> Result<()> {
+    let follows = || Ok(scene.known_log()?.filter(|log| log["epoch"] == 1 && log["contradiction"].is_null()));
+    let log = wait_for(PATIENCE, "the PC to follow the log from the new epoch on", follows)?;
+    ensure!(log["left"] == serde_json::json!([lost["checkpoint"]]), "where the log ended that was lost: {log}");
+    Ok(())
+}
+
 /// A copy of the folder that was put back in secret is no restored backup: the server itself cannot know. Its PCs do.
 #[test]
 fn a_state_that_was_put_back_in_secret_is_noticed_by_the_pcs_and_followed_once_it_is_on_record() -> Result<()> {
@@ -197,13 +214,7 @@ fn a_state_that_was_put_back_in_secret_is_noticed_by_the_pcs_and_followed_once_i
     scene.world.start_server()?;
     scene.world.apply(&policy(2))?;
     wait_for(PATIENCE, "two certificates on the PC", || Ok(Some(scene.held()?).filter(|held| held.len() == 2)))?;
-    let covers_more = || Ok((scene.world.ask::<Value>(["audit", "witnesses"])?["size"].as_u64() > Some(copied + 2)).then_some(()));
-    wait_for(PATIENCE, "the log to cover what happened", covers_more)?;
-    // It asks when it begins.
-    scene.restart_agent()?;
-    let is_longer = |log: &Value| Some(log["checkpoint"].as_str()?.lines().nth(1)?.parse::<u64>().ok()? > copied + 2);
-    let knows_more = || Ok(scene.known_log()?.filter(|log| is_longer(log) == Some(true)));
-    let known = wait_for(PATIENCE, "the PC to know the longer log", knows_more)?;
+    let known = scene.until_log_is_known(copied + 2)?;
 
     scene.world.server().stop(PATIENCE)?;
     fs::remove_dir_all(&state)?;

@@ -377,12 +377,10 @@ impl Agent {
         {
             return sent;
         }
-        if self.telling.due {
-            self.look_at_log().await?;
-        }
         let report = self.report();
         let is_news = self.telling.last.as_ref().is_none_or(|last| Report { clock: last.clock, ..report.clone() } != *last);
         if self.telling.due || is_news {
+            self.look_at_log().await?;
             let answer = self.device.server.report(&report).await?;
             self.telling.last = Some(report);
             self.telling.due = false;

@@ -15,6 +15,8 @@ use crate::manifest::{Manifest, Unreadable};
 use crate::server::{Server, retry_after};
 use crate::state::State;
 
+#[cfg(test)]
+pub(crate) use log::tests::{records, shown};
 pub use log::{Contradiction, KnownLog};
 
 /// How often the server is asked how far the audit log goes.
@@ -291,11 +293,11 @@ mod tests {
         let world = World::new();
         let mut own = link(&world);
         own.accept(&manifest(7)).unwrap();
-        let records = log::tests::records(12);
-        *world.server.log.borrow_mut() = Some(log::tests::shown(&records, 0));
+        let records = records(12);
+        *world.server.log.borrow_mut() = Some(shown(&records, 0));
         assert_eq!(own.look_at_log(&*world.server).await.unwrap(), None);
         // An older state was put back.
-        *world.server.log.borrow_mut() = Some(log::tests::shown(&records[..9], 12));
+        *world.server.log.borrow_mut() = Some(shown(&records[..9], 12));
         assert_eq!(own.look_at_log(&*world.server).await.unwrap(), None, "it is not asked all the time");
         tokio::time::advance(LOG_EVERY).await;
         let (known, shown) = own.look_at_log(&*world.server).await.unwrap().unwrap();

@@ -5,6 +5,7 @@ use tegata_api::v1::diagnosis::{Cause, Certainty, Finding};
 use tegata_core::name::OrderId;
 
 use super::*;
+use crate::link::KnownLog;
 use crate::pretend::World;
 
 fn agent(world: &World) -> Agent {
@@ -48,6 +49,21 @@ async fn an_agent_reports_at_start_after_a_change_and_each_hour() {
     run_for(agent(&world), Duration::from_secs(5 * 3_600 + 60)).await;
     let reports = world.server.reports.borrow().len() - before;
     assert!((5..=7).contains(&reports), "{reports} reports in five hours, each a quarter early or late at most");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_had_no_checkpoint_yet_is_known_with_the_next_news_and_not_an_hour_later() {
+    let world = World::new();
+    let works = run_for(agent(&world), Duration::from_secs(120));
+    let begins = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!world.state.audit_log().exists());
+        *world.server.log.borrow_mut() = Some(crate::link::shown(&crate::link::records(3), 0));
+        order(&world, 1);
+    };
+    tokio::join!(works, begins);
+    let known: KnownLog = disk::read_json(&world.state.audit_log()).unwrap().unwrap();
+    assert_eq!(known.size(), 3);
 }
 
 #[test]

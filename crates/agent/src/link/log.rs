@@ -88,4 +88,4 @@ fn path(shown: &LogShown) -> Option<Vec<Hash>> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
