@@ -8,6 +8,7 @@ pub mod identity;
 pub mod line;
 pub mod linux;
 pub mod policy;
+pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod s3;

@@ -8,7 +8,7 @@ use futures::Stream;
 use serde_json::Value;
 use tegata_api::v1::audit::{Access, AsOf, Stage};
 use tegata_core::history::{self, Ending, Event, Place};
-use tegata_core::name::{ClinicName, TenantName};
+use tegata_core::name::{ClinicName, SlotId, TenantName};
 use tegata_core::time::Timestamp;
 
 use crate::audit::Ledger;
@@ -18,6 +18,8 @@ use crate::store::{Batch, NewRecord, Part, StoreError};
 
 /// How many records are read at once.
 const PAGE: u32 = 1_000;
+/// How many certificates are asked about at once.
+const CERTIFICATES: usize = 100;
 /// What reads are recorded as.
 pub const READ: &str = "audit.read";
 
@@ -99,21 +101,28 @@ pub async fn names(ledger: &Ledger, tenant: &TenantName, name: &str, through: u6
 
 /// Who could open the charts of a clinic, or of all, at a moment.
 ///
+/// Reads what was issued by then, and of what was still valid then, what became of it: not the whole past of the clinic.
+///
 /// # Errors
 /// [`StoreError`].
 pub async fn as_of(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicName>, moment: Timestamp) -> Result<AsOf, StoreError> {
     let through = ledger.store().newest(tenant).await?;
-    let filter = Filter { clinic: clinic.map(ToString::to_string), kinds: events::KINDS.map(str::to_owned).into(), ..Filter::default() };
-    let mut reader = Reader { tenant: tenant.clone(), after: 0, through, left: u64::MAX, filter };
-    let mut answer = history::AsOf::new(moment);
-    loop {
-        let page = reader.next(ledger).await?;
-        if page.is_empty() {
-            break;
-        }
-        let told = page.iter().flat_map(|entry| events::read(&entry.record).into_iter().map(|event| (entry.record.at, event)));
-        told.filter(|(_, event)| is_of(event, clinic)).for_each(|(at, event)| answer.push(Timestamp::from_unix(at), event));
+    let ask = |filter| Reader { tenant: tenant.clone(), after: 0, through, left: u64::MAX, filter };
+    let kinds = events::ISSUED.map(str::to_owned).into();
+    let issued = Filter { clinic: clinic.map(ToString::to_string), kinds, until: Some(after(moment)), ..Filter::default() };
+    let mut events = told(ledger, ask(issued)).await?;
+    events.retain(
+        |Told { event, .. }| matches!(event, Event::Issued(place, certificate) if certificate.not_after >= moment && is_of(place, clinic)),
+    );
+    let names: Vec<_> = events.iter().filter_map(|told| named(&told.event)).collect();
+    for some in names.chunks(CERTIFICATES) {
+        let (certificates, kinds) = (some.iter().flatten().cloned().collect(), events::FATES.map(str::to_owned).into());
+        events.extend(told(ledger, ask(Filter { certificates, kinds, ..Filter::default() })).await?);
     }
+    // A vendor's certificate may have gone and come back: what became of it then is told of the one that was there.
+    events.sort_by_key(|told| told.sequence);
+    let mut answer = history::AsOf::new(moment);
+    events.into_iter().for_each(|Told { at, event, .. }| answer.push(at, event));
     let devices: BTreeSet<_> = answer.devices().cloned().collect();
     for device in devices {
         let actor = Some(format!("device:{device}"));
@@ -126,18 +135,43 @@ pub async fn as_of(ledger: &Ledger, tenant: &TenantName, clinic: Option<&ClinicN
     Ok(AsOf { at: moment.unix(), through, accesses: answer.accesses().iter().map(shown).collect() })
 }
 
+/// What a record says.
+struct Told {
+    sequence: u64,
+    at: Timestamp,
+    event: Event,
+}
+
+async fn told(ledger: &Ledger, mut reader: Reader) -> Result<Vec<Told>, StoreError> {
+    let mut told = Vec::new();
+    loop {
+        let page = reader.next(ledger).await?;
+        if page.is_empty() {
+            return Ok(told);
+        }
+        told.extend(page.iter().flat_map(|Entry { record, .. }| {
+            let (sequence, at) = (record.sequence, Timestamp::from_unix(record.at));
+            events::read(record).into_iter().map(move |event| Told { sequence, at, event })
+        }));
+    }
+}
+
+/// By what records name a certificate that was issued.
+fn named(event: &Event) -> Option<Vec<String>> {
+    let Event::Issued(_, certificate) = event else { return None };
+    let order = certificate.order.map(|order| order.to_string());
+    Some([certificate.serial.to_string(), certificate.fingerprint.to_string()].into_iter().chain(order).collect())
+}
+
 /// The first moment that does not count any more.
 fn after(moment: Timestamp) -> Timestamp {
     moment.after(std::time::Duration::from_secs(1))
 }
 
 /// A clinic's own document names it too, and a device that stands in it may open another clinic's charts.
-fn is_of(event: &Event, clinic: Option<&ClinicName>) -> bool {
-    match (event, clinic) {
-        (Event::Issued(Place::Slot(slot), _), Some(clinic)) => slot.clinic == *clinic,
-        (Event::Issued(Place::Account(of, _), _), Some(clinic)) => of == clinic,
-        _ => true,
-    }
+fn is_of(place: &Place, clinic: Option<&ClinicName>) -> bool {
+    let (Place::Slot(SlotId { clinic: of, .. }) | Place::Account(of, _)) = place;
+    clinic.is_none_or(|clinic| of == clinic)
 }
 
 fn shown(access: &history::Access) -> Access {

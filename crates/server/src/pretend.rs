@@ -18,7 +18,7 @@ use crate::audit::Ledger;
 use crate::bells::Bells;
 use crate::policy::{self, ApplyError};
 use crate::receipts;
-use crate::store::sqlite::{Sqlite, archive};
+use crate::store::sql::{Database, sqlite::archive};
 use crate::store::{Batch, CertificateRow, Change, DeviceRow, Draft, Issued, OrderRow, OrderState};
 use crate::turn;
 
@@ -285,5 +285,5 @@ pub(crate) fn documents(clinics: &[&str]) -> Documents {
 }
 
 async fn open(folder: &Path) -> Ledger {
-    Ledger::open(Arc::new(Sqlite::open(&folder.join("tegata.db")).await.unwrap())).await.unwrap()
+    Ledger::open(Arc::new(Database::sqlite(&folder.join("tegata.db")).await.unwrap())).await.unwrap()
 }

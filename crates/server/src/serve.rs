@@ -49,8 +49,9 @@ use crate::serve::certificate::{CertificateError, ServerCertificate};
 use crate::serve::folder::{Folder, FolderError};
 use crate::sign_in::provider::{ProviderError, ProviderSettings};
 use crate::sign_in::{SignIn, SignInKey};
-use crate::store::StoreError;
-use crate::store::sqlite::Sqlite;
+use crate::store::sql::Database;
+use crate::store::sql::postgres::Address;
+use crate::store::{Store, StoreError};
 use crate::telemetry::export::Export;
 use crate::telemetry::instruments::Instruments;
 use crate::telemetry::{Meters, Telemetry, TelemetryError};
@@ -70,6 +71,8 @@ const END_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Config {
     /// The state folder. Made at first start.
     pub state: PathBuf,
+    /// Where the database is. None: in the state folder.
+    pub database: Option<Address>,
     /// Where to listen. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// DNS names and IP addresses for the server's certificate; the first is how people and agents reach it. Empty: the address
@@ -201,13 +204,13 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let folder = Folder::take(&config.state)?;
     let (listener, address) = listen(config.listen).await?;
     let (plain, figures) = (listen_if(config.plain).await?, listen_if(config.metrics).await?);
-    let seal = folder.seal()?;
+    let store = open(&folder, config.database.as_ref()).await?;
+    let seal = folder.seal(store.authorities(None).await?.is_empty())?;
     let sign_in = Arc::new(SignIn::new(&config.providers, SignInKey::of(&seal))?);
     let (code_key, portal_key) = (CodeKey::of(&seal), PortalKey::of(&seal));
     let (webhook_keys, log_keys) = (Arc::new(WebhookKeys::of(&seal)), Arc::new(LogKeys::of(&seal)));
-    folder.keep_database_private()?;
     let meters = Meters::new(config.export.as_ref())?;
-    let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.database()).await?)).await?.counting(meters.instruments().clone());
+    let ledger = Ledger::open(Arc::new(store)).await?.counting(meters.instruments().clone());
     let authorities = Arc::new(Authorities::new(ledger.clone(), clock.clone(), seal));
     let (server, devices) = (Arc::new(authorities.own(Own::Server).await?), Arc::new(authorities.own(Own::Devices).await?));
     let access = administrator(&folder, &ledger, &clock, &server, reached_at(&config, address)).await?;
@@ -517,6 +520,15 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeE
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+/// The database, in the state folder or elsewhere.
+async fn open(folder: &Folder, elsewhere: Option<&Address>) -> Result<Database, ServeError> {
+    if let Some(address) = elsewhere {
+        return Ok(Database::postgres(address).await?);
+    }
+    folder.keep_database_private()?;
+    Ok(Database::sqlite(&folder.database()).await?)
 }
 
 /// The administrator's access: made at first start, or anew if `admin.json` was removed (then the old token is dead) or belongs to

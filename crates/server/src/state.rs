@@ -23,7 +23,9 @@ use zeroize::Zeroizing;
 use self::files::Whole;
 use crate::serve::folder::{Folder, FolderError};
 use crate::store::StoreError;
-use crate::store::sqlite::archive::{self, Found};
+use crate::store::sql::moving::{self, MoveError, Moved};
+use crate::store::sql::postgres::Address;
+use crate::store::sql::sqlite::archive::{self, Found};
 
 const DATABASE: &str = "tegata.db";
 const SEAL: &str = "seal.key";
@@ -53,6 +55,9 @@ pub enum StateError {
     /// There is no state to be backed up.
     #[error("{} holds no state of a server; name the folder that `tegata serve --state` uses", .0.display())]
     NoState(PathBuf),
+    /// There is no database.
+    #[error("{} is no file; name the tegata.db in the folder that `tegata serve --state` uses", .0.display())]
+    NoDatabase(PathBuf),
     /// The state folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -97,6 +102,9 @@ pub enum StateError {
     /// A database cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The database was not moved.
+    #[error(transparent)]
+    Move(#[from] MoveError),
 }
 
 fn shown(recipients: &[String]) -> String {
@@ -172,6 +180,19 @@ pub async fn back_up(state: &Path, out: &Path, recipients: &[String], now: Times
     files::write(&whole.folder().join(MANIFEST), &text)?;
     whole.finish()?;
     Ok(manifest)
+}
+
+/// Moves the database of a server that does not run into an empty PostgreSQL database.
+///
+/// # Errors
+/// [`StateError`]. Nothing was moved then.
+pub async fn move_to_server(from: &Path, to: &Address, now: Timestamp) -> Result<Moved, StateError> {
+    if !from.is_file() {
+        return Err(StateError::NoDatabase(from.to_owned()));
+    }
+    let folder = from.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let _taken = Folder::take(folder)?;
+    Ok(moving::move_to_server(from, to, now).await?)
 }
 
 /// Where the seal comes from.

@@ -15,7 +15,7 @@ pub mod recovery;
 pub mod revocation;
 pub mod sessions;
 mod snapshot;
-pub mod sqlite;
+pub mod sql;
 pub mod telemetry;
 pub mod vendor;
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tegata_server::serve::{self, Config};
+use tegata_server::store::sql::postgres::Address;
 use tegata_server::telemetry::export::Export;
 use tegata_tlog::policy::Policy;
 use tracing_subscriber::EnvFilter;
@@ -30,6 +31,9 @@ pub struct Serve {
     /// The folder for everything that must survive [default: ~/.local/state/tegata]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// A PostgreSQL database to keep everything in, postgres://user@host/name, instead of a file in --state; a password goes into PGPASSWORD
+    #[arg(long, env = "TEGATA_DATABASE", hide_env_values = true, value_name = "URL")]
+    database: Option<Address>,
     /// Address and port; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8443", value_name = "ADDR")]
     listen: SocketAddr,
@@ -74,6 +78,7 @@ impl Serve {
         let policies = self.watch.map(|folder| (global.tenant(), folder));
         let config = Config {
             state,
+            database: self.database,
             listen: self.listen,
             names: self.names,
             plain: self.revocation_listen,

@@ -1,11 +1,18 @@
 //! `tegata state`: backups of the server's own state.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::{Args, Subcommand};
+use data_encoding::BASE64;
+use serde::Serialize;
 use tegata_api::v1::recovery::{RecoverRequest, Recovered};
+use tegata_core::name::TenantName;
 use tegata_pki::key::Seal;
 use tegata_server::state::{self, Keys, Proof};
+use tegata_server::store::sql::postgres::Address;
+use tegata_tlog::merkle::Hash;
 
 use crate::backup::identity_lines;
 use crate::cli::Global;
@@ -30,6 +37,7 @@ enum What {
     Drill(Drill),
     Restore(Restore),
     Recover(Recover),
+    Migrate(Migrate),
 }
 
 /// Copy the server's state into a new folder, while it works
@@ -108,6 +116,29 @@ struct Recover {
     by_hand: bool,
 }
 
+/// Move everything from the file of one server into a PostgreSQL database, which several servers can share
+///
+/// Stop the server first. Everything goes in one transaction, and both sides have to come to the same root of every audit log. The file stays
+/// as it is, and a server that is started on it again gives nothing out. The servers on the new database need the same seal.key in their
+/// --state folders.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  $ tegata state migrate --from sqlite:/var/lib/tegata/tegata.db --to 'postgres://tegata@db.example.jp/tegata?sslmode=verify-full'"
+)]
+struct Migrate {
+    /// The database of the server as it is
+    #[arg(long, value_name = "sqlite:FILE", value_parser = file)]
+    from: PathBuf,
+    /// An empty database; a password goes into PGPASSWORD or a password file
+    #[arg(long, value_name = "URL")]
+    to: Address,
+}
+
+fn file(text: &str) -> Result<PathBuf, String> {
+    let path = text.strip_prefix("sqlite:").ok_or("expected sqlite: and the path of a file, such as sqlite:/var/lib/tegata/tegata.db")?;
+    Ok(path.into())
+}
+
 impl State {
     /// Does what was typed.
     pub async fn run(self, global: &Global) -> Result<Exit, Failure> {
@@ -116,6 +147,7 @@ impl State {
             What::Drill(verb) => verb.run(global).await,
             What::Restore(verb) => verb.run(global).await,
             What::Recover(verb) => verb.run(global).await,
+            What::Migrate(verb) => verb.run(global).await,
         }
     }
 }
@@ -175,6 +207,42 @@ impl Recover {
                 recovered.epoch,
                 wall_clock(recovered.restored_at, &look.zone),
                 recovered.orders_cancelled
+            )
+        })?;
+        Ok(Exit::Fine)
+    }
+}
+
+/// What became of a move, for scripts.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    rows: u64,
+    seconds: f64,
+    logs: BTreeMap<String, Log>,
+}
+
+#[derive(Serialize)]
+struct Log {
+    records: u64,
+    root: String,
+}
+
+impl Migrate {
+    async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let began = Instant::now();
+        let moved = state::move_to_server(&self.from, &self.to, output::now()).await?;
+        let log =
+            |(tenant, (records, root)): (TenantName, (u64, Hash))| (tenant.to_string(), Log { records, root: BASE64.encode(&root.0) });
+        let (seconds, logs) = (began.elapsed().as_secs_f64(), moved.logs.into_iter().map(log).collect());
+        let told = Told { rows: moved.rows, seconds, logs };
+        output::show(global, &told, |_| {
+            let line = |(tenant, log): (&String, &Log)| format!("\n  {tenant}: {} records, root {}", log.records, log.root);
+            let logs: String = told.logs.iter().map(line).collect();
+            format!(
+                "{} rows were moved in {:.1} s. The audit logs are the same on both sides:{logs}\n\
+                Start servers with --database; each needs seal.key in its --state folder.",
+                told.rows, told.seconds
             )
         })?;
         Ok(Exit::Fine)

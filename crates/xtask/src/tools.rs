@@ -40,6 +40,8 @@ const TOOLS: &[Tool] = &[
     Tool { program: "x86_64-w64-mingw32-gcc", packages: &["gcc-mingw-w64-x86-64"], purpose: "links the agent for Windows" },
     Tool { program: "go", packages: &["golang-go"], purpose: "verifies and witnesses the log by other hands: Go's own checksum database" },
     Tool { program: "python3", packages: &["python3", "python3-venv"], purpose: "brings zig from PyPI, which links the agent for macOS" },
+    Tool { program: "initdb", packages: &["postgresql"], purpose: "makes a real PostgreSQL server for each run" },
+    Tool { program: "psql", packages: &["postgresql-client"], purpose: "looks into it" },
     Tool { program: "prometheus", packages: &["prometheus"], purpose: "scrapes figures and evaluates rules" },
     Tool { program: "promtool", packages: &["prometheus"], purpose: "tests those rules" },
     Tool { program: "wine", packages: &["wine", "wine64"], purpose: "runs the agent for Windows" },
@@ -104,9 +106,10 @@ fn is_there(program: &str) -> bool {
         return Command::new(program).args(["-c", "import ensurepip"]).output().is_ok_and(|output| output.status.success());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Servers lie where only root looks by itself.
+    // Servers lie where only root looks by itself, and PostgreSQL's programs by version.
     let usual = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(usual).any(|folder| folder.join(program).is_file())
+    let by_version = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin"));
+    std::env::split_paths(&path).chain(usual).chain(by_version).any(|folder| folder.join(program).is_file())
 }
 
 fn may_install() -> bool {

@@ -10,20 +10,9 @@ use tegata_core::time::Timestamp;
 /// Records of certificates that were signed or taken in.
 pub const ISSUED: [&str; 5] = ["certificate.issue", "certificate.import", "certificate.adopt", "certificate.renewed", "portal.issue"];
 
-/// All that says anything.
-pub const KINDS: [&str; 11] = [
-    ISSUED[0],
-    ISSUED[1],
-    ISSUED[2],
-    ISSUED[3],
-    ISSUED[4],
-    "order.open",
-    "certificate.installed",
-    "certificate.proven",
-    "certificate.retired",
-    "certificate.revoke",
-    "portal.revoke",
-];
+/// Records of what became of a certificate: each names it.
+pub const FATES: [&str; 6] =
+    ["order.open", "certificate.installed", "certificate.proven", "certificate.retired", "certificate.revoke", "portal.revoke"];
 
 /// What a record says.
 pub fn read(record: &Record) -> Vec<Event> {

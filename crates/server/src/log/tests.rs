@@ -17,7 +17,7 @@ use super::sequencer::{LogError, Sequencer};
 use super::*;
 use crate::clock::Clock;
 use crate::issuers::authorities::instance;
-use crate::store::sqlite::Sqlite;
+use crate::store::sql::Database;
 use crate::store::{Batch, NewRecord};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -30,7 +30,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&database(folder.path())).await.unwrap();
+        let store = Database::sqlite(&database(folder.path())).await.unwrap();
         let keys = LogKeys::of(&Seal::generate()).into();
         Self {
             folder,

@@ -81,13 +81,13 @@ impl Folder {
         self.path.join("tegata.db")
     }
 
-    /// The key that seals CA keys; made if there is no database yet.
+    /// The key that seals CA keys; made if nothing was sealed with it yet.
     ///
     /// # Errors
     /// [`FolderError`].
-    pub fn seal(&self) -> Result<Seal, FolderError> {
+    pub fn seal(&self, is_first: bool) -> Result<Seal, FolderError> {
         match Self::read_seal(&self.path) {
-            Err(FolderError::SealMissing(_)) if !self.database().exists() => {
+            Err(FolderError::SealMissing(_)) if is_first => {
                 let seal = Seal::generate();
                 self.write("seal.key", seal.text().as_bytes())?;
                 Ok(seal)
@@ -235,7 +235,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("state");
         let folder = Folder::take(&path).unwrap();
-        folder.seal().unwrap();
+        folder.seal(true).unwrap();
         assert_eq!((mode(&path), mode(&path.join("seal.key"))), (0o700, 0o600));
     }
 
@@ -247,7 +247,7 @@ mod tests {
         fs::write(folder.database(), "").unwrap();
         fs::set_permissions(folder.database(), fs::Permissions::from_mode(0o644)).unwrap();
         folder.keep_database_private().unwrap();
-        let _store = crate::store::sqlite::Sqlite::open(&folder.database()).await.unwrap();
+        let _store = crate::store::sql::Database::sqlite(&folder.database()).await.unwrap();
         for name in ["tegata.db", "tegata.db-wal", "tegata.db-shm"] {
             assert_eq!(mode(&place.path().join(name)), 0o600, "{name}");
         }
@@ -268,25 +268,24 @@ mod tests {
     fn the_seal_is_made_once() {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::take(place.path()).unwrap();
-        let sealed = folder.seal().unwrap().seal(b"secret");
-        assert_eq!(folder.seal().unwrap().open(&sealed).unwrap().as_slice(), b"secret");
+        let sealed = folder.seal(true).unwrap().seal(b"secret");
+        assert_eq!(folder.seal(false).unwrap().open(&sealed).unwrap().as_slice(), b"secret");
     }
 
     #[test]
     fn a_seal_that_others_may_read_is_refused() {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::take(place.path()).unwrap();
-        folder.seal().unwrap();
+        folder.seal(true).unwrap();
         fs::set_permissions(place.path().join("seal.key"), fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(folder.seal(), Err(FolderError::Exposed { mode: 0o640, .. })));
+        assert!(matches!(folder.seal(true), Err(FolderError::Exposed { mode: 0o640, .. })));
     }
 
     #[test]
     fn a_database_without_its_seal_is_refused() {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::take(place.path()).unwrap();
-        fs::write(folder.database(), "").unwrap();
-        assert!(matches!(folder.seal(), Err(FolderError::SealMissing(_))));
+        assert!(matches!(folder.seal(false), Err(FolderError::SealMissing(_))));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::issuers::authorities::{Authorities, Own};
 use crate::recovery::History;
 use crate::store::Store;
-use crate::store::sqlite::Sqlite;
+use crate::store::sql::Database;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
@@ -25,9 +25,9 @@ impl Scene {
     async fn set() -> Self {
         let (place, key) = (tempfile::tempdir().unwrap(), Seal::generate());
         let folder = Folder::take(&place.path().join("state")).unwrap();
-        let seal = folder.seal().unwrap();
+        let seal = folder.seal(true).unwrap();
         folder.keep_database_private().unwrap();
-        let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.database()).await.unwrap())).await.unwrap();
+        let ledger = Ledger::open(Arc::new(Database::sqlite(&folder.database()).await.unwrap())).await.unwrap();
         let authorities = Authorities::new(ledger.clone(), Clock::system(), seal);
         authorities.own(Own::Server).await.unwrap();
         authorities.own(Own::Devices).await.unwrap();
@@ -51,7 +51,7 @@ impl Scene {
     /// Changes the database in the backup, and its manifest so that the checksum is right.
     async fn forge(&self, sql: &'static str) {
         let database = self.path("backup").join(DATABASE);
-        crate::store::sqlite::archive::forge(&database, sql).await;
+        crate::store::sql::sqlite::archive::forge(&database, sql).await;
         let mut manifest = self.manifest();
         manifest.files.insert(DATABASE.to_owned(), files::settle(&database).unwrap());
         self.put(&manifest);
@@ -73,8 +73,8 @@ async fn s4_a_good_backup_is_proven_and_put_back_and_gives_nothing_out() {
     assert_eq!((proof.authorities, proof.keys_opened, proof.records, proof.made_at), (2, true, 2, NOW.unix()));
     restore(&scene.path("backup"), &scene.path("new"), &scene.keys(), NOW).await.unwrap();
     let folder = Folder::take(&scene.path("new")).unwrap();
-    let seal = folder.seal().unwrap();
-    let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.database()).await.unwrap())).await.unwrap();
+    let seal = folder.seal(true).unwrap();
+    let ledger = Ledger::open(Arc::new(Database::sqlite(&folder.database()).await.unwrap())).await.unwrap();
     assert_eq!(ledger.history(), History { epoch: 0, is_open: true });
     Authorities::new(ledger, Clock::system(), seal).own(Own::Devices).await.unwrap();
 }
@@ -91,7 +91,7 @@ async fn the_index_of_the_audit_log_is_made_anew_whatever_the_backup_says_of_it(
         scene.forge(forgery).await;
         assert_eq!(scene.drill().await.unwrap().records, 2, "{forgery}");
         restore(&scene.path("backup"), &scene.path("new"), &scene.keys(), NOW).await.unwrap();
-        let store = Sqlite::open(&Folder::take(&scene.path("new")).unwrap().database()).await.unwrap();
+        let store = Database::sqlite(&Folder::take(&scene.path("new")).unwrap().database()).await.unwrap();
         let tenants = store.indexes_behind().await.unwrap();
         assert!(!tenants.is_empty() && tenants.iter().all(|(_, through)| *through == 0), "{forgery}: {tenants:?}");
     }

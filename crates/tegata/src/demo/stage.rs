@@ -46,6 +46,7 @@ impl Stage {
             mail: None,
             backup_key: None,
             backup_credentials: None,
+            database: None,
             witnesses: None,
             providers: Vec::new(),
         };

@@ -17,7 +17,7 @@ use tegata_server::audit::Ledger;
 use tegata_server::bells::Bells;
 use tegata_server::clock::Clock;
 use tegata_server::policy;
-use tegata_server::store::sqlite::Sqlite;
+use tegata_server::store::sql::Database;
 use tegata_server::store::{Batch, Change, DeviceRow, Draft, Issued, OrderRow, OrderState};
 use tegata_server::telemetry::{Meters, Telemetry};
 
@@ -32,7 +32,7 @@ const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 pub fn measure() -> Result<Vec<Row>> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let folder = tempfile::tempdir()?;
-        let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.path().join("tegata.db")).await?)).await?;
+        let ledger = Ledger::open(Arc::new(Database::sqlite(&folder.path().join("tegata.db")).await?)).await?;
         for number in 1..=TENANTS {
             tenant(&ledger, number).await?;
         }

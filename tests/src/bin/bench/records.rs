@@ -19,7 +19,7 @@ use tegata_server::log;
 use tegata_server::log::keys::LogKeys;
 use tegata_server::log::sequencer::Sequencer;
 use tegata_server::store::audit::filter::Filter;
-use tegata_server::store::sqlite::Sqlite;
+use tegata_server::store::sql::Database;
 use tegata_server::store::{Batch, NewRecord};
 use tegata_tlog::entry;
 use tegata_tlog::period::Period;
@@ -45,7 +45,7 @@ const QUESTIONS: u64 = 101;
 pub fn measure() -> Result<Vec<Row>> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let folder = tempfile::tempdir()?;
-        let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.path().join("tegata.db")).await?)).await?;
+        let ledger = Ledger::open(Arc::new(Database::sqlite(&folder.path().join("tegata.db")).await?)).await?;
         let keys = Arc::new(LogKeys::of(&Seal::generate()));
         let sequencer = Sequencer { ledger: ledger.clone(), clock: Clock::with(|| BEGINNING), keys: keys.clone() };
         let total = CLINICS * DEVICES * ROUNDS * RECORDS_EACH;

@@ -26,7 +26,7 @@ use tegata_server::issuers::revocation::Lists;
 use tegata_server::issuers::shards::{SHARD_SIZE, Shards};
 use tegata_server::issuers::signer::Validity;
 use tegata_server::store::revocation::Shard;
-use tegata_server::store::sqlite::Sqlite;
+use tegata_server::store::sql::Database;
 use tegata_server::store::{Batch, Change, Draft, Issued, NewRecord, OrderRow, OrderState};
 use tegata_server::{asks, policy, revocations};
 use tegata_tests::policy::{Clinic, names};
@@ -135,7 +135,7 @@ struct Scene {
 
 impl Scene {
     async fn new(folder: &std::path::Path) -> Result<Self> {
-        let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.join("tegata.db")).await?)).await?;
+        let ledger = Ledger::open(Arc::new(Database::sqlite(&folder.join("tegata.db")).await?)).await?;
         let (clock, bells) = (Clock::with(|| NOW), Bells::default());
         let (tenant, issuer): (TenantName, IssuerName) = ("aozora".parse()?, "aozora-ca".parse()?);
         let text = Clinic { devices: &names("pc", 1), profiles: &names("karte", 1) }.to_yaml();

@@ -11,7 +11,7 @@ use tegata_core::name::{ClinicId, TenantName};
 use tegata_core::time::{DAY, Timestamp};
 use tegata_server::audit::Ledger;
 use tegata_server::bells::Bells;
-use tegata_server::store::sqlite::Sqlite;
+use tegata_server::store::sql::Database;
 use tegata_server::store::{Batch, Change, DeviceRow, Store};
 use tegata_server::{policy, turn};
 use tegata_tests::policy::{Clinic, names};
@@ -40,7 +40,7 @@ pub fn measure() -> Result<Vec<Row>> {
 /// What the loop of turns asks when it wakes, in a fleet that sleeps. Seconds, median.
 async fn nothing_due(devices: usize) -> Result<f64> {
     let folder = tempfile::tempdir()?;
-    let store = Sqlite::open(&folder.path().join("tegata.db")).await?;
+    let store = Database::sqlite(&folder.path().join("tegata.db")).await?;
     let clinics: Vec<usize> = (0..devices / DEVICES).collect();
     for chunk in clinics.chunks(1_000) {
         let sleep = |number: &usize| {
@@ -88,7 +88,7 @@ async fn changed() -> Result<Changed> {
 
 /// A clinic of 40 devices, none of which has enrolled.
 async fn clinic(folder: &Path) -> Result<(Ledger, ClinicId)> {
-    let ledger = Ledger::open(Arc::new(Sqlite::open(&folder.join("tegata.db")).await?)).await?;
+    let ledger = Ledger::open(Arc::new(Database::sqlite(&folder.join("tegata.db")).await?)).await?;
     let text = Clinic { devices: &names("pc", DEVICES), profiles: &names("karte", 1) }.to_yaml();
     let documents = Documents { files: vec![File { name: "bench.yaml".into(), text }], prune: true };
     policy::apply(&ledger, &Bells::default(), &tenant()?, &ApplyRequest { documents, allow_lockout: 0, allow_over_quota: 0 }, "bench", NOW)

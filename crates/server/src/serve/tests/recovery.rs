@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::world::{World, clock, code_of, config, new_key, problem};
 use crate::serve::start_at;
-use crate::store::sqlite::archive;
+use crate::store::sql::sqlite::archive;
 
 /// Longer than any answer that is not held takes.
 const MOMENT: Duration = Duration::from_secs(2);

@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::world::{PATIENCE, Pc, World, code_of, fingerprint, new_key};
-use crate::store::sqlite::tests::forget_revocations;
+use crate::store::sql::sqlite::tests::forget_revocations;
 
 const REVOKE: &str = "/v1/tenants/aozora/devices/sakura/pc-1/revoke";
 

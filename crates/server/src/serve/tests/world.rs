@@ -195,6 +195,7 @@ pub fn config(place: &TempDir) -> Config {
         mail: None,
         backup_key: None,
         backup_credentials: None,
+        database: None,
         witnesses: None,
         providers: vec![],
     }

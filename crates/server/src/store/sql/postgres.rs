@@ -1,0 +1,227 @@
+//! The store on a PostgreSQL server, which several Tegata servers may share.
+
+mod settings;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::db::{Db, Pool, Source, query};
+use super::group::{self, Tails};
+use super::writer::{Keeper, Outcome, Request, Uncommitted, Writer};
+use super::{Database, database, index};
+use crate::store::StoreError;
+
+/// How many reads run at the same time.
+const READERS: u32 = 8;
+/// How many statements a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 512;
+
+/// For how long a group is tried again while the server is away: what waits at a door waits no longer than that.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long one try may take. A server that was cut off does not say so.
+const TRY: Duration = Duration::from_secs(10);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Writers come one after the other, also those of other servers, so that hardly any two ever collide; and should they, serializability refuses
+/// one of them. The lock is taken before anything is read: what waited for it sees what it waited for.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turnstile IN EXCLUSIVE MODE";
+
+/// Where a database is: `postgres://user@host/name`. A password is better given in `PGPASSWORD` or a password file, where nobody who lists
+/// processes sees it.
+#[derive(Clone)]
+pub struct Address(Box<PgConnectOptions>);
+
+impl fmt::Debug for Address {
+    /// Not the password.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}/{}", self.0.get_host(), self.0.get_port(), self.0.get_database().unwrap_or_default())
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    /// Nothing of the address is repeated in the error: there may be a password in it.
+    fn from_str(address: &str) -> Result<Self, Self::Err> {
+        let is_ours = address.starts_with("postgres://") || address.starts_with("postgresql://");
+        let options: Option<PgConnectOptions> = if is_ours { address.parse().ok() } else { None };
+        options.map(|options| Self(Box::new(options))).ok_or(AddressError)
+    }
+}
+
+impl Address {
+    fn options(&self) -> PgConnectOptions {
+        settings::with_ours(*self.0.clone()).statement_cache_capacity(STATEMENTS)
+    }
+
+    /// A connection to a database that is safe, with the schema of this version.
+    pub(super) async fn connect(&self) -> Result<PgConnection, StoreError> {
+        settings::demand_checked_host(&self.0)?;
+        let mut db = self.options().connect().await.map_err(database)?;
+        settings::check(&mut db).await?;
+        // Not `run`: rustc cannot see that its future is `Send`, and sqlx offers this way around.
+        let migrated = sqlx::migrate!("migrations/postgres").run_direct(None, &mut db, false).await;
+        migrated.map_err(|error| database(sqlx::Error::Migrate(Box::new(error))))?;
+        Ok(db)
+    }
+}
+
+/// What was named is no address of a PostgreSQL database.
+#[derive(Debug, thiserror::Error)]
+#[error("expected the address of a PostgreSQL database, such as postgres://tegata@db.example.jp/tegata?sslmode=verify-full")]
+pub struct AddressError;
+
+impl Database {
+    /// Connects to a database, and brings its schema up to date.
+    ///
+    /// Refuses a server that would not survive a power cut, and one at another host whose certificate is not checked. To be called inside a
+    /// Tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsafe`], [`StoreError::Database`].
+    pub async fn postgres(address: &Address) -> Result<Self, StoreError> {
+        let mut db = Db::Postgres(address.connect().await?);
+        index::forget_others(&mut db).await?;
+        let readers = PgPoolOptions::new().max_connections(READERS).acquire_timeout(TRY);
+        let readers = Pool::Postgres(readers.connect_lazy_with(address.options()));
+        let server = Server { options: address.options(), db: Some(db), doubt: None };
+        Ok(Self::begin(|queue, failed| Writer::new(server, queue, failed), readers))
+    }
+}
+
+/// The writer's side of the server.
+struct Server {
+    options: PgConnectOptions,
+    /// None: the connection was lost.
+    db: Option<Db>,
+    doubt: Option<Doubt>,
+}
+
+/// A transaction that was being committed when the connection was lost.
+struct Doubt {
+    transaction: String,
+    outcomes: Vec<Outcome>,
+}
+
+/// What PostgreSQL says of a transaction.
+enum Fate {
+    Committed,
+    Gone,
+    Undecided,
+}
+
+#[async_trait]
+impl Keeper for Server {
+    /// Tries until the group is committed, or the server is away for too long.
+    async fn commit(&mut self, group: &[Request]) -> Result<Vec<Outcome>, Uncommitted> {
+        let began = Instant::now();
+        self.doubt = None;
+        loop {
+            let error = match timeout(TRY, self.try_once(group)).await {
+                Ok(Ok(Some(outcomes))) => return Ok(outcomes),
+                Ok(Ok(None)) => sqlx::Error::PoolTimedOut,
+                Ok(Err(error)) => error,
+                Err(_) => sqlx::Error::PoolTimedOut,
+            };
+            // Whatever is open on it is rolled back with it.
+            self.db = None;
+            if !passes(&error) {
+                return Err(Uncommitted::ForGood(error));
+            }
+            if began.elapsed() >= PATIENCE {
+                return Err(Uncommitted::ForNow(error));
+            }
+            tracing::debug!(%error, "a commit is tried again");
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn tidy(&mut self, _is_calm: bool) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+
+    async fn close(self: Box<Self>) {
+        if let Some(db) = self.db {
+            let _ = db.close().await;
+        }
+    }
+}
+
+impl Server {
+    /// None: it is not known yet what became of the try before.
+    async fn try_once(&mut self, group: &[Request]) -> Result<Option<Vec<Outcome>>, sqlx::Error> {
+        let db = match &mut self.db {
+            Some(db) => db,
+            lost => lost.insert(Db::Postgres(self.options.connect().await?)),
+        };
+        if let Some(doubt) = &self.doubt {
+            match fate(db, &doubt.transaction).await? {
+                Fate::Committed => return Ok(self.doubt.take().map(|doubt| doubt.outcomes)),
+                Fate::Undecided => return Ok(None),
+                Fate::Gone => self.doubt = None,
+            }
+        }
+        let outcomes = group::apply(db, BEGIN, &mut Tails::default(), group).await?;
+        let transaction = number_of(db).await?;
+        self.doubt = Some(Doubt { transaction, outcomes });
+        match db.run("COMMIT").await {
+            Ok(()) => Ok(self.doubt.take().map(|doubt| doubt.outcomes)),
+            Err(error) => {
+                // Whoever answers has decided; silence has to be asked about.
+                if error.as_database_error().is_some() {
+                    self.doubt = None;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+async fn number_of(db: &mut Db) -> Result<String, sqlx::Error> {
+    let rows = db.rows(query("SELECT pg_current_xact_id()::text AS transaction")).await?;
+    rows.first().ok_or(sqlx::Error::RowNotFound)?.text("transaction")
+}
+
+/// What became of a transaction (<https://www.postgresql.org/docs/current/functions-info.html>, `pg_xact_status`).
+async fn fate(db: &mut Db, transaction: &str) -> Result<Fate, sqlx::Error> {
+    let find = query("SELECT coalesce(pg_xact_status($1::xid8), 'aborted') AS fate").bind(transaction);
+    let rows = db.rows(find).await?;
+    let fate = rows.first().ok_or(sqlx::Error::RowNotFound)?.text("fate")?;
+    Ok(match &fate[..] {
+        "committed" => Fate::Committed,
+        "in progress" => Fate::Undecided,
+        _ => Fate::Gone,
+    })
+}
+
+/// Whether an error is one of the moment: the server stops, starts or has no room, somebody else was faster, or the line is broken
+/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+fn passes(error: &sqlx::Error) -> bool {
+    let Some(said) = error.as_database_error() else {
+        return matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut);
+    };
+    // Connection, serialization, resources, an operator who intervenes; a server that only reads because another has taken over; a lock.
+    let code = said.code().unwrap_or_default();
+    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || ["25006", "25P03", "55P03"].contains(&&code[..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_does_not_tell_its_password() {
+        let address: Address = "postgres://tegata:hunter2@db.example/clinics".parse().unwrap();
+        assert_eq!(format!("{address:?}"), "db.example:5432/clinics");
+        for wrong in ["", "mysql://tegata:hunter2@db.example/clinics", "postgres://tegata:hunter2@db.example:port/clinics"] {
+            assert!(!wrong.parse::<Address>().unwrap_err().to_string().contains("hunter2"));
+        }
+    }
+}
