@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use tegata_core::name::ClinicId;
+use tegata_core::time::Timestamp;
+use tegata_server::store::signals::Signal;
 use tegata_server::store::sql::Database;
-use tegata_server::store::{Store, StoreError};
+use tegata_server::store::{Batch, CLAIM, Change, Store, StoreError};
 use tegata_tests::line::deaf_to;
 use tegata_tests::postgres::Postgres;
 use tokio::time::{sleep, timeout};
 
-use super::{aozora, record, records};
+use super::{aozora, changes, device_row, record, records};
 
 async fn open(url: &str) -> Result<Database, StoreError> {
     Database::postgres(&url.parse().unwrap()).await
@@ -121,4 +124,64 @@ async fn a_server_that_stays_away_is_told_and_one_that_comes_back_is_written_to(
     store.commit(records([record("after")])).await.unwrap();
     let found: Vec<String> = store.audit(&aozora(), 0, 9).await.unwrap().into_iter().map(|record| record.object).collect();
     assert_eq!(found, ["before", "after"]);
+}
+
+/// A clinic is one server's own for a turn, until that is over or its server is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_two_servers_take_the_same_turn() {
+    let server = Postgres::shared().unwrap();
+    let url = server.new_database().unwrap();
+    let stores = [Arc::new(open(&url).await.unwrap()), Arc::new(open(&url).await.unwrap()), Arc::new(open(&url).await.unwrap())];
+    let clinic = |number: usize| ClinicId { tenant: aozora(), clinic: format!("clinic-{number}").parse().unwrap() };
+    let (now, count) = (Timestamp::from_unix(1_000), 600);
+    stores[0].commit(changes((0..count).map(|number| Change::Nudge { clinic: clinic(number), at: now }))).await.unwrap();
+    let take = |store: Arc<Database>| async move {
+        let mut taken = Vec::new();
+        loop {
+            let some = store.due(now, 7).await.unwrap();
+            if some.is_empty() {
+                return taken;
+            }
+            taken.extend(some);
+        }
+    };
+    let taken = join_all(stores.iter().map(|store| tokio::spawn(take(store.clone())))).await;
+    let mut taken: Vec<ClinicId> = taken.into_iter().flat_map(Result::unwrap).collect();
+    taken.sort();
+    let mut expected: Vec<ClinicId> = (0..count).map(clinic).collect();
+    expected.sort();
+    assert_eq!(taken, expected, "each once");
+
+    let rests = Change::Rest { clinic: clinic(0), as_of: 1, at: None };
+    let goes_on = Change::Wake { clinic: clinic(1), at: Some(now) };
+    stores[1].commit(changes([rests, goes_on, Change::Release { clinic: clinic(2) }])).await.unwrap();
+    let mut due = stores[2].due(now, 9).await.unwrap();
+    due.sort();
+    assert_eq!(due, [clinic(1), clinic(2)]);
+    let later = now.after(CLAIM);
+    let due: usize = stores[0].due(later, 64).await.unwrap().len();
+    assert_eq!(due, 64, "whoever is gone has them no longer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_server_changes_is_heard_by_the_others_even_after_the_line_was_cut() {
+    let server = Postgres::shared().unwrap();
+    let url = server.new_database().unwrap();
+    let (one, other) = (open(&url).await.unwrap(), open(&url).await.unwrap());
+    let clinic = ClinicId { tenant: aozora(), clinic: "sakura".parse().unwrap() };
+    let nudge = || changes([Change::Nudge { clinic: clinic.clone(), at: Timestamp::from_unix(7) }]);
+    let heard = async |store: &Database| timeout(Duration::from_secs(20), store.overheard()).await.unwrap();
+    one.commit(nudge()).await.unwrap();
+    assert_eq!(heard(&other).await, Signal::Turn);
+    let refused = Change::ExpectPolicy { tenant: aozora(), revision: 9 };
+    one.commit(Batch { changes: vec![refused, nudge().changes.remove(0)], records: vec![] }).await.unwrap_err();
+    one.commit(records([record("x")])).await.unwrap();
+    assert_eq!(heard(&other).await, Signal::Records, "nothing was heard of what was refused");
+    one.commit(changes([Change::PutDevice(device_row("sakura/pc-1", 1).into())])).await.unwrap();
+    assert_eq!(heard(&other).await, Signal::Device("aozora".into(), "sakura/pc-1".into()));
+
+    server.ask("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'").unwrap();
+    assert_eq!(heard(&other).await, Signal::Everything);
+    one.commit(nudge()).await.unwrap();
+    assert_eq!(heard(&other).await, Signal::Turn);
 }

@@ -142,11 +142,16 @@ impl Ledger {
         self.store.commit(batch).await?;
         self.instruments.count(tally);
         if has_records {
-            self.appended.notify_one();
-            self.unindexed.notify_one();
-            self.unexported.notify_one();
+            self.hear_of_records();
         }
         Ok(())
+    }
+
+    /// Another server has written records.
+    pub(crate) fn hear_of_records(&self) {
+        self.appended.notify_one();
+        self.unindexed.notify_one();
+        self.unexported.notify_one();
     }
 
     /// Waits until there are new records; returns at once if there were since the last wait. For one waiter.

@@ -68,6 +68,14 @@ impl Bells {
         }
     }
 
+    /// Says it of every device that somebody listens for, and rings whatever else there is.
+    pub fn ring_all(&self) {
+        self.ring_turn();
+        self.ring_post();
+        self.ring_carrier();
+        self.0.devices().values().for_each(|bell| bell.send_replace(()));
+    }
+
     /// Begins to listen for one device.
     pub fn listen_device(&self, tenant: &TenantName, device: &DeviceId) -> Listener {
         let key = (tenant.clone(), device.clone());

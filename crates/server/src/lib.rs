@@ -20,6 +20,7 @@ pub mod issuers;
 pub mod log;
 pub mod mail;
 mod manifest;
+pub mod neighbours;
 pub mod notify;
 pub mod offline;
 pub mod playbooks;

@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod folder;
+mod owner;
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tegata_api::v1::fleet::Access;
-use tegata_core::name::{TenantName, TokenName};
-use tegata_core::time::Timestamp;
+use tegata_core::name::TenantName;
 use tegata_tlog::policy::Policy;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Told;
-use crate::audit::{Ledger, TEGATA};
+use crate::audit::Ledger;
 use crate::backup::carrier::Carrier;
 use crate::backup::target::Access as TargetAccess;
 use crate::bells::Bells;
@@ -41,6 +41,7 @@ use crate::log::keys::LogKeys;
 use crate::log::sequencer::Sequencer;
 use crate::log::witnesses::{self, Witnesses};
 use crate::mail::{MailError, MailSettings, Mailer};
+use crate::neighbours;
 use crate::notify::keys::WebhookKeys;
 use crate::notify::post::Post;
 use crate::notify::webhook::Hooks;
@@ -56,11 +57,9 @@ use crate::telemetry::export::Export;
 use crate::telemetry::instruments::Instruments;
 use crate::telemetry::{Meters, Telemetry, TelemetryError};
 use crate::tls::{self, Door};
-use crate::tokens::{TokenError, Wanted};
-use crate::{tokens, turn, watch};
+use crate::tokens::TokenError;
+use crate::{turn, watch};
 
-/// What whoever started the server is called.
-const OWNER: &str = "admin";
 /// How long requests may take to finish once the server stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(9);
 /// How long whatever is left may take to notice that it is ended.
@@ -213,7 +212,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let ledger = Ledger::open(Arc::new(store)).await?.counting(meters.instruments().clone());
     let authorities = Arc::new(Authorities::new(ledger.clone(), clock.clone(), seal));
     let (server, devices) = (Arc::new(authorities.own(Own::Server).await?), Arc::new(authorities.own(Own::Devices).await?));
-    let access = administrator(&folder, &ledger, &clock, &server, reached_at(&config, address)).await?;
+    let access = owner::access(&folder, &ledger, (&clock, config.database.is_some()), &server, reached_at(&config, address)).await?;
 
     let running = Running::default();
     let backup_access = TargetAccess {
@@ -254,6 +253,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
         base.open_plain_door(listener, app.clone());
     }
     base.open_door(listener, tls, &devices, app);
+    running.until_stopping(neighbours::listen(ledger.clone(), base.bells.clone()));
     let (measured, provider) = (figures.as_ref().map(|(_, address)| *address), meters.provider());
     base.tell_figures(figures, config.export.as_ref(), meters)?;
     unless_started.disarm();
@@ -529,34 +529,6 @@ async fn open(folder: &Folder, elsewhere: Option<&Address>) -> Result<Database, 
     }
     folder.keep_database_private()?;
     Ok(Database::sqlite(&folder.database()).await?)
-}
-
-/// The administrator's access: made at first start, or anew if `admin.json` was removed (then the old token is dead) or belongs to
-/// another database.
-async fn administrator(folder: &Folder, ledger: &Ledger, clock: &Clock, server: &Signer, address: String) -> Result<Access, ServeError> {
-    let kept = folder.access()?;
-    let token = match &kept {
-        Some(access) if tokens::holder(ledger, &access.token, clock.now()).await?.is_some() => access.token.clone(),
-        _ => first_owner(ledger, clock.now()).await?,
-    };
-    let access = Access { server: address, authority: server.pem().to_owned(), token, tenant: None };
-    let is_current =
-        kept.is_some_and(|kept| (&kept.server, &kept.authority, &kept.token) == (&access.server, &access.authority, &access.token));
-    if !is_current {
-        folder.keep_access(&access)?;
-    }
-    Ok(access)
-}
-
-/// A token for whoever started the server. Those that were made here before are worth nothing any more.
-async fn first_owner(ledger: &Ledger, now: Timestamp) -> Result<String, ServeError> {
-    let name: TokenName = OWNER.parse().expect("`admin` is a DNS label");
-    match tokens::revoke(ledger, None, OWNER, (TEGATA, now)).await {
-        Ok(_) | Err(TokenError::NotFound) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let wanted = Wanted { name: &name, tenant: None, life: None, by: TEGATA, now };
-    Ok(tokens::make(ledger, wanted).await?.1.to_string())
 }
 
 /// `https://host:port`, by the first name that the server was given.

@@ -14,6 +14,7 @@ pub mod portal;
 pub mod recovery;
 pub mod revocation;
 pub mod sessions;
+pub mod signals;
 mod snapshot;
 pub mod sql;
 pub mod telemetry;
@@ -21,6 +22,7 @@ pub mod vendor;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tegata_api::v1::audit::Record;
@@ -40,6 +42,7 @@ pub use self::vendor::{ApplicationRow, Bundle, Closed, TakenIn};
 
 use self::recovery::RecoveryChange;
 use self::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
+use self::signals::Signal;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +108,8 @@ pub enum Change {
     Wake { clinic: ClinicId, at: Option<Timestamp> },
     /// Has a clinic looked at no later than this.
     Nudge { clinic: ClinicId, at: Timestamp },
+    /// Lets others look at a clinic that was claimed for a turn which was not finished.
+    Release { clinic: ClinicId },
     /// Says when a clinic is looked at next, unless it was nudged since `as_of` (then the earlier one stays).
     Rest { clinic: ClinicId, as_of: u64, at: Option<Timestamp> },
 
@@ -436,6 +441,9 @@ pub struct CertificateFilter {
     pub present: bool,
 }
 
+/// For how long a clinic is one server's own: much longer than a turn takes, and short enough to be taken over from one that is gone.
+pub const CLAIM: Duration = Duration::from_secs(15);
+
 /// What the server needs from a database.
 #[async_trait]
 pub trait Store:
@@ -458,6 +466,9 @@ pub trait Store:
     /// Returns once the database has failed for good: from then on nothing is committed any more, and the process has to stop.
     async fn failed(&self);
 
+    /// Waits until another server on the same database has changed something; for ever, where there can be no other. For one waiter.
+    async fn overheard(&self) -> Signal;
+
     /// Tenants that have, or once had, a policy document.
     async fn tenants(&self) -> Result<Vec<TenantName>, StoreError>;
     /// Counts up with every change to the tenant's documents; 0 before the first.
@@ -465,7 +476,8 @@ pub trait Store:
     /// The documents in force, by kind and name.
     async fn documents(&self, tenant: &TenantName) -> Result<Vec<DocumentRow>, StoreError>;
 
-    /// Clinics whose time has come, longest overdue first, at most `limit`.
+    /// Clinics whose time has come, longest overdue first, at most `limit`. Where several servers share the database, each is given to one of
+    /// them, until it says when the clinic is looked at next or has kept it for [`CLAIM`].
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<ClinicId>, StoreError>;
     /// When the next clinic is due, if any.
     async fn next_wake(&self) -> Result<Option<Timestamp>, StoreError>;

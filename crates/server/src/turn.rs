@@ -89,7 +89,10 @@ async fn rest(ledger: &Ledger, bells: &Bells, now: Timestamp) {
 async fn one(ledger: &Ledger, bells: &Bells, clinic: ClinicId, now: Timestamp) {
     match turn(ledger, bells, &clinic, now).await {
         Ok(_) => {}
-        Err(TurnError::Store(StoreError::Conflict(guard))) => tracing::debug!(%clinic, guard, "the turn starts over"),
+        Err(TurnError::Store(StoreError::Conflict(guard))) => {
+            tracing::debug!(%clinic, guard, "the turn starts over");
+            let _ = ledger.note(Batch { records: vec![], changes: vec![Change::Release { clinic }] }).await;
+        }
         Err(error) => {
             tracing::error!(%clinic, error = &error as &dyn std::error::Error, "the turn failed; it is tried again in a minute");
             let aside = Change::Wake { clinic: clinic.clone(), at: Some(now.after(MINUTE)) };

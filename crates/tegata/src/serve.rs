@@ -92,12 +92,12 @@ impl Serve {
             providers,
         };
         let server = serve::start(config).await.map_err(Failure::Serve)?;
-        output::print(&format!(
-            "listening on {} ({})\naccess for people: {}",
-            server.address(),
-            server.access().server,
-            access_file.display()
-        ))?;
+        let access = if access_file.exists() {
+            format!("access for people: {}", access_file.display())
+        } else {
+            "access for people: as the first server on this database made it".to_owned()
+        };
+        output::print(&format!("listening on {} ({})\n{access}", server.address(), server.access().server))?;
         let failed = tokio::select! {
             () = server.failed() => true,
             () = told_to_stop() => false,

@@ -123,7 +123,7 @@ struct Recover {
 /// --state folders.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  $ tegata state migrate --from sqlite:/var/lib/tegata/tegata.db --to 'postgres://tegata@db.example.jp/tegata?sslmode=verify-full'"
+    after_help = "Examples:\n  $ tegata state migrate --from sqlite:/var/lib/tegata/tegata.db --to postgres://tegata@localhost/tegata"
 )]
 struct Migrate {
     /// The database of the server as it is

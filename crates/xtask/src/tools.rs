@@ -152,7 +152,7 @@ mod tests {
         assert!(advice.contains("certutil") && advice.contains("chromium"), "{advice}");
         assert!(!advice.contains("openssl"), "{advice}");
         let packages = "age chromium curl fonts-vlgothic gcc-mingw-w64-x86-64 gnutls-bin golang-go libnss3-tools make nginx-light openssh-client openssh-server \
-             perl procps prometheus python3 python3-aiosmtpd python3-venv sudo systemd wine wine64";
+             perl postgresql postgresql-client procps prometheus python3 python3-aiosmtpd python3-venv sudo systemd wine wine64";
         assert!(advice.ends_with(&format!("sudo apt-get install {packages}")), "each package once: {advice}");
     }
 

@@ -40,10 +40,11 @@ CREATE TABLE documents (
 );
 
 CREATE TABLE clinics (
-    tenant  TEXT COLLATE "C" NOT NULL,
-    clinic  TEXT COLLATE "C" NOT NULL,
-    wake_at BIGINT,
-    nudges  BIGINT NOT NULL DEFAULT 0,
+    tenant        TEXT COLLATE "C" NOT NULL,
+    clinic        TEXT COLLATE "C" NOT NULL,
+    wake_at       BIGINT,
+    nudges        BIGINT NOT NULL DEFAULT 0,
+    claimed_until BIGINT,
     PRIMARY KEY (tenant, clinic)
 );
 

@@ -148,7 +148,13 @@ impl Authorities {
         }
         let found = match self.load_issuer(tenant, issuer).await? {
             Some(issuing) => issuing,
-            None => self.make_issuer(tenant, issuer).await?,
+            None => match self.make_issuer(tenant, issuer).await {
+                // Another server on this database was faster.
+                Err(AuthorityError::Store(StoreError::Conflict(_))) => {
+                    self.load_issuer(tenant, issuer).await?.ok_or(AuthorityError::Unknown)?
+                }
+                made => made?,
+            },
         };
         let found = Arc::new(found);
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());

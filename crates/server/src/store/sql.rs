@@ -36,10 +36,11 @@ use tegata_api::v1::device::FileHash;
 use tegata_core::name::{ClinicId, ClinicName, DeviceId, IssuerName, OrderId, Serial, Sha256, SlotId, TenantName};
 use tegata_core::revocation::Cause;
 use tegata_core::time::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use self::db::{Pool, Source, Statement, query};
 use self::lookup::Question;
+use self::postgres::Neighbours;
 use self::rows::Columns;
 use self::writer::{Failure, Request, Writer};
 use crate::store::audit::filter::Filter;
@@ -47,6 +48,7 @@ use crate::store::audit::{Entry, Search};
 use crate::store::installers::Tombstone;
 use crate::store::notices::{DeliveryRow, ExpiringQuery, LetterRow, Told, WebhookKeyRow};
 use crate::store::revocation::{RevokedRow, Selected, Selection, Shard, ShardRow, Verdict};
+use crate::store::signals::Signal;
 use crate::store::{
     ApplicationRow, AuditQuery, AuthorityRow, Batch, Bundle, CertificateFilter, CertificateRow, Claim, CodeRow, DeviceRow, DocumentRow,
     OrderRow, Snapshot, Store, StoreError,
@@ -61,17 +63,22 @@ pub struct Database {
     writer: mpsc::Sender<Request>,
     lookup: mpsc::Sender<Question>,
     failure: watch::Receiver<Failure>,
+    neighbours: Option<Mutex<Neighbours>>,
 }
 
 impl Database {
     /// Begins to write and to read. To be called inside a Tokio runtime: the writer is one of its tasks.
-    fn begin(writer: impl FnOnce(mpsc::Receiver<Request>, watch::Sender<Failure>) -> Writer, readers: Pool) -> Self {
+    fn begin(
+        writer: impl FnOnce(mpsc::Receiver<Request>, watch::Sender<Failure>) -> Writer,
+        readers: Pool,
+        neighbours: Option<Neighbours>,
+    ) -> Self {
         let (requests, queue) = mpsc::channel(QUEUE);
         let (failed, failure) = watch::channel(None);
         tokio::spawn(writer(queue, failed).run());
         let (lookup, questions) = mpsc::channel(QUEUE);
         tokio::spawn(lookup::answer(readers.clone(), questions));
-        Self { readers, writer: requests, lookup, failure }
+        Self { readers, writer: requests, lookup, failure, neighbours: neighbours.map(Mutex::new) }
     }
 
     fn failure(&self) -> StoreError {
@@ -103,6 +110,13 @@ impl Store for Database {
         let _ = self.failure.clone().wait_for(Option::is_some).await;
     }
 
+    async fn overheard(&self) -> Signal {
+        match &self.neighbours {
+            Some(neighbours) => neighbours.lock().await.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn tenants(&self) -> Result<Vec<TenantName>, StoreError> {
         self.all("tenants", query("SELECT tenant FROM tenants ORDER BY tenant"), Columns::tenant).await
     }
@@ -118,6 +132,9 @@ impl Store for Database {
     }
 
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<ClinicId>, StoreError> {
+        if let Pool::Postgres(_) = self.readers {
+            return postgres::claim(&self.readers, now, limit).await;
+        }
         let find = "SELECT tenant, clinic FROM clinics WHERE wake_at IS NOT NULL AND wake_at <= $1 ORDER BY wake_at LIMIT $2";
         self.all("clinics", query(find).bind(now.unix()).bind(limit), Columns::clinic).await
     }

@@ -59,6 +59,7 @@ async fn apply(db: &mut Db, change: &Change) -> Applied {
         Change::Wake { clinic, at } => wake(db, clinic, *at).await,
         Change::Nudge { clinic, at } => nudge(db, clinic, *at).await,
         Change::Rest { clinic, as_of, at } => rest(db, clinic, *as_of, *at).await,
+        Change::Release { clinic } => release(db, clinic).await,
 
         Change::PutCode(code) => put_code(db, code).await,
         Change::SpendTry { handle, now } => spend_try(db, handle, *now).await,
@@ -185,7 +186,7 @@ async fn expect_nudges(db: &mut Db, clinic: &ClinicId, nudges: u64) -> Applied {
 
 async fn wake(db: &mut Db, clinic: &ClinicId, at: Option<Timestamp>) -> Applied {
     let wake = "INSERT INTO clinics (tenant, clinic, wake_at) VALUES ($1, $2, $3)
-        ON CONFLICT (tenant, clinic) DO UPDATE SET wake_at = $3";
+        ON CONFLICT (tenant, clinic) DO UPDATE SET wake_at = $3, claimed_until = NULL";
     of_clinic(wake, clinic).bind(at.map(Timestamp::unix)).execute(db).await?;
     Ok(())
 }
@@ -198,9 +199,15 @@ pub(super) async fn nudge(db: &mut Db, clinic: &ClinicId, at: Timestamp) -> Appl
 }
 
 async fn rest(db: &mut Db, clinic: &ClinicId, as_of: u64, at: Option<Timestamp>) -> Applied {
-    let rest = "UPDATE clinics SET wake_at = CASE WHEN nudges = $4 THEN $3 ELSE min(coalesce(wake_at, $3), coalesce($3, wake_at)) END
+    let rest = "UPDATE clinics SET wake_at = CASE WHEN nudges = $4 THEN $3 ELSE min(coalesce(wake_at, $3), coalesce($3, wake_at)) END,
+            claimed_until = NULL
         WHERE tenant = $1 AND clinic = $2";
     of_clinic(rest, clinic).bind(at.map(Timestamp::unix)).bind(number(as_of)).execute(db).await?;
+    Ok(())
+}
+
+async fn release(db: &mut Db, clinic: &ClinicId) -> Applied {
+    of_clinic("UPDATE clinics SET claimed_until = NULL WHERE tenant = $1 AND clinic = $2", clinic).execute(db).await?;
     Ok(())
 }
 

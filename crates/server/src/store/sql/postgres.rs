@@ -1,7 +1,9 @@
 //! The store on a PostgreSQL server, which several Tegata servers may share.
 
+mod neighbours;
 mod settings;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,13 +11,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use tegata_core::name::ClinicId;
+use tegata_core::time::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::db::{Db, Pool, Source, query};
 use super::group::{self, Tails};
+use super::rows::Columns;
 use super::writer::{Keeper, Outcome, Request, Uncommitted, Writer};
-use super::{Database, database, index};
-use crate::store::StoreError;
+use super::{Database, all, database, index};
+use crate::store::signals::{Signal, signals};
+use crate::store::{CLAIM, StoreError};
+
+pub(super) use self::neighbours::Neighbours;
 
 /// How many reads run at the same time.
 const READERS: u32 = 8;
@@ -26,6 +34,8 @@ const STATEMENTS: usize = 512;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long one try may take. A server that was cut off does not say so.
 const TRY: Duration = Duration::from_secs(10);
+/// How many clinics one server takes at once, so that others have some too.
+const CLAIMS: u32 = 64;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -89,10 +99,12 @@ impl Database {
     pub async fn postgres(address: &Address) -> Result<Self, StoreError> {
         let mut db = Db::Postgres(address.connect().await?);
         index::forget_others(&mut db).await?;
-        let readers = PgPoolOptions::new().max_connections(READERS).acquire_timeout(TRY);
-        let readers = Pool::Postgres(readers.connect_lazy_with(address.options()));
+        // One of them listens.
+        let readers = PgPoolOptions::new().max_connections(READERS + 1).acquire_timeout(TRY).connect_lazy_with(address.options());
+        let neighbours = Neighbours::listen(&readers).await.map_err(database)?;
+        let readers = Pool::Postgres(readers);
         let server = Server { options: address.options(), db: Some(db), doubt: None };
-        Ok(Self::begin(|queue, failed| Writer::new(server, queue, failed), readers))
+        Ok(Self::begin(|queue, failed| Writer::new(server, queue, failed), readers, Some(neighbours)))
     }
 }
 
@@ -169,7 +181,9 @@ impl Server {
             }
         }
         let outcomes = group::apply(db, BEGIN, &mut Tails::default(), group).await?;
-        let transaction = number_of(db).await?;
+        let done = group.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok());
+        let signals: BTreeSet<Signal> = done.flat_map(|(request, _)| signals(&request.batch)).collect();
+        let transaction = number_of(db, &neighbours::payload(&signals)).await?;
         self.doubt = Some(Doubt { transaction, outcomes });
         match db.run("COMMIT").await {
             Ok(()) => Ok(self.doubt.take().map(|doubt| doubt.outcomes)),
@@ -184,9 +198,21 @@ impl Server {
     }
 }
 
-async fn number_of(db: &mut Db) -> Result<String, sqlx::Error> {
-    let rows = db.rows(query("SELECT pg_current_xact_id()::text AS transaction")).await?;
+/// The number of the open transaction, with which others are told of it once it is committed.
+async fn number_of(db: &mut Db, payload: &str) -> Result<String, sqlx::Error> {
+    let ask = query("SELECT pg_current_xact_id()::text AS transaction, pg_notify($1, $2)").bind(neighbours::CHANNEL).bind(payload);
+    let rows = db.rows(ask).await?;
     rows.first().ok_or(sqlx::Error::RowNotFound)?.text("transaction")
+}
+
+/// Takes clinics that are due and that nobody else has: each row is locked while it is taken, and one that is locked is passed over.
+pub(super) async fn claim(pool: &Pool, now: Timestamp, limit: u32) -> Result<Vec<ClinicId>, StoreError> {
+    let take = "UPDATE clinics SET claimed_until = $2 WHERE (tenant, clinic) IN (
+            SELECT tenant, clinic FROM clinics WHERE wake_at IS NOT NULL AND wake_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $1)
+            ORDER BY wake_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+        RETURNING tenant, clinic";
+    let take = query(take).bind(now.unix()).bind(now.after(CLAIM).unix()).bind(limit.min(CLAIMS));
+    all(pool, "clinics", take, Columns::clinic).await
 }
 
 /// What became of a transaction (<https://www.postgresql.org/docs/current/functions-info.html>, `pg_xact_status`).

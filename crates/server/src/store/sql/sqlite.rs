@@ -50,7 +50,7 @@ impl Database {
         let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None).test_before_acquire(false);
         let readers = Pool::Sqlite(readers.connect_lazy_with(settings::reader(path)));
         let file = File { db, tails: Tails::default(), since_checkpoint: 0, is_soiled: false };
-        Ok(Self::begin(|queue, failed| Writer::new(file, queue, failed), readers))
+        Ok(Self::begin(|queue, failed| Writer::new(file, queue, failed), readers, None))
     }
 }
 
