@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use tegata_api::v1::audit::{Record, Stage};
 use tegata_api::v1::fleet::Certificate;
 use tegata_tests::policy::{Clinic, names};
+use tegata_tests::replicas::Replicas;
 use tegata_tests::{Agent, World};
 
 const DEVICES: usize = 5;
@@ -17,13 +18,25 @@ const DEVICES: usize = 5;
 const PROFILES: usize = 4;
 /// How many profiles are dropped again. Agents remove at most ten certificates an hour, whatever the server says.
 const DROPPED: usize = 8;
+/// For how long a server is cut off from its database.
+const CUT_OFF: Duration = Duration::from_secs(2);
 
 #[test]
 fn i1_i3_a_storm_of_kills_loses_and_duplicates_nothing() -> Result<()> {
-    let kills = number("TEGATA_KILLS")?.unwrap_or(60);
+    rage(Storm::begin(World::start()?, None)?, 60)
+}
+
+/// Three servers on one database: they are killed, the database is, and one of them is cut off from it without being told.
+#[test]
+fn i1_i3_a_storm_over_three_servers_loses_and_duplicates_nothing() -> Result<()> {
+    let (world, replicas) = Replicas::start(3)?;
+    rage(Storm::begin(world, Some(replicas))?, 40)
+}
+
+fn rage(mut storm: Storm, kills: u64) -> Result<()> {
+    let kills = number("TEGATA_KILLS")?.unwrap_or(kills);
     let mut dice = Dice(number("TEGATA_SEED")?.unwrap_or_else(|| u64::from(std::process::id())));
     println!("{kills} kills, seed {}", dice.0);
-    let mut storm = Storm::begin()?;
     for kill in 0..kills {
         if kill % 4 == 0 {
             storm.change_policy()?;
@@ -40,6 +53,8 @@ fn i1_i3_a_storm_of_kills_loses_and_duplicates_nothing() -> Result<()> {
 
 struct Storm {
     world: World,
+    /// Servers beside the world's, if there are any.
+    replicas: Option<Replicas>,
     agents: Vec<Agent>,
     devices: Vec<String>,
     /// How many profiles there have been.
@@ -49,10 +64,9 @@ struct Storm {
 }
 
 impl Storm {
-    fn begin() -> Result<Self> {
-        let world = World::start()?;
+    fn begin(world: World, replicas: Option<Replicas>) -> Result<Self> {
         let devices = names("pc", DEVICES);
-        let mut storm = Self { world, agents: Vec::new(), devices, profiles: PROFILES, applied: true };
+        let mut storm = Self { world, replicas, agents: Vec::new(), devices, profiles: PROFILES, applied: true };
         storm.world.apply(&storm.policy())?;
         for device in &storm.devices {
             let mut agent = storm.world.enroll(&format!("sakura/{device}"), &["--keystore", "file"])?;
@@ -94,8 +108,31 @@ impl Storm {
             agent.kill();
             return agent.start();
         }
-        self.world.server().kill();
-        self.world.launch_server()
+        let Some(replicas) = &mut self.replicas else {
+            self.world.server().kill();
+            return self.world.launch_server();
+        };
+        let number = usize::try_from(dice.below(1_000))?;
+        match dice.below(4) {
+            0 => {
+                self.world.server().kill();
+                self.world.launch_server()
+            }
+            1 => replicas.kill(number % replicas.count()),
+            2 => {
+                replicas.postgres.kill();
+                replicas.postgres.start_again()
+            }
+            _ => {
+                let gate = replicas.gate(number).clone();
+                gate.shut();
+                std::thread::spawn(move || {
+                    std::thread::sleep(CUT_OFF);
+                    gate.open();
+                });
+                Ok(())
+            }
+        }
     }
 
     fn calm(&mut self) -> Result<()> {

@@ -11,6 +11,7 @@ pub mod policy;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
+pub mod replicas;
 pub mod s3;
 pub mod smtp;
 pub mod sshd;

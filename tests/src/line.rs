@@ -3,9 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 /// A line that is cut once so many bytes went to the port.
 pub fn cut_after(port: u16, bytes: usize) -> u16 {
@@ -69,6 +70,77 @@ fn carry_back(mut from: TcpStream, mut to: TcpStream, word: &[u8], answers: &Ato
         let holds = buffer[..count].windows(word.len()).any(|part| part == word);
         let is_lost = holds && answers.fetch_add(1, Ordering::Relaxed) % each == each - 1;
         if is_lost || to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+/// A port before several others: whoever comes is carried to the next of them that answers.
+pub fn before(ports: Vec<u16>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for (turn, client) in listener.incoming().flatten().enumerate() {
+            let answers = |at: usize| TcpStream::connect(("127.0.0.1", ports[(turn + at) % ports.len()])).ok();
+            let Some(server) = (0..ports.len()).find_map(answers) else { continue };
+            both_ways(client, server, || true);
+        }
+    });
+    own
+}
+
+/// A line that can be still: nothing goes over it then, and nobody is told.
+#[derive(Clone)]
+pub struct Gate {
+    /// Where it begins.
+    pub port: u16,
+    shut: Arc<AtomicBool>,
+}
+
+impl Gate {
+    /// Before a port.
+    pub fn before(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let gate = Self { port: listener.local_addr().unwrap().port(), shut: Arc::default() };
+        let shut = gate.shut.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let shut = shut.clone();
+                // Whoever comes while it is shut waits, as if nothing were there.
+                let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                both_ways(client, server, move || !shut.load(Ordering::Relaxed));
+            }
+        });
+        gate
+    }
+
+    /// Nothing goes through from now on.
+    pub fn shut(&self) {
+        self.shut.store(true, Ordering::Relaxed);
+    }
+
+    /// Everything goes through again.
+    pub fn open(&self) {
+        self.shut.store(false, Ordering::Relaxed);
+    }
+}
+
+fn both_ways(one: TcpStream, other: TcpStream, is_open: impl Fn() -> bool + Clone + Send + 'static) {
+    for (from, to) in [(one.try_clone(), other.try_clone()), (other.try_clone(), one.try_clone())] {
+        let (Ok(from), Ok(to), is_open) = (from, to, is_open.clone()) else { return };
+        thread::spawn(move || carry(from, to, is_open));
+    }
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream, is_open: impl Fn() -> bool) {
+    let mut buffer = [0; 65_536];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        while !is_open() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        if to.write_all(&buffer[..count]).is_err() {
             break;
         }
     }

@@ -104,14 +104,17 @@ impl Postgres {
     /// It does not answer.
     pub fn start_again(&mut self) -> Result<()> {
         let log = self.folder.path().join("log");
-        let mut command = as_its_user("postgres")?;
-        let mut process = Process::spawn(command.arg("-D").arg(self.folder.path().join("data")), &log)?;
+        let launch = || Process::spawn(as_its_user("postgres")?.arg("-D").arg(self.folder.path().join("data")), &log);
+        let mut process = launch()?;
         let ready = wait_for(PATIENCE, "PostgreSQL to answer", || {
-            ensure!(process.runs(), "PostgreSQL ended: {}", fs::read_to_string(&log)?);
+            if !process.runs() {
+                // Children of one that was killed take a moment to notice, and no other starts meanwhile.
+                process = launch()?;
+            }
             Ok(self.ask("postgres", "SELECT 1").ok())
         });
         self.process = Some(process);
-        ready.map(drop)
+        ready.map(drop).with_context(|| fs::read_to_string(&log).unwrap_or_default())
     }
 }
 

@@ -20,6 +20,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct World {
     folder: TempDir,
     port: u16,
+    /// The port that people and agents know, if it is not the server's own.
+    front: Option<u16>,
     server: Option<Process>,
     /// What the server is told beside where it lives.
     options: Vec<String>,
@@ -30,8 +32,18 @@ pub struct World {
 impl World {
     /// Starts a server with a fresh state.
     pub fn start() -> Result<Self> {
+        Self::begin(free_port()?, None, &[])
+    }
+
+    /// Starts a server at this port that is reached by another, with these options.
+    pub fn start_behind(port: u16, front: u16, options: &[&str]) -> Result<Self> {
+        Self::begin(port, Some(front), options)
+    }
+
+    fn begin(port: u16, front: Option<u16>, options: &[&str]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("tegata-e2e-").tempdir()?;
-        let mut world = Self { folder, port: free_port()?, server: None, options: Vec::new(), environment: Vec::new() };
+        let options = options.iter().map(ToString::to_string).collect();
+        let mut world = Self { folder, port, front, server: None, options, environment: Vec::new() };
         world.start_server()?;
         Ok(world)
     }
@@ -43,7 +55,7 @@ impl World {
 
     /// `https://127.0.0.1:port`.
     pub fn address(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
+        format!("https://127.0.0.1:{}", self.front.unwrap_or(self.port))
     }
 
     /// Starts the server on the state that is there, and waits until it answers.
@@ -88,6 +100,7 @@ impl World {
         wait_for(PATIENCE, "the server to answer", || {
             let server = self.server.as_mut().context("no server was started")?;
             ensure!(server.runs(), "the server ended:\n{}", fs::read_to_string(self.folder.path().join("server.log"))?);
+            self.write_front()?;
             Ok((self.access_file().is_file() && self.cli(["get", "clinics"])?.status.success()).then_some(()))
         })
     }
@@ -99,7 +112,17 @@ impl World {
 
     /// Where the server left its administrator's access.
     pub fn access_file(&self) -> PathBuf {
-        self.path("server/admin.json")
+        self.path(if self.front.is_some() { "front.json" } else { "server/admin.json" })
+    }
+
+    /// The same access, by the port that people know.
+    fn write_front(&self) -> Result<()> {
+        let own = self.path("server/admin.json");
+        if self.front.is_some() && own.is_file() {
+            let access: Access = serde_json::from_slice(&fs::read(own)?)?;
+            fs::write(self.access_file(), serde_json::to_vec(&Access { server: self.address(), ..access })?)?;
+        }
+        Ok(())
     }
 
     /// The administrator's access.

@@ -118,7 +118,7 @@ async fn a_server_that_stays_away_is_told_and_one_that_comes_back_is_written_to(
     store.commit(records([record("before")])).await.unwrap();
     server.kill();
     let away = store.commit(records([record("meanwhile")])).await;
-    assert!(matches!(away, Err(StoreError::Database(_))), "{away:?}");
+    assert!(matches!(away, Err(StoreError::Away(_))), "{away:?}");
     assert!(timeout(Duration::ZERO, store.failed()).await.is_err(), "that is no reason to give up for good");
     server.start_again().unwrap();
     store.commit(records([record("after")])).await.unwrap();

@@ -20,8 +20,10 @@ const RECORDS_MAX: u32 = 1_024;
 pub async fn run(ledger: Ledger, stopping: CancellationToken) {
     while !stopping.is_cancelled() {
         let work = async {
-            if let Err(error) = catch_up(&ledger).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "the index of the audit log did not grow");
+            match catch_up(&ledger).await {
+                // Another server on this database was faster.
+                Ok(()) | Err(StoreError::Conflict(_)) => {}
+                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the index of the audit log did not grow"),
             }
             ledger.unindexed().await;
             tokio::time::sleep(GATHER).await;

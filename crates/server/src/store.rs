@@ -53,6 +53,9 @@ pub enum StoreError {
     /// The database failed. A failed commit is never retried as if it could succeed: see [`Store::failed`].
     #[error("the database failed")]
     Database(#[source] Arc<sqlx::Error>),
+    /// The database server does not answer, or is too busy. Whether the batch was applied is not known; whoever asks again may be answered.
+    #[error("the database does not answer")]
+    Away(#[source] Arc<sqlx::Error>),
     /// The database was put back from a backup, and nobody has put that on record yet. Nothing of the batch was applied.
     #[error("the database was put back from a backup, and nothing is given out until that is on record")]
     Recovering,

@@ -30,6 +30,8 @@ use crate::store::{Batch, Change, StoreError};
 const DUE_MAX: u32 = 256;
 /// How many turns are taken at the same time, so that they share commits.
 const TURNS_AT_ONCE: usize = 16;
+/// When the database is asked again that did not answer.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The longest sleep. The clock of the machine may be set while the loop sleeps.
 const SLEEP_MAX: Duration = MINUTE;
 
@@ -69,7 +71,7 @@ async fn take_turns(ledger: &Ledger, bells: &Bells, clock: &Clock) {
             }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "cannot ask which clinics are due");
-                tokio::time::sleep(SLEEP_MAX).await;
+                tokio::time::sleep(AGAIN_AFTER).await;
             }
         }
     }
@@ -93,6 +95,8 @@ async fn one(ledger: &Ledger, bells: &Bells, clinic: ClinicId, now: Timestamp) {
             tracing::debug!(%clinic, guard, "the turn starts over");
             let _ = ledger.note(Batch { records: vec![], changes: vec![Change::Release { clinic }] }).await;
         }
+        // It is due as before.
+        Err(TurnError::Store(StoreError::Away(error))) => tracing::warn!(%clinic, %error, "the turn starts over"),
         Err(error) => {
             tracing::error!(%clinic, error = &error as &dyn std::error::Error, "the turn failed; it is tried again in a minute");
             let aside = Change::Wake { clinic: clinic.clone(), at: Some(now.after(MINUTE)) };

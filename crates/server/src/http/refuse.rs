@@ -251,6 +251,10 @@ impl From<StoreError> for Refusal {
             StoreError::Recovering => Self::new(Code::Busy, "the server was put back from a backup, and nothing is given out yet")
                 .detail("whoever runs it says `tegata state recover --note …` once it is known what was lost")
                 .retry_after(60),
+            error @ StoreError::Away(_) => {
+                let refusal = Self::new(Code::Busy, "the database does not answer at the moment").retry_after(5);
+                Self { cause: Some(Box::new(error)), ..refusal }
+            }
             error => Self::internal(error),
         }
     }

@@ -61,8 +61,10 @@ impl Sequencer {
             () = self.ledger.until_settled() => {}
         }
         while !stopping.is_cancelled() {
-            if let Err(error) = self.catch_up().await {
-                tracing::error!(error = &error as &dyn std::error::Error, "the log did not grow");
+            match self.catch_up().await {
+                // Another server on this database was faster.
+                Ok(()) | Err(LogError::Store(StoreError::Conflict(_))) => {}
+                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the log did not grow"),
             }
             tokio::select! {
                 () = stopping.cancelled() => {}

@@ -32,6 +32,8 @@ const DUE_MAX: u32 = 64;
 const AT_ONCE: usize = 8;
 /// The longest sleep. The clock of the machine may be set while the post sleeps.
 const SLEEP_MAX: Duration = MINUTE;
+/// When the database is asked again that did not answer.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = HOUR;
 /// How long it is tried. Senders should not give up earlier (RFC 5321, section 4.5.4.1).
@@ -83,7 +85,7 @@ impl Post {
                     tokio::select! {
                         () = stopping.cancelled() => {}
                         () = &mut failed => return,
-                        () = tokio::time::sleep(SLEEP_MAX) => {}
+                        () = tokio::time::sleep(AGAIN_AFTER) => {}
                     }
                 }
             }

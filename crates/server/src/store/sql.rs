@@ -399,5 +399,5 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn database(error: sqlx::Error) -> StoreError {
-    StoreError::Database(Arc::new(error))
+    if postgres::passes(&error) { StoreError::Away(Arc::new(error)) } else { StoreError::Database(Arc::new(error)) }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::ConnectOptions;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgPoolOptions};
 use tegata_core::name::ClinicId;
 use tegata_core::time::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
@@ -71,14 +72,32 @@ impl Address {
         settings::with_ours(*self.0.clone()).statement_cache_capacity(STATEMENTS)
     }
 
-    /// A connection to a database that is safe, with the schema of this version.
+    /// A connection to a database that is safe, with the schema of this version. One that is just being started is waited for.
     pub(super) async fn connect(&self) -> Result<PgConnection, StoreError> {
         settings::demand_checked_host(&self.0)?;
+        let began = Instant::now();
+        loop {
+            match timeout(TRY, self.try_to_connect()).await {
+                Ok(Err(StoreError::Away(error))) if began.elapsed() < PATIENCE => {
+                    tracing::warn!(%error, "the database does not answer yet");
+                    sleep(10 * PAUSE).await;
+                }
+                Ok(outcome) => return outcome,
+                Err(_) if began.elapsed() < PATIENCE => {}
+                Err(_) => return Err(database(sqlx::Error::PoolTimedOut)),
+            }
+        }
+    }
+
+    async fn try_to_connect(&self) -> Result<PgConnection, StoreError> {
         let mut db = self.options().connect().await.map_err(database)?;
         settings::check(&mut db).await?;
         // Not `run`: rustc cannot see that its future is `Send`, and sqlx offers this way around.
         let migrated = sqlx::migrate!("migrations/postgres").run_direct(None, &mut db, false).await;
-        migrated.map_err(|error| database(sqlx::Error::Migrate(Box::new(error))))?;
+        migrated.map_err(|error| match error {
+            MigrateError::Execute(error) => database(error),
+            other => database(sqlx::Error::Migrate(Box::new(other))),
+        })?;
         Ok(db)
     }
 }
@@ -229,13 +248,13 @@ async fn fate(db: &mut Db, transaction: &str) -> Result<Fate, sqlx::Error> {
 
 /// Whether an error is one of the moment: the server stops, starts or has no room, somebody else was faster, or the line is broken
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
-fn passes(error: &sqlx::Error) -> bool {
+pub(super) fn passes(error: &sqlx::Error) -> bool {
     let Some(said) = error.as_database_error() else {
         return matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut);
     };
     // Connection, serialization, resources, an operator who intervenes; a server that only reads because another has taken over; a lock.
-    let code = said.code().unwrap_or_default();
-    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || ["25006", "25P03", "55P03"].contains(&&code[..])
+    let Some(code) = said.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code) else { return false };
+    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || ["25006", "25P03", "55P03"].contains(&code)
 }
 
 #[cfg(test)]

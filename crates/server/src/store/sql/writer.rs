@@ -68,7 +68,8 @@ impl Writer {
                 Ok(outcomes) => group.into_iter().zip(outcomes).for_each(|(request, outcome)| drop(request.answer.send(outcome))),
                 Err(Uncommitted::ForNow(error)) => {
                     tracing::error!(%error, "the database does not answer: what waited is refused");
-                    refuse(group, &Arc::new(error));
+                    let error = Arc::new(error);
+                    refuse(group, || StoreError::Away(error.clone()));
                 }
                 Err(Uncommitted::ForGood(error)) => return self.stop(error, group),
             }
@@ -86,13 +87,14 @@ impl Writer {
         tracing::error!(%error, "the database failed: nothing is committed any more");
         self.failure.send_replace(Some(error.clone()));
         self.queue.close();
-        refuse(group, &error);
-        refuse(std::iter::from_fn(|| self.queue.try_recv().ok()), &error);
+        let failed = || StoreError::Database(error.clone());
+        refuse(group, failed);
+        refuse(std::iter::from_fn(|| self.queue.try_recv().ok()), failed);
     }
 }
 
-fn refuse(waiting: impl IntoIterator<Item = Request>, error: &Arc<sqlx::Error>) {
+fn refuse(waiting: impl IntoIterator<Item = Request>, why: impl Fn() -> StoreError) {
     for request in waiting {
-        let _ = request.answer.send(Err(StoreError::Database(error.clone())));
+        let _ = request.answer.send(Err(why()));
     }
 }
