@@ -44,37 +44,35 @@ fn line(port: u16, bytes: usize, then: impl Fn(&TcpStream) + Send + 'static) -> 
     own
 }
 
-/// A line for any number of connections, each of which is cut instead of carrying back the answer that holds `word`: the other side has done
-/// what it was asked, and nobody hears of it. Only every `each`th such answer is lost.
-pub fn deaf_to(port: u16, word: &'static [u8], each: usize) -> u16 {
+/// What a line loses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// What goes there: the other side is never asked.
+    Question,
+    /// What comes back: the other side has done what it was asked, and nobody hears of it.
+    Answer,
+}
+
+/// A line for any number of connections, each of which is cut instead of carrying what holds `word`. Only every `each`th such is lost.
+pub fn losing(port: u16, lost: Lost, word: &'static [u8], each: usize) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let own = listener.local_addr().unwrap().port();
-    let answers = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::new(AtomicUsize::new(0));
     thread::spawn(move || {
-        for client in listener.incoming() {
-            let (Ok(client), Ok(server), answers) = (client, TcpStream::connect(("127.0.0.1", port)), answers.clone()) else { return };
-            let (mut there_from, mut there_to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            thread::spawn(move || {
-                let _ = std::io::copy(&mut there_from, &mut there_to);
-                let _ = there_to.shutdown(Shutdown::Both);
-            });
-            thread::spawn(move || carry_back(server, client, word, &answers, each));
+        for client in listener.incoming().flatten() {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+            let counted = counted.clone();
+            let is_lost = move |bytes: &[u8]| {
+                let holds = bytes.windows(word.len()).any(|part| part == word);
+                holds && counted.fetch_add(1, Ordering::Relaxed) % each == each - 1
+            };
+            let (there, back) = ((client.try_clone(), server.try_clone()), (server, client));
+            let ((Ok(from), Ok(to)), is_question_lost) = (there, is_lost.clone()) else { continue };
+            thread::spawn(move || carry(from, to, |bytes| lost == Lost::Answer || !is_question_lost(bytes)));
+            thread::spawn(move || carry(back.0, back.1, |bytes| lost == Lost::Question || !is_lost(bytes)));
         }
     });
     own
-}
-
-fn carry_back(mut from: TcpStream, mut to: TcpStream, word: &[u8], answers: &AtomicUsize, each: usize) {
-    let mut buffer = [0; 65_536];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        let holds = buffer[..count].windows(word.len()).any(|part| part == word);
-        let is_lost = holds && answers.fetch_add(1, Ordering::Relaxed) % each == each - 1;
-        if is_lost || to.write_all(&buffer[..count]).is_err() {
-            break;
-        }
-    }
-    let _ = from.shutdown(Shutdown::Both);
-    let _ = to.shutdown(Shutdown::Both);
 }
 
 /// A port before several others: whoever comes is carried to the next of them that answers.
@@ -130,17 +128,21 @@ impl Gate {
 fn both_ways(one: TcpStream, other: TcpStream, is_open: impl Fn() -> bool + Clone + Send + 'static) {
     for (from, to) in [(one.try_clone(), other.try_clone()), (other.try_clone(), one.try_clone())] {
         let (Ok(from), Ok(to), is_open) = (from, to, is_open.clone()) else { return };
-        thread::spawn(move || carry(from, to, is_open));
+        let wait = move |_: &[u8]| {
+            while !is_open() {
+                thread::sleep(Duration::from_millis(20));
+            }
+            true
+        };
+        thread::spawn(move || carry(from, to, wait));
     }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, is_open: impl Fn() -> bool) {
+/// Carries what goes one way, until it is cut, or `may_pass` says no.
+fn carry(mut from: TcpStream, mut to: TcpStream, may_pass: impl Fn(&[u8]) -> bool) {
     let mut buffer = [0; 65_536];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        while !is_open() {
-            thread::sleep(Duration::from_millis(20));
-        }
-        if to.write_all(&buffer[..count]).is_err() {
+        if !may_pass(&buffer[..count]) || to.write_all(&buffer[..count]).is_err() {
             break;
         }
     }

@@ -32,6 +32,42 @@ impl Postgres {
     /// # Errors
     /// There is no PostgreSQL on this machine, or it does not start.
     pub fn start(settings: &str) -> Result<Self> {
+        let mut server = Self::prepare(settings)?;
+        server.start_again()?;
+        Ok(server)
+    }
+
+    /// Starts one that speaks TLS as `localhost`, and gives the certificate that it shows.
+    ///
+    /// # Errors
+    /// As of [`Postgres::start`].
+    pub fn start_with_tls() -> Result<(Self, PathBuf)> {
+        let mut server = Self::prepare("ssl = on\n")?;
+        let data = server.folder.path().join("data");
+        let mut make = as_user(Path::new("openssl"));
+        make.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ]);
+        make.args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]);
+        let made = make.arg("-keyout").arg(data.join("server.key")).arg("-out").arg(data.join("server.crt")).output()?;
+        ensure!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
+        server.start_again()?;
+        let shown = server.folder.path().join("shown.crt");
+        fs::copy(data.join("server.crt"), &shown)?;
+        Ok((server, shown))
+    }
+
+    fn prepare(settings: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("tegata-postgres-").tempdir()?;
         if is_root() {
             // It runs as nobody else but its own user.
@@ -45,9 +81,7 @@ impl Postgres {
         let port = free_port()?;
         let own = format!("listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\n", folder.path().display());
         fs::write(data.join("postgresql.conf"), [SETTINGS, &own, settings].concat())?;
-        let mut server = Self { port, process: None, made: AtomicU32::new(0), folder };
-        server.start_again()?;
-        Ok(server)
+        Ok(Self { port, process: None, made: AtomicU32::new(0), folder })
     }
 
     /// The one that tests of this program share. It ends with the last of them that uses it.
@@ -124,13 +158,16 @@ fn is_root() -> bool {
 
 /// A program of PostgreSQL, as a user that it agrees to run as.
 fn as_its_user(program: &str) -> Result<Command> {
-    let program = folder_of_programs()?.join(program);
+    Ok(as_user(&folder_of_programs()?.join(program)))
+}
+
+fn as_user(program: &Path) -> Command {
     if !is_root() {
-        return Ok(Command::new(program));
+        return Command::new(program);
     }
     let mut command = Command::new("setpriv");
     command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(program).current_dir("/");
-    Ok(command)
+    command
 }
 
 /// Debian keeps them by version, and not where programs are looked for.

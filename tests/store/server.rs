@@ -1,6 +1,7 @@
 //! What only a PostgreSQL server can do to us: be set up unsafely, go away in the middle, and serve others as well.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tegata_core::time::Timestamp;
 use tegata_server::store::signals::Signal;
 use tegata_server::store::sql::Database;
 use tegata_server::store::{Batch, CLAIM, Change, Store, StoreError};
-use tegata_tests::line::deaf_to;
+use tegata_tests::line::{Lost, losing};
 use tegata_tests::postgres::Postgres;
 use tokio::time::{sleep, timeout};
 
@@ -39,6 +40,23 @@ async fn s1_a_database_that_cannot_keep_every_text_is_refused() {
     server.ask("postgres", "CREATE DATABASE latin ENCODING LATIN1 LOCALE 'C' TEMPLATE template0").unwrap();
     let found = open(&format!("postgres://tegata@127.0.0.1:{}/latin", server.port())).await.map(drop);
     assert!(matches!(found, Err(StoreError::Unsafe(_))), "{found:?}");
+}
+
+/// A server is known by its certificate and its name, or nothing is told to it.
+#[tokio::test]
+async fn s1_a_server_that_shows_another_certificate_or_name_is_not_talked_to() {
+    let (server, certificate) = Postgres::start_with_tls().unwrap();
+    let name = server.new_database().unwrap().rsplit('/').next().unwrap().to_owned();
+    let at = |host: &str, root: &Path| {
+        let port = server.port();
+        format!("postgres://tegata@{host}:{port}/{name}?sslmode=verify-full&sslrootcert={}", root.display())
+    };
+    open(&at("localhost", &certificate)).await.unwrap();
+    let (_other, another) = Postgres::start_with_tls().unwrap();
+    for refused in [at("localhost", &another), at("127.0.0.1", &certificate)] {
+        let found = timeout(Duration::from_secs(60), open(&refused)).await.unwrap().map(drop);
+        assert!(found.is_err(), "{refused}: {found:?}");
+    }
 }
 
 /// Writes as many records as `count` through each store, some at the same time, and says which of them were answered.
@@ -77,16 +95,18 @@ async fn two_servers_that_write_at_the_same_time_leave_no_gap_and_lose_nothing()
     assert_whole(&stores[0], &answered).await;
 }
 
-/// Each third answer to COMMIT is lost with its line: what became of it is asked, and neither guessed nor done again.
+/// Each third COMMIT is lost with its line, or the answer to it: what became of it is asked, and neither guessed nor done again.
 #[tokio::test(flavor = "multi_thread")]
-async fn s1_a_commit_whose_answer_is_lost_is_neither_lost_nor_repeated() {
+async fn s1_a_commit_that_is_lost_on_its_way_is_neither_lost_nor_repeated() {
     let server = Postgres::shared().unwrap();
-    let url = server.new_database().unwrap();
-    let deaf = deaf_to(server.port(), b"COMMIT\0", 3);
-    let stores = [Arc::new(open(&url.replace(&format!(":{}/", server.port()), &format!(":{deaf}/"))).await.unwrap())];
-    let answered = write(&stores, 300).await;
-    assert_eq!(answered.len(), 300);
-    assert_whole(&open(&url).await.unwrap(), &answered).await;
+    for lost in [Lost::Question, Lost::Answer] {
+        let url = server.new_database().unwrap();
+        let line = losing(server.port(), lost, b"COMMIT\0", 3);
+        let stores = [Arc::new(open(&url.replace(&format!(":{}/", server.port()), &format!(":{line}/"))).await.unwrap())];
+        let answered = write(&stores, 150).await;
+        assert_eq!(answered.len(), 150);
+        assert_whole(&open(&url).await.unwrap(), &answered).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

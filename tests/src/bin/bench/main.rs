@@ -8,6 +8,7 @@ mod footprint;
 mod hold;
 mod issue;
 mod left;
+mod moving;
 mod plan;
 mod proc;
 mod push;
@@ -63,7 +64,7 @@ impl Row {
 /// A named group of measurements.
 type Group = (&'static str, fn() -> Result<Vec<Row>>);
 
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 11] = [
     ("plan", plan::measure),
     ("turn", turn::measure),
     ("figures", figures::measure),
@@ -74,6 +75,7 @@ const GROUPS: [Group; 10] = [
     ("revoke", revoke::measure),
     ("left", left::measure),
     ("records", records::measure),
+    ("move", moving::measure),
 ];
 
 fn main() -> Result<()> {

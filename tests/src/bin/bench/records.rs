@@ -136,7 +136,7 @@ async fn verified(ledger: &Ledger, keys: &LogKeys, total: u64) -> Result<()> {
 }
 
 /// One renewal of every device.
-async fn append(ledger: &Ledger, round: u64) -> Result<()> {
+pub async fn append(ledger: &Ledger, round: u64) -> Result<()> {
     let mut records = Vec::with_capacity(TOGETHER);
     for number in 0..CLINICS * DEVICES {
         records.extend(renewal(round, number / DEVICES, number % DEVICES)?);

@@ -63,6 +63,13 @@ pub fn measure() -> Result<Vec<Row>> {
     })
 }
 
+/// The ledger of a server that has issued so many certificates.
+pub async fn filled(folder: &std::path::Path, count: usize) -> Result<Ledger> {
+    let scene = Scene::new(folder).await?;
+    scene.issue(0..count, NOW).await?;
+    Ok(scene.ledger)
+}
+
 /// A server in which so many certificates are revoked, and some are not.
 struct Installation {
     folder: tempfile::TempDir,

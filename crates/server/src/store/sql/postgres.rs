@@ -78,7 +78,8 @@ impl Address {
         let began = Instant::now();
         loop {
             match timeout(TRY, self.try_to_connect()).await {
-                Ok(Err(StoreError::Away(error))) if began.elapsed() < PATIENCE => {
+                // A certificate that does not fit now will not fit later.
+                Ok(Err(StoreError::Away(error))) if began.elapsed() < PATIENCE && !matches!(*error, sqlx::Error::Tls(_)) => {
                     tracing::warn!(%error, "the database does not answer yet");
                     sleep(10 * PAUSE).await;
                 }
@@ -161,8 +162,7 @@ impl Keeper for Server {
                 Ok(Err(error)) => error,
                 Err(_) => sqlx::Error::PoolTimedOut,
             };
-            // Whatever is open on it is rolled back with it.
-            self.db = None;
+            self.give_up(&error).await;
             if !passes(&error) {
                 return Err(Uncommitted::ForGood(error));
             }
@@ -186,6 +186,18 @@ impl Keeper for Server {
 }
 
 impl Server {
+    /// Rolls back what is open: on the same line if somebody else was faster, else together with the line.
+    async fn give_up(&mut self, error: &sqlx::Error) {
+        let was_slower = code(error).is_some_and(|code| code.starts_with("40"));
+        let is_kept = match self.db.as_mut().filter(|_| was_slower) {
+            Some(db) => matches!(timeout(TRY, db.run("ROLLBACK")).await, Ok(Ok(()))),
+            None => false,
+        };
+        if !is_kept {
+            self.db = None;
+        }
+    }
+
     /// None: it is not known yet what became of the try before.
     async fn try_once(&mut self, group: &[Request]) -> Result<Option<Vec<Outcome>>, sqlx::Error> {
         let db = match &mut self.db {
@@ -249,12 +261,17 @@ async fn fate(db: &mut Db, transaction: &str) -> Result<Fate, sqlx::Error> {
 /// Whether an error is one of the moment: the server stops, starts or has no room, somebody else was faster, or the line is broken
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 pub(super) fn passes(error: &sqlx::Error) -> bool {
-    let Some(said) = error.as_database_error() else {
+    if error.as_database_error().is_none() {
         return matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut);
-    };
+    }
     // Connection, serialization, resources, an operator who intervenes; a server that only reads because another has taken over; a lock.
-    let Some(code) = said.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code) else { return false };
+    let Some(code) = code(error) else { return false };
     ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || ["25006", "25P03", "55P03"].contains(&code)
+}
+
+/// What PostgreSQL calls an error.
+fn code(error: &sqlx::Error) -> Option<&str> {
+    error.as_database_error()?.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code)
 }
 
 #[cfg(test)]

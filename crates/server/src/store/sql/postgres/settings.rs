@@ -29,6 +29,7 @@ const SETTINGS: [Setting; 4] = [
 pub(super) fn with_ours(options: PgConnectOptions) -> PgConnectOptions {
     options.application_name("tegata").options([
         ("idle_in_transaction_session_timeout", "10s"),
+        ("client_min_messages", "warning"),
         ("tcp_keepalives_idle", "10"),
         ("tcp_keepalives_interval", "3"),
         ("tcp_keepalives_count", "3"),
