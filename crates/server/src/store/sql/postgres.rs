@@ -238,10 +238,11 @@ async fn number_of(db: &mut Db, payload: &str) -> Result<String, sqlx::Error> {
 
 /// Takes clinics that are due and that nobody else has: each row is locked while it is taken, and one that is locked is passed over.
 pub(super) async fn claim(pool: &Pool, now: Timestamp, limit: u32) -> Result<Vec<ClinicId>, StoreError> {
-    let take = "UPDATE clinics SET claimed_until = $2 WHERE (tenant, clinic) IN (
+    let take = "WITH taken AS (UPDATE clinics SET claimed_until = $2 WHERE (tenant, clinic) IN (
             SELECT tenant, clinic FROM clinics WHERE wake_at IS NOT NULL AND wake_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $1)
             ORDER BY wake_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-        RETURNING tenant, clinic";
+        RETURNING tenant, clinic, wake_at)
+        SELECT tenant, clinic FROM taken ORDER BY wake_at";
     let take = query(take).bind(now.unix()).bind(now.after(CLAIM).unix()).bind(limit.min(CLAIMS));
     all(pool, "clinics", take, Columns::clinic).await
 }
