@@ -16,6 +16,7 @@ use axum::Router;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tegata_api::v1::fleet::Access;
 use tegata_core::name::TenantName;
+use tegata_pki::key::Seal;
 use tegata_tlog::policy::Policy;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -203,8 +204,7 @@ async fn start_at(config: Config, clock: Clock) -> Result<Server, ServeError> {
     let folder = Folder::take(&config.state)?;
     let (listener, address) = listen(config.listen).await?;
     let (plain, figures) = (listen_if(config.plain).await?, listen_if(config.metrics).await?);
-    let store = open(&folder, config.database.as_ref()).await?;
-    let seal = folder.seal(store.authorities(None).await?.is_empty())?;
+    let (store, seal) = open(&folder, config.database.as_ref()).await?;
     let sign_in = Arc::new(SignIn::new(&config.providers, SignInKey::of(&seal))?);
     let (code_key, portal_key) = (CodeKey::of(&seal), PortalKey::of(&seal));
     let (webhook_keys, log_keys) = (Arc::new(WebhookKeys::of(&seal)), Arc::new(LogKeys::of(&seal)));
@@ -522,13 +522,17 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeE
     Ok((listener, bound))
 }
 
-/// The database, in the state folder or elsewhere.
-async fn open(folder: &Folder, elsewhere: Option<&Address>) -> Result<Database, ServeError> {
-    if let Some(address) = elsewhere {
-        return Ok(Database::postgres(address).await?);
-    }
-    folder.keep_database_private()?;
-    Ok(Database::sqlite(&folder.database()).await?)
+/// The database, in the state folder or elsewhere, and what its keys are sealed with.
+async fn open(folder: &Folder, elsewhere: Option<&Address>) -> Result<(Database, Seal), ServeError> {
+    let store = match elsewhere {
+        Some(address) => Database::postgres(address).await?,
+        None => {
+            folder.keep_database_private()?;
+            Database::sqlite(&folder.database()).await?
+        }
+    };
+    let seal = folder.seal(store.authorities(None).await?.is_empty())?;
+    Ok((store, seal))
 }
 
 /// `https://host:port`, by the first name that the server was given.

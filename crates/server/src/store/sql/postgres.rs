@@ -35,6 +35,8 @@ const STATEMENTS: usize = 512;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long one try may take. A server that was cut off does not say so.
 const TRY: Duration = Duration::from_secs(10);
+/// How much longer for each row that is written.
+const EACH_ROW: Duration = Duration::from_millis(1);
 /// How many clinics one server takes at once, so that others have some too.
 const CLAIMS: u32 = 64;
 /// Between two tries.
@@ -153,10 +155,11 @@ enum Fate {
 impl Keeper for Server {
     /// Tries until the group is committed, or the server is away for too long.
     async fn commit(&mut self, group: &[Request]) -> Result<Vec<Outcome>, Uncommitted> {
-        let began = Instant::now();
+        let rows = group.iter().map(|request| request.batch.rows()).sum::<usize>();
+        let (began, rows) = (Instant::now(), u32::try_from(rows).unwrap_or(u32::MAX));
         self.doubt = None;
         loop {
-            let error = match timeout(TRY, self.try_once(group)).await {
+            let error = match timeout(TRY + EACH_ROW * rows, self.try_once(group)).await {
                 Ok(Ok(Some(outcomes))) => return Ok(outcomes),
                 Ok(Ok(None)) => sqlx::Error::PoolTimedOut,
                 Ok(Err(error)) => error,
@@ -216,16 +219,9 @@ impl Server {
         let signals: BTreeSet<Signal> = done.flat_map(|(request, _)| signals(&request.batch)).collect();
         let transaction = number_of(db, &neighbours::payload(&signals)).await?;
         self.doubt = Some(Doubt { transaction, outcomes });
-        match db.run("COMMIT").await {
-            Ok(()) => Ok(self.doubt.take().map(|doubt| doubt.outcomes)),
-            Err(error) => {
-                // Whoever answers has decided; silence has to be asked about.
-                if error.as_database_error().is_some() {
-                    self.doubt = None;
-                }
-                Err(error)
-            }
-        }
+        // If this fails, whatever it says, it is asked what became of it.
+        db.run("COMMIT").await?;
+        Ok(self.doubt.take().map(|doubt| doubt.outcomes))
     }
 }
 
