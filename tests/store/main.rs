@@ -141,6 +141,7 @@ contract! {
     what_expires_is_found_soonest_first,
     a_webhooks_keys_count_up_by_one,
     authorities_are_kept_once,
+    no_letter_that_somebody_sends_ends_the_store,
     a_portal_code_is_tried_a_few_times_and_used_once,
     i1_a_portal_draft_is_signed_once_or_forgotten,
     a_memo_is_one_living_certificates_and_room_is_kept,
@@ -979,6 +980,21 @@ async fn a_webhooks_keys_count_up_by_one(backend: &dyn Backend) {
     assert_eq!(store.webhook_key(&clinic("sakura"), "a").await.unwrap(), Some(key(2)));
     assert_eq!(store.webhook_key(&clinic("sakura"), "b").await.unwrap(), Some(key(1)));
     assert_eq!(store.webhook_key(&clinic("momiji"), "a").await.unwrap(), None);
+}
+
+async fn no_letter_that_somebody_sends_ends_the_store(backend: &dyn Backend) {
+    let store = backend.open().await;
+    let file = FileHash { sha256: Sha256([1; 32]).to_string(), size: 1 };
+    let put = Change::PutInstaller { tenant: aozora(), file, name: "a\0b\u{202e}'\";\\".into(), order: None, at: at(1) };
+    let with_nul = NewRecord { details: json!({ "a": "\0", "b": "\\u0000" }), ..record("sakura/\0") };
+    store.commit(Batch { records: vec![with_nul.clone()], changes: vec![put] }).await.unwrap();
+    store.commit(records([record("x")])).await.unwrap();
+    let found = store.audit(&aozora(), 0, 9).await.unwrap();
+    assert_eq!(
+        (&found[0].object, &found[0].details, found.len()),
+        (&with_nul.object, &with_nul.details, 2),
+        "records are kept to the letter"
+    );
 }
 
 async fn authorities_are_kept_once(backend: &dyn Backend) {

@@ -16,7 +16,7 @@ use crate::tokens::{self, TokenError, Wanted};
 const OWNER: &str = "admin";
 
 /// The administrator's access: made at first start, or anew if `admin.json` was removed (then the old token is dead) or belongs to
-/// another database.
+/// another database. On a database that servers share, one of them has it: it is made anew only once the token is revoked.
 pub(super) async fn access(
     folder: &Folder,
     ledger: &Ledger,

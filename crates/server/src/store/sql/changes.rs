@@ -12,6 +12,7 @@ use self::issuance::Gathered;
 use super::applications;
 use super::db::{Db, Statement, query};
 use super::notices;
+use super::postgres;
 use super::revocation;
 use super::rows::{number, state_number};
 use crate::store::{AuthorityRow, Change, CodeRow, DeviceRow, OrderRow, OrderState};
@@ -32,6 +33,9 @@ impl From<sqlx::Error> for Refusal {
         let constraint = error
             .as_database_error()
             .is_some_and(|error| error.is_unique_violation() || error.is_foreign_key_violation() || error.is_check_violation());
+        if postgres::is_unkeepable(&error) {
+            return Self::Conflict("it holds something that the database cannot keep");
+        }
         if constraint { Self::Conflict("there is already one like it") } else { Self::Broken(error) }
     }
 }

@@ -119,7 +119,8 @@ impl Statement {
     fn for_postgres(self) -> Query<'static, Postgres, PgArguments> {
         let bind = |query: Query<'static, Postgres, PgArguments>, value| match value {
             Value::Number(value) => query.bind(value),
-            Value::Text(value) => query.bind(value),
+            // The one letter that PostgreSQL keeps in no text. Whoever sends it must not be able to end anything by that.
+            Value::Text(value) => query.bind(value.map(|text| text.replace('\0', "\u{2400}"))),
             Value::Bytes(value) => query.bind(value),
             Value::Flag(value) => query.bind(value),
         };

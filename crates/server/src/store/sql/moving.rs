@@ -68,7 +68,7 @@ const CHUNK: usize = 1 << 20;
 /// How many records of a log are read together.
 const PAGE: u32 = 10_000;
 
-/// Why a database was not moved. The file is as it was then, and the server holds nothing.
+/// Why a database was not moved. Unless that is not known, the file is as it was then, and the server holds nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
     /// There is something on the other side already.
@@ -77,6 +77,12 @@ pub enum MoveError {
     /// What arrived is not what was sent.
     #[error("the audit log of '{0}' has another root on the other side; nothing was moved")]
     OtherRoot(TenantName),
+    /// The line was lost at the very end.
+    #[error(
+        "it is not known whether everything arrived in {0}; look into it: if it is empty, begin again, else start servers on it. The file gives \
+         nothing out until `tegata state recover`"
+    )]
+    Undecided(String, #[source] sqlx::Error),
     /// One of the two databases failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -119,10 +125,11 @@ pub async fn move_to_server(from: &Path, to: &Address, now: Timestamp) -> Result
     if let Some((tenant, _)) = logs.iter().find(|(tenant, root)| arrived.get(*tenant) != Some(*root)) {
         return Err(MoveError::OtherRoot(tenant.clone()));
     }
-    sqlx::query("COMMIT").execute(&mut server).await?;
+    // First the file is left, then the server is entered: whatever comes between, no two of them give anything out.
     let leave = sqlx::query("INSERT INTO epochs (backed_up_at, restored_at) VALUES ($1, $1)").bind(now.unix());
     leave.execute(&mut file).await?;
     file.close().await?;
+    sqlx::query("COMMIT").execute(&mut server).await.map_err(|error| MoveError::Undecided(format!("{to:?}"), error))?;
     server.close().await?;
     Ok(Moved { rows, logs })
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde_json::json;
-use tegata_api::v1::audit::{Disclosure, Erased, commitments, reveal};
+use tegata_api::v1::audit::{Disclosure, Erased, Record, commitments, reveal};
 use tegata_core::name::TenantName;
 use tegata_core::time::Timestamp;
 
@@ -61,12 +61,9 @@ const ENDS: &str = "WITH asked (name) AS MATERIALIZED (SELECT unhex(value ->> 0)
     UNION ALL SELECT lower(hex(name)), not_after FROM asked CROSS JOIN certificates WHERE order_id = name AND tenant = $2
     UNION ALL SELECT lower(hex(name)), not_after FROM asked CROSS JOIN portal_certificates WHERE serial = name AND tenant = $2
     UNION ALL SELECT lower(hex(name)), not_after FROM asked CROSS JOIN portal_certificates WHERE fingerprint = name AND tenant = $2";
-const OF_RECORDS: &str = "SELECT sequence, lower(hex(commitment)) AS commitment, CAST(record ->> 'at' AS BIGINT) AS at, record ->> 'action' AS action,
-        record ->> 'object' AS object FROM audit_personal JOIN audit USING (tenant, sequence)
+const OF_RECORDS: &str = "SELECT sequence, lower(hex(commitment)) AS commitment, record FROM audit_personal JOIN audit USING (tenant, sequence)
     WHERE tenant = $1 AND erased = 0 AND sequence IN (SELECT CAST(value ->> 0 AS BIGINT) FROM json_each($2)) ORDER BY sequence, number LIMIT $3";
-const SAYING: &str =
-    "SELECT sequence, lower(hex(commitment)) AS commitment, CAST(record ->> 'at' AS BIGINT) AS at, record ->> 'action' AS action,
-        record ->> 'object' AS object FROM audit_personal JOIN audit USING (tenant, sequence)
+const SAYING: &str = "SELECT sequence, lower(hex(commitment)) AS commitment, record FROM audit_personal JOIN audit USING (tenant, sequence)
     WHERE tenant = $1 AND erased = 0 AND text = $2 ORDER BY sequence, number LIMIT $3";
 
 /// Keeps the texts of records that have just been written.
@@ -120,8 +117,8 @@ fn disclosure(row: &Columns) -> Result<Disclosure, StoreError> {
 }
 
 fn erased(row: &Columns) -> Result<Erased, StoreError> {
-    let (action, object) = (row.raw("action")?, row.raw("object")?);
-    Ok(Erased { sequence: row.count("sequence")?, commitment: row.raw("commitment")?, at: row.raw("at")?, action, object })
+    let Record { sequence, at, action, object, .. } = row.json("record")?;
+    Ok(Erased { sequence, commitment: row.raw("commitment")?, at, action, object })
 }
 
 /// A list, as statements take it: a row for each.

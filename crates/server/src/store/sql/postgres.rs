@@ -266,6 +266,11 @@ pub(super) fn passes(error: &sqlx::Error) -> bool {
     ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || ["25006", "25P03", "55P03"].contains(&code)
 }
 
+/// Whether a value is none that PostgreSQL can keep: that is the fault of whoever sent it, and harms nobody else.
+pub(super) fn is_unkeepable(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code.starts_with("22"))
+}
+
 /// What PostgreSQL calls an error.
 fn code(error: &sqlx::Error) -> Option<&str> {
     error.as_database_error()?.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code)

@@ -7,10 +7,9 @@ pub(crate) mod tests;
 
 use std::path::Path;
 
+use async_trait::async_trait;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePoolOptions};
-
-use async_trait::async_trait;
 
 use super::db::{Db, Pool, Source, query};
 use super::group::{self, Tails};
